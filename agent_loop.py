@@ -1,0 +1,511 @@
+"""The covered-call agent: command line, one iteration wired together, and the loop around it.
+
+In: settings, the command line, a policy module. Out: orders (through execution), one log line per iteration, a short
+block on the console, an exit code: 0 stopped, 1 the last iteration failed, 2 configuration, 3 already running,
+4 credentials, 5 wrong environment, 6 halted. `run_iteration` is the whole agent; everything else surrounds it.
+Heavy imports wait until the command line is understood, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - the message is for those who run something older
+    sys.exit("Python 3.11 or newer is needed")
+
+import argparse
+import difflib
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import httpx
+
+    from config import AgentConfig
+    from deribit_client import DeribitClient
+    from logging_utils import IterationRecord, JsonlLog, OrderLogFile, Outcome, RunInfo
+    from models import AgentState, Clock, ProposedAction
+    from state_builder import MarketMemory
+
+VERSION = "1.0"
+PROGRESS_EVERY_SECONDS = 10.0
+MAX_UNWRITTEN_RECORDS = 1000
+
+Policy = Callable[["AgentState", "AgentConfig"], "ProposedAction"]
+
+
+# --- command line ------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 2 and names the nearest option for one it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = [word for word in message.split() if word.startswith("--")] if "unrecognized" in message else []
+        nearest = (
+            difflib.get_close_matches(unknown[0].split("=")[0], self._option_string_actions, 1, 0.3) if unknown else []
+        )
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        self.exit(2, f"agent_loop.py: {message}{hint}\n(--help lists all options)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python agent_loop.py",
+        allow_abbrev=False,
+        description="Sells covered calls on BTC and ETH on Deribit testnet. Experimental, not financial advice.",
+        epilog="Without options it trades on testnet and needs a key in .env. Settings: see .env.example.",
+    )
+    where = parser.add_argument_group("what to run against (default: testnet, with orders)")
+    where.add_argument("--dry-run", action="store_true", help="testnet quotes, paper account: no key, no order leaves")
+    where.add_argument("--market", choices=("simulated", "recorded"), help="no network: simulated or recorded chains")
+    where.add_argument("--recording", type=Path, metavar="PATH", help="chain file or folder for --market recorded")
+    where.add_argument("--candles", type=Path, metavar="PATH", help="hourly candles (csv) for --market recorded")
+    where.add_argument(
+        "--delivery-prices", type=Path, metavar="PATH", help="delivery prices (csv) for --market recorded"
+    )
+    how = parser.add_argument_group("how long and how")
+    how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
+    how.add_argument("--iterations", type=_positive_int, metavar="N", help="stop after N iterations")
+    how.add_argument("--interval", type=float, metavar="SECONDS", help="time between iterations, 30 to 86400")
+    how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
+    how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
+    how.add_argument("--quiet", action="store_true", help="print decisions only")
+    files = parser.add_argument_group("files")
+    files.add_argument("--log-dir", type=Path, metavar="DIR", help="default logs/ (logs/simulated/ or logs/recorded/)")
+    files.add_argument("--data-dir", type=Path, metavar="DIR", help="default data/ (data/simulated/ or data/recorded/)")
+    files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
+    look = parser.add_argument_group("looking instead of running")
+    look.add_argument(
+        "--check", action="store_true", help="test settings, host, clock, key, account, instruments, disk"
+    )
+    look.add_argument("--status", action="store_true", help="what the last log line says")
+    look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
+    return parser
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the process with code 2 where it contradicts itself."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.market == "recorded") != (options.recording is not None):
+        parser.error("--market recorded and --recording PATH go together")
+    if options.once and options.iterations is not None:
+        parser.error("--once and --iterations contradict each other")
+    if options.market != "recorded" and (options.candles or options.delivery_prices):
+        parser.error("--candles and --delivery-prices go with --market recorded")
+    return options
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What the command line says, as settings of the agent section."""
+    given = {
+        "dry_run": True if options.dry_run else None,
+        "interval_seconds": options.interval,
+        "policy": options.policy,
+        "seed": options.seed,
+        "log_dir": None if options.log_dir is None else options.log_dir.resolve(),
+        "data_dir": None if options.data_dir is None else options.data_dir.resolve(),
+        "record_chains": True if options.record_chains else None,
+    }
+    return {"agent": {name: value for name, value in given.items() if value is not None}}
+
+
+# --- one agent -------------------------------------------------------------------------------
+
+
+@dataclass
+class Agent:
+    """Everything one run needs. Nothing in `memory` that the exchange or the order log does not know too."""
+
+    config: AgentConfig
+    client: DeribitClient
+    clock: Clock
+    policy: Policy
+    memory: MarketMemory
+    decision_log: JsonlLog
+    order_log: OrderLogFile
+    run: RunInfo
+    iteration: int = 0
+    ledger_read_until: datetime | None = None
+    unwritten: deque[IterationRecord] = field(default_factory=lambda: deque(maxlen=MAX_UNWRITTEN_RECORDS))
+    stop_requested: bool = False
+
+
+def run_iteration(agent: Agent) -> IterationRecord:
+    """Read, decide, check, act, log. Errors that end the process are raised after their line was written."""
+    from logging_utils import Outcome, make_record
+    from models import AgentError
+
+    agent.iteration += 1
+    agent.client.take_calls()
+    started = agent.clock.monotonic()
+    outcome = Outcome()
+    try:
+        _decide_and_act(agent, outcome)
+    except AgentError as error:
+        outcome.error = f"{type(error).__name__}: {error}"
+        outcome.fatal = error if error.exit_code is not None else None
+    except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
+        outcome.error = traceback.format_exc()
+    duration_ms = round((agent.clock.monotonic() - started) * 1000.0, 1)
+    calls = agent.client.take_calls()
+    record = make_record(agent.run, agent.iteration, agent.client.server_now(), duration_ms, outcome, calls)
+    write_record(agent, record)
+    if outcome.fatal is not None:
+        raise outcome.fatal
+    return record
+
+
+def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
+    """Fill in the outcome step by step, so that what was reached before a failure is logged."""
+    from execution import execute_action
+    from models import ActionType
+    from risk_engine import check_action_allowed
+
+    outcome.state = state = _read_state(agent)
+    outcome.action = action = _ask_policy(agent, outcome)
+    allowed, outcome.reasons = check_action_allowed(state, action, agent.config)
+    if allowed and action.type != ActionType.DO_NOTHING:
+        outcome.execution = execute_action(agent.client, action, agent.config, state)
+    _read_what_changed(agent, outcome)
+
+
+def _read_state(agent: Agent) -> AgentState:
+    """The state, after orders of ours that were left over have been taken back."""
+    from execution import cancel_own_orders, resolve_intents
+    from state_builder import build_agent_state
+
+    resolve_intents(agent.client, agent.order_log)
+    state = build_agent_state(agent.client, agent.config, agent.memory)
+    if cancel_own_orders(agent.client, state.portfolio.open_orders):
+        state = build_agent_state(agent.client, agent.config, agent.memory)
+    unresolved = tuple(str(intent.get("symbol")) for intent in agent.order_log.unresolved())
+    return state.model_copy(update={"unresolved_symbols": unresolved})
+
+
+def _ask_policy(agent: Agent, outcome: Outcome) -> ProposedAction:
+    """The policy's action; DO_NOTHING with the traceback in the line where it raises or returns nonsense."""
+    from models import ActionType, ProposedAction
+
+    assert outcome.state is not None
+    try:
+        action = agent.policy(outcome.state, agent.config)
+    except Exception as error:  # noqa: BLE001 - the owner's own code may raise anything
+        outcome.error = traceback.format_exc()
+        why = f"policy_error: {agent.config.agent.policy} raised {type(error).__name__}: {error}"[:900]
+        return ProposedAction(type=ActionType.DO_NOTHING, reason=why)
+    if isinstance(action, ProposedAction):
+        return action
+    outcome.error = f"policy_output_not_an_action: decide_action returned {type(action).__name__}, not a ProposedAction"
+    return ProposedAction(type=ActionType.DO_NOTHING, reason=outcome.error)
+
+
+def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
+    """Balances after a trade, and the exchange's own ledger after trades and settlements."""
+    from models import DeribitError
+
+    assert outcome.state is not None
+    traded = outcome.execution is not None and any(leg.filled_coin > 0.0 for leg in outcome.execution.legs)
+    since = agent.ledger_read_until or outcome.state.timestamp - timedelta(minutes=1)
+    now = agent.client.server_now()
+    settled = now.replace(hour=8, minute=0, second=0, microsecond=0) >= since or now - since >= timedelta(days=1)
+    try:
+        if traded or (settled and now.hour >= 8):
+            outcome.ledger = tuple(
+                entry
+                for coin in agent.config.enabled_underlyings
+                for entry in agent.client.get_transaction_log(coin, since, now)
+            )
+            since = now + timedelta(milliseconds=1)
+        if traded:
+            accounts = agent.client.get_account_summaries()
+            outcome.equity_after_coin = {account.currency: account.equity_coin for account in accounts}
+    except DeribitError as error:
+        outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
+    agent.ledger_read_until = since
+
+
+def write_record(agent: Agent, record: IterationRecord) -> None:
+    """Append the line; what the disk does not take is kept and tried again with the next one."""
+    from models import LogWriteError
+
+    agent.unwritten.append(record)
+    try:
+        while agent.unwritten:
+            agent.decision_log.write_line(agent.unwritten[0].model_dump_json())
+            agent.unwritten.popleft()
+    except LogWriteError as error:
+        _complain(f"{error}; {len(agent.unwritten)} lines are kept in memory and tried again")
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+def run_loop(agent: Agent, options: argparse.Namespace) -> int:
+    """Iterate until told to stop, until the market ends, or for the number of iterations asked for."""
+    from console import console_block, progress_text
+    from deribit_client import SystemClock
+
+    wanted = 1 if options.once else options.iterations
+    wall = SystemClock()
+    started = shown = wall.monotonic()
+    record: IterationRecord | None = None
+    while not agent.stop_requested:
+        record = run_iteration(agent)
+        _say(console_block(record, options.quiet))
+        if wanted is not None and agent.iteration >= wanted:
+            break
+        if wanted is not None and wall.monotonic() - shown > PROGRESS_EVERY_SECONDS and not sys.stderr.isatty():
+            shown = wall.monotonic()
+            _complain(progress_text(agent.iteration, wanted, record.timestamp, shown - started))
+        if not agent.clock.wait_for_next(agent.config.agent.interval_seconds):
+            break
+    failed = record is not None and record.error is not None
+    return 1 if failed and wanted is not None else 0
+
+
+def _say(text: str) -> None:
+    """Print, and go on without a console where nobody reads it any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - stays open for the rest of the process
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- setting up ------------------------------------------------------------------------------------
+
+
+def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
+    """Make the agent for one of the four ways to run; raises ConfigurationError."""
+    from config import require_credentials
+    from deribit_client import DeribitClient
+    from logging_utils import JsonlLog, OrderLogFile, RunInfo, short_hash
+    from state_builder import MarketMemory
+
+    policy, policy_source = load_policy(config.agent.policy)
+    if options.market is None and not config.agent.dry_run:
+        require_credentials(config)
+    transport, clock = _exchange(config, options)
+    if config.agent.record_chains:
+        transport = _recording(transport, config)
+    mode, market = _mode(config, options)
+    run = RunInfo(
+        run_id=_run_id(mode, clock.now(), config.agent.data_dir),
+        mode=mode,
+        market=market,
+        policy=config.agent.policy,
+        config_hash=short_hash(config.model_dump_json(exclude={"deribit": {"client_id", "client_secret"}})),
+        policy_hash=short_hash(policy_source),
+    )
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id)
+    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
+    return Agent(
+        config=config,
+        client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=paper_key),
+        clock=clock,
+        policy=policy,
+        memory=MarketMemory(),
+        decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
+        order_log=order_log,
+        run=run,
+    )
+
+
+def load_policy(name: str) -> tuple[Policy, str]:
+    """decide_action of a module and the source it came from; raises ConfigurationError."""
+    import importlib
+    import inspect
+
+    from models import ConfigurationError
+
+    module_name = name.removesuffix(".py")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0]:
+            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
+        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+    except Exception as error:  # noqa: BLE001 - the owner's file may do anything when imported
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
+        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
+    decide = getattr(module, "decide_action", None)
+    if not callable(decide):
+        raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")
+    return decide, inspect.getsource(module)
+
+
+def _exchange(config: AgentConfig, options: argparse.Namespace) -> tuple[httpx.BaseTransport | None, Clock]:
+    """The transport and the clock of one of the four ways to run; None is the real network."""
+    from deribit_client import SystemClock, network_transport
+    from models import ConfigurationError
+
+    if options.market is None and not config.agent.dry_run:
+        return None, SystemClock()
+    from paper_exchange import setups
+    from paper_exchange.recording_files import RecordingError
+    from paper_exchange.storage import PaperAccountFileError
+
+    coins = {"BTC": config.agent.paper_btc_coin, "ETH": config.agent.paper_eth_coin}
+    try:
+        if options.market == "simulated":
+            setup = setups.simulated_setup(config.agent.seed, coins)
+        elif options.market == "recorded":
+            setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
+        else:
+            account_file = config.agent.data_dir / "paper_account.json"
+            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network_transport())
+    except (RecordingError, PaperAccountFileError) as error:
+        raise ConfigurationError(str(error)) from None
+    return setup.transport, setup.clock
+
+
+def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:
+    from deribit_client import network_transport
+    from paper_exchange.chain_recorder import ChainRecorder
+
+    return ChainRecorder(transport or network_transport(), config.agent.data_dir / "chains")
+
+
+def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
+    """How and where, for the log: (mode, market)."""
+    if options.market is not None:
+        return options.market, options.market
+    return ("dry_run" if config.agent.dry_run else "testnet"), "testnet"
+
+
+def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
+    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated."""
+    if mode in ("testnet", "dry_run"):
+        return f"{mode}-{now:%Y%m%dT%H%M%S}"
+    counter = data_dir / "run_count"
+    number = 1 + (int(counter.read_text()) if counter.exists() else 0)
+    counter.write_text(str(number))
+    return f"{mode}-{number:04d}"
+
+
+def take_lock(data_dir: Path) -> int:
+    """Hold the data folder for this process; the kernel lets go of it however the process ends."""
+    import fcntl
+
+    from models import AlreadyRunningError
+
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / "agent.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunningError(
+            f"another agent is running with {data_dir} (lock {path}); stop it, or use --data-dir and --log-dir"
+        ) from None
+    return handle
+
+
+def _settings(options: argparse.Namespace) -> AgentConfig:
+    """Settings with the folders of this way to run."""
+    from config import load_config
+
+    overrides = _overrides(options)
+    config = load_config(overrides=overrides)
+    if options.market is None:
+        return config
+    folders = {
+        name: getattr(config.agent, name) / options.market
+        for name in ("log_dir", "data_dir")
+        if name not in overrides["agent"]
+    }
+    return config.model_copy(update={"agent": config.agent.model_copy(update=folders)})
+
+
+def _stop_on_signals(agent: Agent) -> None:
+    """A signal ends the loop after the call under way; a sleeping clock is woken."""
+
+    def stop(*_: object) -> None:
+        agent.stop_requested = True
+        wake = getattr(agent.clock, "stop", None)
+        if wake is not None:
+            wake()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from config import changed_settings
+
+    config = _settings(options)
+    if options.status:
+        return _status(config)
+    lock = take_lock(config.agent.data_dir)
+    try:
+        agent = build_agent(config, options)
+        _stop_on_signals(agent)
+        if options.check:
+            from console import check
+
+            return check(agent.client, config, agent.run.mode == "testnet", _say)
+        _say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
+        code = run_loop(agent, options)
+        _say(f"stopped after {agent.iteration} iterations; the log is in {config.agent.log_dir}")
+        return code
+    finally:
+        os.close(lock)
+
+
+def _status(config: AgentConfig) -> int:
+    from console import status_text
+    from deribit_client import SystemClock
+    from logging_utils import last_record
+
+    record = last_record(config.agent.log_dir)
+    if record is None:
+        _complain(f"there is no decision log in {config.agent.log_dir} yet")
+        return 1
+    _say(status_text(record, SystemClock().now()))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the agent; the exit code. Every foreseen error is one sentence on stderr, never a traceback."""
+    options = parse_arguments(arguments)
+    try:
+        from models import AgentError, LogWriteError
+    except ImportError as error:
+        _complain(f"{error.name} is not installed: pip install -r requirements.txt")
+        return 2
+    try:
+        return _run(options)
+    except LogWriteError as error:
+        _complain(str(error))
+        return 2
+    except AgentError as error:
+        _complain(str(error))
+        return error.exit_code or 1
+    except OSError as error:
+        _complain(f"{error.filename}: {error.strerror}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

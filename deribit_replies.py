@@ -1,0 +1,342 @@
+"""What Deribit's replies mean: bytes in, models of models.py out. The one place where its units become ours.
+
+Milliseconds become aware UTC times, percent IV a fraction, an empty side of a book (null or 0.0) None. A missing
+field that is needed, text where a number belongs, NaN and infinity raise InvalidReplyError: nothing is guessed.
+Unknown fields are ignored, because new ones appear on testnet first. Pure: no network, no disk, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from models import (
+    AuthenticationError,
+    CoinAccount,
+    DeribitError,
+    InvalidReplyError,
+    LedgerEntry,
+    MarginQuote,
+    OptionInstrument,
+    OptionQuote,
+    Order,
+    OrderBook,
+    PriceBar,
+    RateLimitError,
+    RawPosition,
+    RequestRefusedError,
+    Ticker,
+    Trade,
+)
+
+RATE_LIMIT_CODE = 10028
+CREDENTIALS_CODE = 13004
+
+# --- Deribit's units to ours ------------------------------------------------------------
+
+
+def utc_from_ms(milliseconds: int) -> datetime:
+    """Aware UTC time of Deribit's milliseconds; raises InvalidReplyError outside the years 1970 to 2200."""
+    if not isinstance(milliseconds, int) or not 0 <= milliseconds <= 7_258_118_400_000:
+        raise InvalidReplyError(f"{milliseconds!r} is not a time in milliseconds")
+    return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
+
+
+def ms_from_utc(moment: datetime) -> int:
+    """Deribit's milliseconds of an aware time."""
+    return round(moment.timestamp() * 1000.0)
+
+
+class Row:
+    """One JSON object of a reply. A missing key raises; an absent optional and a null are the same."""
+
+    def __init__(self, value: object) -> None:
+        if not isinstance(value, dict):
+            raise InvalidReplyError("an object was expected in the reply")
+        self._values: dict[str, Any] = value
+
+    def need(self, key: str) -> Any:
+        if self._values.get(key) is None:
+            raise InvalidReplyError(f"the reply lacks {key!r}")
+        return self._values[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._values.get(key)
+        return default if value is None else value
+
+    def time(self, key: str) -> datetime:
+        return utc_from_ms(self.need(key))
+
+    def number(self, key: str) -> float | None:
+        value = self._values.get(key)
+        return None if value is None else finite(value)
+
+    def quoted(self, key: str) -> float | None:
+        """A price or an amount; an empty side comes as null or as 0.0."""
+        value = self.number(key)
+        return value if value is not None and value > 0.0 else None
+
+    def fraction(self, key: str) -> float | None:
+        """Percent to fraction; Deribit writes 0 where it has no volatility."""
+        value = self.quoted(key)
+        return None if value is None else value / 100.0
+
+    def rows(self, key: str) -> Iterator[Row]:
+        return rows(self.get(key, []))
+
+
+def rows(value: object) -> Iterator[Row]:
+    """The objects of a JSON list."""
+    if not isinstance(value, list):
+        raise InvalidReplyError("a list was expected in the reply")
+    return (Row(item) for item in value)
+
+
+def finite(value: object) -> float:
+    """A JSON number as float; raises InvalidReplyError on text, booleans, NaN and infinity."""
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise InvalidReplyError(f"{str(value)[:40]!r} is not a finite number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def read_instrument(row: Row) -> OptionInstrument | None:
+    """A plain BTC or ETH option settled in its own coin; None for anything else (futures, combos, linear)."""
+    coin = row.get("base_currency")
+    is_plain = row.need("kind") == "option" and coin in ("BTC", "ETH") and row.get("quote_currency") == coin
+    if not is_plain:
+        return None
+    steps = tuple((finite(s.need("above_price")), finite(s.need("tick_size"))) for s in row.rows("tick_size_steps"))
+    return OptionInstrument(
+        symbol=row.need("instrument_name"),
+        underlying=coin,
+        strike=row.need("strike"),
+        expiry=row.time("expiration_timestamp"),
+        option_type=row.need("option_type"),
+        contract_size_coin=row.need("contract_size"),
+        min_trade_amount_coin=row.need("min_trade_amount"),
+        tick_size_coin=row.need("tick_size"),
+        tick_steps=steps,
+        is_tradable=row.get("is_active", True) is True and row.get("state", "open") == "open",
+    )
+
+
+def read_quote(row: Row) -> OptionQuote:
+    """One row of the chain."""
+    created_ms = row.get("creation_timestamp")
+    return OptionQuote(
+        row.need("instrument_name"),
+        row.quoted("bid_price"),
+        row.quoted("ask_price"),
+        row.number("mark_price"),
+        row.fraction("mark_iv"),
+        row.quoted("underlying_price"),
+        None if created_ms is None else utc_from_ms(created_ms),
+    )
+
+
+def read_ticker(row: Row) -> Ticker:
+    return Ticker(
+        symbol=row.need("instrument_name"),
+        quoted_at=row.time("timestamp"),
+        state=row.get("state", "open"),
+        bid_price_coin=row.quoted("best_bid_price"),
+        bid_amount_coin=row.quoted("best_bid_amount"),
+        ask_price_coin=row.quoted("best_ask_price"),
+        ask_amount_coin=row.quoted("best_ask_amount"),
+        mark_price_coin=row.need("mark_price"),
+        last_price_coin=row.quoted("last_price"),
+        min_price_coin=row.quoted("min_price"),
+        max_price_coin=row.quoted("max_price"),
+        index_price_usd=row.need("index_price"),
+        underlying_price_usd=row.quoted("underlying_price"),
+        mark_iv_fraction=row.fraction("mark_iv"),
+        delta=Row(row.get("greeks", {})).number("delta"),
+    )
+
+
+def read_order_book(row: Row) -> OrderBook:
+    levels = {side: tuple((finite(p), finite(a)) for p, a in row.need(side)) for side in ("bids", "asks")}
+    return OrderBook(ticker=read_ticker(row), bids=levels["bids"], asks=levels["asks"])
+
+
+def read_bars(row: Row) -> tuple[PriceBar, ...]:
+    """Closes of a chart; empty where the exchange has none."""
+    opened, closes = row.get("ticks", []), row.get("close", [])
+    if len(opened) != len(closes):
+        raise InvalidReplyError("a chart's ticks and closes differ in number")
+    return tuple(PriceBar(utc_from_ms(at), finite(close)) for at, close in zip(opened, closes, strict=True))
+
+
+def read_account(row: Row) -> CoinAccount:
+    is_cross = row.get("cross_collateral_enabled", False) is True
+    equity, margin_balance = finite(row.need("equity")), finite(row.need("margin_balance"))
+    old_model = "segregated_pm" if row.get("portfolio_margining_enabled") is True else "segregated_sm"
+    return CoinAccount(
+        currency=row.need("currency"),
+        balance_coin=row.need("balance"),
+        equity_coin=equity,
+        margin_balance_coin=margin_balance,
+        initial_margin_coin=row.need("initial_margin"),
+        maintenance_margin_coin=row.need("maintenance_margin"),
+        available_funds_coin=row.need("available_funds"),
+        options_value_coin=row.get("options_value", 0.0 if is_cross else equity - margin_balance),
+        options_delta=row.get("options_delta", 0.0),
+        delta_total=row.get("delta_total", 0.0),
+        margin_model=row.get("margin_model", old_model),
+        is_cross_margin=is_cross,
+        total_margin_balance_usd=row.number("total_margin_balance_usd") if is_cross else None,
+        total_initial_margin_usd=row.number("total_initial_margin_usd") if is_cross else None,
+    )
+
+
+def read_position(row: Row) -> RawPosition:
+    return RawPosition(
+        symbol=row.need("instrument_name"),
+        kind=row.need("kind"),
+        size=row.need("size"),
+        avg_price=row.need("average_price"),
+        mark_price=row.need("mark_price"),
+        delta=row.need("delta"),
+    )
+
+
+def read_order(row: Row) -> Order:
+    price = row.get("price")
+    return Order(
+        order_id=row.need("order_id"),
+        label=row.get("label", ""),
+        symbol=row.need("instrument_name"),
+        direction=row.need("direction"),
+        amount_coin=row.need("amount"),
+        filled_amount_coin=row.get("filled_amount", 0.0),
+        avg_price_coin=row.get("average_price", 0.0),
+        price_coin=None if price == "market_price" else price,
+        order_state=row.need("order_state"),
+        reduce_only=row.get("reduce_only", False),
+        created_at=row.time("creation_timestamp"),
+    )
+
+
+def read_trade(row: Row) -> Trade:
+    return Trade(
+        trade_id=row.need("trade_id"),
+        order_id=row.need("order_id"),
+        symbol=row.need("instrument_name"),
+        direction=row.need("direction"),
+        amount_coin=row.need("amount"),
+        price_coin=row.need("price"),
+        fee_coin=row.need("fee"),
+        traded_at=row.time("timestamp"),
+    )
+
+
+def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
+    note = row.get("info")
+    return LedgerEntry(
+        currency=row.get("currency", currency),
+        entry_type=row.need("type"),
+        symbol=row.get("instrument_name"),
+        booked_at=row.time("timestamp"),
+        side=row.get("side"),
+        amount_coin=row.number("amount"),
+        price_coin=row.number("price"),
+        index_price_usd=row.number("index_price"),
+        fee_coin=row.get("commission", 0.0),
+        change_coin=row.get("change", 0.0),
+        balance_coin=row.number("balance"),
+        note=None if note is None else json.dumps(note),
+    )
+
+
+def read_margins(row: Row) -> MarginQuote:
+    return MarginQuote(
+        buy_coin=row.need("buy"),
+        sell_coin=row.need("sell"),
+        min_price_coin=row.need("min_price"),
+        max_price_coin=row.need("max_price"),
+    )
+
+
+def read_index_price(result: object) -> float:
+    """Index in USD; an index of zero or below is not an answer."""
+    price = finite(Row(result).need("index_price"))
+    if price <= 0.0:
+        raise InvalidReplyError(f"an index of {price} USD is not a price")
+    return price
+
+
+def read_instruments(result: object) -> dict[str, OptionInstrument]:
+    """The plain options of a list of instruments, by symbol."""
+    found = (read_instrument(row) for row in rows(result))
+    return {option.symbol: option for option in found if option is not None}
+
+
+def read_dvol(result: object) -> float | None:
+    """The last close of a volatility index, as a fraction; None where there is none."""
+    candles = Row(result).get("data", [])
+    return finite(candles[-1][4]) / 100.0 if candles else None
+
+
+def read_accounts(result: object) -> tuple[CoinAccount, ...]:
+    """The BTC and ETH accounts among all currencies."""
+    return tuple(read_account(row) for row in Row(result).rows("summaries") if row.get("currency") in ("BTC", "ETH"))
+
+
+def read_trades(result: object) -> tuple[Trade, ...]:
+    """Fills; some methods wrap the list in an object, some do not."""
+    listed = result if isinstance(result, list) else Row(result).get("trades", [])
+    return tuple(read_trade(row) for row in rows(listed))
+
+
+def read_ledger(row: Row, currency: str) -> tuple[LedgerEntry, ...]:
+    """Transaction log entries, oldest first."""
+    entries = (read_ledger_entry(entry, currency) for entry in row.rows("logs"))
+    return tuple(sorted(entries, key=lambda entry: entry.booked_at))
+
+
+# --- the envelope -------------------------------------------------------------------------
+
+
+def _refuse_constant(text: str) -> float:
+    raise InvalidReplyError(f"{text} in a reply is not a number")
+
+
+def read_envelope(content: bytes, method: str, request_id: int | None = None) -> tuple[Any, Row]:
+    """The result of a reply and the envelope around it.
+
+    Raises RequestRefusedError where Deribit answered with an error (HTTP 400 with a JSON body is the normal way),
+    InvalidReplyError for anything that is not one well-formed JSON-RPC answer to this request.
+    """
+    try:
+        envelope = Row(json.loads(content, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        raise InvalidReplyError(f"{method}: the reply is not JSON") from None
+    if request_id is not None and envelope.get("id", request_id) != request_id:
+        raise InvalidReplyError(f"{method}: the reply belongs to another request")
+    error, result = envelope.get("error"), envelope.get("result")
+    if (error is None) == (result is None):
+        raise InvalidReplyError(f"{method}: a reply must hold either a result or an error")
+    if error is None:
+        return result, envelope
+    details = Row(error)
+    code, message = details.need("code"), str(details.get("message", ""))
+    if type(code) is not int:
+        raise InvalidReplyError(f"{method}: the error code is not a number")
+    raise refusal(method, code, message, details.get("data"))
+
+
+def refusal(method: str, code: int, message: str, data: object) -> DeribitError:
+    """The error of our tree that stands for one of Deribit's error codes."""
+    if code == RATE_LIMIT_CODE:
+        return RateLimitError(f"{method}: {code} {message}")
+    if code == CREDENTIALS_CODE:
+        return AuthenticationError(
+            f"Deribit testnet does not accept this key ({code} {message}). Testnet and mainnet keys are separate: "
+            "make one at test.deribit.com and put it into .env."
+        )
+    parts = data if isinstance(data, dict) else {"reason": data}
+    reason = ": ".join(str(parts[key]) for key in ("param", "reason") if parts.get(key) is not None)
+    return RequestRefusedError(method, code, message[:200], reason[:200] or None)

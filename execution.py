@@ -1,0 +1,400 @@
+"""execute_action: turn an approved action into orders, work them, and say what became of them.
+
+In: the client, an action the risk engine has allowed, settings, the state it was decided on. Out: ExecutionResult.
+Planning is pure; sending goes through DeribitClient.place_limit_order and nowhere else. Prices in coin per contract,
+amounts in coin. A sale starts at mid and steps towards the bid down to a floor, a buy-back the other way round; what
+has not traded by then is cancelled. A roll buys back first, reads the account again and sells only what has room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from config import AgentConfig
+from deribit_client import DeribitClient
+from logging_utils import OrderLogFile, may_be_looked_up
+from models import (
+    OWN_LABEL_PREFIX,
+    ActionType,
+    AgentState,
+    CandidateOption,
+    DeribitError,
+    Direction,
+    ExecutionResult,
+    LegResult,
+    OptionInstrument,
+    OptionPosition,
+    Order,
+    OrderReceipt,
+    OrderRequest,
+    ProposedAction,
+    SendOutcome,
+    Ticker,
+)
+from pricing import floor_to_step, round_price_down, round_price_up, tick_size_at
+from risk_engine import in_settlement_window
+
+MIN_CONCESSION_TICKS = 2  # cheap options move by whole ticks: a percentage alone would never reach the other side
+
+LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One order to work: what, which way, how much, and the mid it was decided on."""
+
+    label: str
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    decision_mid_coin: float | None
+
+    @property
+    def is_sell(self) -> bool:
+        return self.direction == "sell"
+
+
+def execute_action(
+    deribit_client: DeribitClient, action: ProposedAction, config: AgentConfig, agent_state: AgentState | None = None
+) -> ExecutionResult:
+    """Carry out an action that the risk engine has allowed.
+
+    `agent_state` gives the decision its id and the mids that slippage is measured against; without it both are taken
+    at the time of the call. Never raises for what the exchange does; raises WrongEnvironmentError.
+    """
+    results: list[LegResult] = []
+    bought_back: float | None = None
+    decision_id = agent_state.decision_id if agent_state is not None else _id_from(deribit_client, action)
+    for leg in plan_orders(action, agent_state, config, decision_id):
+        amount = leg.amount_coin if bought_back is None else min(leg.amount_coin, bought_back)
+        result = _work_leg(deribit_client, leg, amount, config)
+        results.append(result)
+        if result.filled_coin <= 0.0 or result.status == "unknown":
+            break  # a roll never sells what it has not surely bought back
+        bought_back = result.filled_coin
+    return ExecutionResult(status=_overall(results, action), legs=tuple(results), note=_notes(results))
+
+
+def plan_orders(
+    action: ProposedAction, agent_state: AgentState | None, config: AgentConfig, decision_id: str
+) -> tuple[Leg, ...]:
+    """The legs of an action in the order in which they are sent, none above max_order_size. Pure."""
+    if action.type == ActionType.DO_NOTHING or action.underlying is None or action.symbol is None:
+        return ()
+    amount = min(action.size, config.strategy(action.underlying).max_order_size)
+
+    def leg(direction: Direction, symbol: str) -> Leg:
+        label = f"{OWN_LABEL_PREFIX}{decision_id}-{direction}"
+        return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state))
+
+    if action.type == ActionType.OPEN_COVERED_CALL:
+        return (leg("sell", action.symbol),)
+    if action.type == ActionType.CLOSE_COVERED_CALL or action.new_symbol is None:
+        return (leg("buy", action.symbol),)
+    return leg("buy", action.symbol), leg("sell", action.new_symbol)
+
+
+def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> list[str]:
+    """Take back our own orders that are still resting; a line about each, foreign orders are left alone."""
+    notes = []
+    for order in orders:
+        if order.is_own and order.is_live:
+            receipt = deribit_client.cancel_order(order.order_id)
+            notes.append(f"stale order {order.label} on {order.symbol}: cancel {receipt.outcome}")
+    return notes
+
+
+def resolve_intents(deribit_client: DeribitClient, order_log: OrderLogFile) -> None:
+    """Find out what became of orders whose answer was lost, once they can no longer come to life.
+
+    Raises DeribitError when the exchange cannot be asked; the intent then stays open and its coin waits.
+    """
+    for intent in order_log.unresolved():
+        if not may_be_looked_up(intent, deribit_client.server_now()):
+            continue
+        symbol, label = str(intent.get("symbol")), str(intent.get("label"))
+        found = deribit_client.get_orders_by_label(symbol.partition("-")[0], label)
+        outcome = "resolved_present" if found else "resolved_absent"
+        orders = [order.model_dump(mode="json") for order in found]
+        order_log.write({"event": "outcome", "label": label, "outcome": outcome, "orders": orders})
+
+
+# --- planning (pure) --------------------------------------------------------------------------
+
+
+def _id_from(client: DeribitClient, action: ProposedAction) -> str:
+    """An id for a decision that came without a state."""
+    now = client.server_now()
+    return f"{now:%y%m%d%H%M%S}-" + hashlib.sha256(f"{now.isoformat()}:{action.symbol}".encode()).hexdigest()[:6]
+
+
+def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
+    """The mid when the decision was made, the mark where a side was missing."""
+    if state is None:
+        return None
+    option: CandidateOption | OptionPosition | None = state.candidate(symbol) or state.position(symbol)
+    if option is None:
+        return None
+    bid, ask = option.bid_price_coin, option.ask_price_coin
+    return option.mark_price_coin if bid is None or ask is None else (bid + ask) / 2.0
+
+
+def price_ladder(
+    direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig
+) -> tuple[float, ...]:
+    """The limit prices to try, first to last, on the tick grid and rounded to our side. Pure.
+
+    From mid (last or mark where a side is missing) in equal steps to the floor: the other side of the book, but no
+    further than order_concession_pct (at least MIN_CONCESSION_TICKS ticks) from the start, nor outside the band.
+    """
+    start = start_price(ticker, config.risk.price_collar_pct)
+    tick = tick_size_at(start, option.tick_size_coin, option.tick_steps)
+    concession = max(start * config.agent.order_concession_pct / 100.0, MIN_CONCESSION_TICKS * tick)
+    steps = max(1, config.agent.order_price_steps - 1)
+    end = _sell_floor(ticker, start - concession) if direction == "sell" else _buy_ceiling(ticker, start + concession)
+    raw = [start + (end - start) * step / steps for step in range(steps + 1)]
+    rounding = round_price_up if direction == "sell" else round_price_down
+    prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]
+    return tuple(dict.fromkeys(prices))
+
+
+def start_price(ticker: Ticker, collar_pct: float) -> float:
+    """Mid; without both sides the last trade if it lies near the mark (testnet prints absurd ones), else the mark."""
+    bid, ask, last, mark = (
+        ticker.bid_price_coin,
+        ticker.ask_price_coin,
+        ticker.last_price_coin,
+        ticker.mark_price_coin,
+    )
+    if bid is not None and ask is not None:
+        return (bid + ask) / 2.0
+    if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
+        return last
+    return mark
+
+
+def _sell_floor(ticker: Ticker, lowest: float) -> float:
+    return max(lowest, ticker.bid_price_coin or 0.0, ticker.min_price_coin or 0.0)
+
+
+def _buy_ceiling(ticker: Ticker, highest: float) -> float:
+    limits = [limit for limit in (ticker.ask_price_coin, ticker.max_price_coin) if limit is not None]
+    return min([highest, *limits])
+
+
+# --- one leg --------------------------------------------------------------------------------------
+
+
+def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfig) -> LegResult:
+    """Look once more, send, move the price step by step, cancel the rest."""
+    try:
+        option = client.get_instrument(leg.symbol)
+        ticker = client.get_ticker(leg.symbol)
+        problem = _reason_not_to_trade(client, option, ticker, config)
+        if option is None or problem is not None:
+            return _not_sent(leg, amount, problem or "the instrument is not known")
+        if leg.is_sell:
+            amount = min(amount, read_room(client, leg.symbol[:3], option.min_trade_amount_coin))
+    except DeribitError as error:
+        return _not_sent(leg, amount, str(error))
+    amount = floor_to_step(amount, option.min_trade_amount_coin)
+    if amount <= 0.0:
+        return _not_sent(leg, amount, "no uncovered coins left to sell a call on")
+    return _work_order(client, leg, amount, price_ladder(leg.direction, ticker, option, config), config)
+
+
+def _reason_not_to_trade(
+    client: DeribitClient, option: OptionInstrument | None, ticker: Ticker, config: AgentConfig
+) -> str | None:
+    """The quote as it is now, on the exchange's clock; filters in the positive form."""
+    now, risk = client.server_now(), config.risk
+    age_seconds = (now - ticker.quoted_at).total_seconds()
+    if option is None or not option.is_tradable or ticker.state != "open":
+        return f"{ticker.symbol} is not open for trading"
+    if not -risk.max_quote_age_seconds <= age_seconds <= risk.max_quote_age_seconds:
+        return (
+            f"the quote of {ticker.symbol} is {age_seconds:.0f} s old, at most {risk.max_quote_age_seconds:g} s allowed"
+        )
+    if not (option.expiry - now).total_seconds() >= risk.min_minutes_to_expiry * 60.0:
+        return f"{ticker.symbol} expires within {risk.min_minutes_to_expiry:g} minutes"
+    if in_settlement_window(now):
+        return f"no orders from 07:55 to 08:05 UTC, it is {now:%H:%M:%S}"
+    bid, ask = ticker.bid_price_coin, ticker.ask_price_coin
+    if not ticker.mark_price_coin >= 0.0 or (bid is not None and ask is not None and not bid <= ask):
+        return f"the quote of {ticker.symbol} makes no sense: bid {bid}, ask {ask}, mark {ticker.mark_price_coin}"
+    locked = client.get_locked_status()
+    return None if locked == "false" else f"the exchange is locked ({locked})"
+
+
+def read_room(client: DeribitClient, currency: str, step: float) -> float:
+    """Coins with no call against them, read afresh; orders before positions, so a fill in between counts twice.
+
+    Every short option and every resting sell of the coin counts, whoever made it.
+    """
+    orders = client.get_open_orders()
+    positions = client.get_positions()
+    account = client.get_account_summary(currency)
+    on_offer = sum(
+        order.unfilled_amount_coin
+        for order in orders
+        if order.symbol.startswith(f"{currency}-") and order.direction == "sell" and order.is_live
+    )
+    short = sum(-held.size for held in positions if _is_short_option(held.symbol, held.kind, held.size, currency))
+    return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
+
+
+def _is_short_option(symbol: str, kind: str, size: float, currency: str) -> bool:
+    return kind == "option" and size < 0.0 and symbol.startswith(f"{currency}-")
+
+
+def _work_order(
+    client: DeribitClient, leg: Leg, amount: float, prices: tuple[float, ...], config: AgentConfig
+) -> LegResult:
+    request = OrderRequest(
+        label=leg.label,
+        symbol=leg.symbol,
+        direction=leg.direction,
+        amount_coin=amount,
+        price_coin=prices[0],
+        reduce_only=not leg.is_sell,
+    )
+    receipt = client.place_limit_order(request)
+    if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
+        return _unplaced(leg, amount, prices[:1], receipt)
+    difference = _echo_problem(request, receipt.order)
+    tried = prices[:1]
+    if difference is None:
+        order, tried = _move_price(client, receipt.order, prices, config)
+    else:
+        order = receipt.order
+    return _finish(client, leg, amount, order, tried, difference or "")
+
+
+def _move_price(
+    client: DeribitClient, order: Order, prices: tuple[float, ...], config: AgentConfig
+) -> tuple[Order, tuple[float, ...]]:
+    """Let the order rest at each price in turn; the same order throughout, so it can never stand twice."""
+    tried = prices[:1]
+    for price in (*prices[1:], None):
+        if not order.is_live:
+            break
+        client.clock.sleep(config.agent.order_wait_seconds)
+        if price is None:
+            break
+        receipt = client.edit_order(order.order_id, order.amount_coin, price)
+        if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
+            break  # filled meanwhile, refused or unknown: the cancel that follows finds out
+        order, tried = receipt.order, (*tried, price)
+    return order, tried
+
+
+def _finish(
+    client: DeribitClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...], note: str
+) -> LegResult:
+    """Cancel what is left and count what was filled, whatever the state says."""
+    final = order
+    if order.is_live:
+        receipt = client.cancel_order(order.order_id)
+        final = receipt.order or order
+        if receipt.order is None:
+            try:
+                final = client.get_order_state(order.order_id)
+            except DeribitError as error:
+                note = f"{note} the order's end is not known: {error}".strip()
+    if final.is_live:
+        return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
+    fee = _fees(client, final) if final.filled_amount_coin > 0.0 else 0.0
+    return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
+
+
+def _fill_status(order: Order, amount: float) -> LegStatus:
+    """Only the filled amount counts: a cancelled order may have traded."""
+    if order.filled_amount_coin <= 0.0:
+        return "not_filled"
+    return "filled" if order.filled_amount_coin >= amount - 1e-9 else "partly_filled"
+
+
+def _fees(client: DeribitClient, order: Order) -> float:
+    """Fees of all fills of an order; 0.0 where they cannot be read (the ledger has them too)."""
+    try:
+        return sum(trade.fee_coin for trade in client.get_trades_of_order(order.order_id))
+    except DeribitError:
+        return 0.0
+
+
+def _echo_problem(request: OrderRequest, order: Order) -> str | None:
+    """What the exchange accepted must be what was asked; it has been known to move prices."""
+    asked = (request.symbol, request.direction, request.label, request.amount_coin, request.price_coin)
+    accepted = (order.symbol, order.direction, order.label, order.amount_coin, order.price_coin)
+    return None if asked == accepted else f"accepted order differs: asked {asked}, got {accepted}"
+
+
+# --- results ------------------------------------------------------------------------------------------
+
+
+def _leg_result(
+    leg: Leg, amount: float, tried: tuple[float, ...], order: Order, fee: float, status: LegStatus, note: str
+) -> LegResult:
+    filled = order.filled_amount_coin
+    avg_price = order.avg_price_coin if filled > 0.0 else None
+    return LegResult(
+        label=leg.label,
+        symbol=leg.symbol,
+        direction=leg.direction,
+        requested_coin=amount,
+        prices_tried_coin=tried,
+        filled_coin=filled,
+        avg_price_coin=avg_price,
+        fee_coin=fee,
+        slippage_coin=_slippage(leg, avg_price),
+        status=status,
+        note=note,
+    )
+
+
+def _slippage(leg: Leg, avg_price: float | None) -> float | None:
+    if avg_price is None or leg.decision_mid_coin is None:
+        return None
+    return avg_price - leg.decision_mid_coin if leg.is_sell else leg.decision_mid_coin - avg_price
+
+
+def _not_sent(leg: Leg, amount: float, why: str) -> LegResult:
+    return LegResult(
+        label=leg.label,
+        symbol=leg.symbol,
+        direction=leg.direction,
+        requested_coin=amount,
+        status="not_sent",
+        note=why,
+    )
+
+
+def _unplaced(leg: Leg, amount: float, tried: tuple[float, ...], receipt: OrderReceipt) -> LegResult:
+    """Not sent, refused, or of unknown fate: then the order log remembers it and the coin waits."""
+    statuses: dict[SendOutcome, LegStatus] = {SendOutcome.NOT_SENT: "not_sent", SendOutcome.REJECTED: "rejected"}
+    status = statuses.get(receipt.outcome, "unknown")
+    unsent = _not_sent(leg, amount, receipt.error or "")
+    return unsent.model_copy(update={"status": status, "prices_tried_coin": () if status == "not_sent" else tried})
+
+
+def _overall(
+    results: list[LegResult], action: ProposedAction
+) -> Literal["none", "filled", "partly_filled", "not_filled", "rejected", "unknown"]:
+    legs_wanted = 2 if action.type == ActionType.ROLL_COVERED_CALL else 1
+    statuses = [result.status for result in results]
+    if not statuses:
+        return "none"
+    if "unknown" in statuses:
+        return "unknown"
+    if len(statuses) == legs_wanted and all(status == "filled" for status in statuses):
+        return "filled"
+    if any(result.filled_coin > 0.0 for result in results):
+        return "partly_filled"
+    return "rejected" if statuses[-1] == "rejected" else "not_filled"
+
+
+def _notes(results: list[LegResult]) -> str:
+    return "; ".join(f"{result.direction} {result.symbol}: {result.note}" for result in results if result.note)

@@ -1,0 +1,177 @@
+"""What the market has been doing: returns, realised volatility, at-the-money IV, IV/RV, skew, regime.
+
+In: closes as PriceBar and the volatility smile of an expiry as pairs. Out: fractions (0.65 = 65 % a year), None where
+the data do not suffice; unknown is never turned into a number. Pure: no network, no disk, no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from config import AgentConfig
+from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, Underlying
+from pricing import SECONDS_PER_YEAR, black76_delta, days_between
+
+ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
+MIN_SPAN_DAYS = 4.0  # fewer days of closes say nothing about a month
+TREND_DAYS = 7.0
+TREND_FRACTION = 0.05
+
+
+class Smile(NamedTuple):
+    """Mark IV of one expiry by strike, strikes rising."""
+
+    days: float
+    forward_usd: float
+    strikes_usd: tuple[float, ...]
+    ivs_fraction: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CoinData:
+    """What was read about one coin."""
+
+    underlying: Underlying
+    spot_usd: float
+    instruments: Mapping[str, OptionInstrument]
+    quotes: tuple[OptionQuote, ...]
+    bars: tuple[PriceBar, ...]
+    dvol_fraction: float | None
+
+
+def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
+    """One coin's volatility, skew and trend."""
+    smiles = list(_smiles(coin, now))
+    atm = atm_iv(smiles)
+    window_days, min_returns = config.agent.rv_window_days, config.agent.rv_min_returns
+    rv = realised_volatility(coin.bars, now, window_days, min_returns)
+    nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
+    trend = past_return(coin.bars, now, coin.spot_usd, TREND_DAYS)
+    return MarketSnapshot(
+        underlying=coin.underlying,
+        spot_usd=coin.spot_usd,
+        atm_iv_fraction=atm,
+        dvol_fraction=coin.dvol_fraction,
+        rv_fraction=rv,
+        iv_rv_ratio=iv_rv_ratio(atm, rv),
+        skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
+        return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
+        return_7d_fraction=trend,
+        regime=regime(trend),
+        option_count=len(coin.quotes),
+    )
+
+
+def _smiles(coin: CoinData, now: datetime) -> Iterator[Smile]:
+    """The call smiles of the two expiries around the target tenor; the others are not needed."""
+    by_expiry: dict[datetime, list[tuple[float, float, float]]] = {}
+    for quote in coin.quotes:
+        option = coin.instruments.get(quote.symbol)
+        if option is None or option.option_type != "call" or option.expiry <= now:
+            continue
+        if quote.mark_iv_fraction is not None and quote.underlying_price_usd is not None:
+            point = (option.strike, quote.mark_iv_fraction, quote.underlying_price_usd)
+            by_expiry.setdefault(option.expiry, []).append(point)
+    target = now + timedelta(days=ATM_TARGET_DAYS)
+    earlier, later = [e for e in by_expiry if e <= target], [e for e in by_expiry if e > target]
+    for expiry in sorted(earlier)[-1:] + sorted(later)[:1]:
+        points = sorted(by_expiry[expiry])
+        strikes, ivs = tuple(p[0] for p in points), tuple(p[1] for p in points)
+        yield Smile(days_between(now, expiry), points[0][2], strikes, ivs)
+
+
+def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: float, min_returns: int) -> float | None:
+    """Annualised volatility of log returns, whatever the spacing of the closes.
+
+    Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
+    sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
+    """
+    start = now - timedelta(days=window_days)
+    inside = [bar for bar in bars if start <= bar.opened_at <= now and bar.close > 0.0]
+    if len(inside) <= min_returns:
+        return None
+    seconds = (inside[-1].opened_at - inside[0].opened_at).total_seconds()
+    if seconds < MIN_SPAN_DAYS * 86_400:
+        return None
+    closes = [bar.close for bar in inside]
+    squares = sum(math.log(after / before) ** 2 for before, after in pairwise(closes))
+    return math.sqrt(squares / (seconds / SECONDS_PER_YEAR))
+
+
+def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:
+    """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
+    before = [bar.close for bar in bars if bar.opened_at <= now - timedelta(days=days)]
+    return spot_usd / before[-1] - 1.0 if before and before[-1] > 0.0 else None
+
+
+def regime(trend_fraction: float | None) -> Literal["bull", "sideways", "bear"] | None:
+    """A name for the return over TREND_DAYS days."""
+    if trend_fraction is None:
+        return None
+    if trend_fraction > TREND_FRACTION:
+        return "bull"
+    return "bear" if trend_fraction < -TREND_FRACTION else "sideways"
+
+
+def iv_rv_ratio(iv_fraction: float | None, rv_fraction: float | None) -> float | None:
+    """Implied over realised volatility, None unless both are known and above zero."""
+    if iv_fraction is None or rv_fraction is None or rv_fraction <= 0.0:
+        return None
+    return iv_fraction / rv_fraction
+
+
+def atm_iv(smiles: Sequence[Smile], target_days: float = ATM_TARGET_DAYS) -> float | None:
+    """At-the-money IV at a constant maturity: linear in total variance between the expiries around it.
+
+    Outside the listed expiries the nearest one stands. None without a usable smile.
+    """
+    points = sorted((smile.days, at_strike(smile)) for smile in smiles if smile.strikes_usd and smile.days > 0)
+    if not points:
+        return None
+    earlier = [point for point in points if point[0] <= target_days]
+    later = [point for point in points if point[0] > target_days]
+    if not earlier or not later:
+        return (earlier or later[:1])[-1][1]
+    (days_1, iv_1), (days_2, iv_2) = earlier[-1], later[0]
+    weight = (target_days - days_1) / (days_2 - days_1)
+    variance = (1 - weight) * iv_1**2 * days_1 + weight * iv_2**2 * days_2
+    return math.sqrt(variance / target_days)
+
+
+def at_strike(smile: Smile, strike_usd: float | None = None) -> float:
+    """IV at a strike (the forward unless given), linear between listed strikes, flat outside."""
+    strike = smile.forward_usd if strike_usd is None else strike_usd
+    return _interpolate(strike, smile.strikes_usd, smile.ivs_fraction)
+
+
+def skew_25_delta(smile: Smile) -> float | None:
+    """25-delta risk reversal: IV of the 25-delta call minus IV of the 25-delta put.
+
+    The put's strike is where the call's delta is 0.75, so a chain of calls is enough. Negative where downside
+    protection costs more. None where the listed strikes do not reach both deltas.
+    """
+    years = smile.days / 365.0
+    deltas = [
+        black76_delta(smile.forward_usd, strike, iv, years)
+        for strike, iv in zip(smile.strikes_usd, smile.ivs_fraction, strict=True)
+    ]
+    if not deltas or max(deltas) < 0.75 or min(deltas) > 0.25:
+        return None
+    rising = sorted(zip(deltas, smile.ivs_fraction, strict=True))
+    xs, ys = [point[0] for point in rising], [point[1] for point in rising]
+    return _interpolate(0.25, xs, ys) - _interpolate(0.75, xs, ys)
+
+
+def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Linear between rising xs, flat outside."""
+    if x <= xs[0]:
+        return ys[0]
+    for (x_1, y_1), (x_2, y_2) in zip(zip(xs, ys, strict=True), zip(xs[1:], ys[1:], strict=True), strict=False):
+        if x <= x_2:
+            return y_1 + (y_2 - y_1) * (x - x_1) / (x_2 - x_1) if x_2 > x_1 else y_2
+    return ys[-1]

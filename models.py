@@ -1,0 +1,596 @@
+"""The vocabulary of the agent: frozen models, the protocols between modules, and the error tree.
+
+Every number says its unit at the end of its name: _usd, _coin (BTC or ETH), _pct (0 to 100), _fraction (0 to 1),
+_days, _seconds; times end in _at and are aware UTC. Sizes of options are in coin (one contract is one coin).
+Nothing here can be changed after it was made, and nothing infinite or not-a-number gets in. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Underlying = Literal["BTC", "ETH"]
+Direction = Literal["buy", "sell"]
+OWN_LABEL_PREFIX = "cc-"
+FINAL_ORDER_STATES = frozenset({"filled", "cancelled", "rejected"})
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Frozen(BaseModel):
+    """Base of all models: strict types, finite numbers, unknown fields refused, no changes."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- what the exchange says -----------------------------------------------------
+
+
+class OptionInstrument(Frozen):
+    """A listed option. Price ticks in coin: `tick_steps` are pairs (above price, tick)."""
+
+    symbol: str
+    underlying: Underlying
+    strike: Positive
+    expiry: AwareDatetime
+    option_type: Literal["call", "put"]
+    contract_size_coin: Positive
+    min_trade_amount_coin: Positive
+    tick_size_coin: Positive
+    tick_steps: tuple[tuple[float, float], ...] = ()
+    is_tradable: bool = True
+
+
+class OptionQuote(NamedTuple):
+    """One row of the chain; None where nobody quotes. A tuple because two thousand are made per iteration."""
+
+    symbol: str
+    bid_price_coin: float | None
+    ask_price_coin: float | None
+    mark_price_coin: float | None
+    mark_iv_fraction: float | None
+    underlying_price_usd: float | None
+    quoted_at: datetime | None
+
+
+class Ticker(Frozen):
+    """The quote of one instrument just before trading it. Greeks as Deribit computes them."""
+
+    symbol: str
+    quoted_at: AwareDatetime
+    state: str
+    bid_price_coin: float | None
+    bid_amount_coin: float | None
+    ask_price_coin: float | None
+    ask_amount_coin: float | None
+    mark_price_coin: float
+    last_price_coin: float | None
+    min_price_coin: float | None
+    max_price_coin: float | None
+    index_price_usd: float
+    underlying_price_usd: float | None = None
+    mark_iv_fraction: float | None = None
+    delta: float | None = None
+
+
+class OrderBook(Frozen):
+    """A ticker with the levels behind it: pairs (price in coin, amount), best first."""
+
+    ticker: Ticker
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+
+
+class PriceBar(NamedTuple):
+    """One candle: when it opened and the price it closed at."""
+
+    opened_at: datetime
+    close: float
+
+
+class CoinAccount(Frozen):
+    """The account in one coin. `total_*_usd` are set on cross-margin accounts only."""
+
+    currency: str
+    balance_coin: float
+    equity_coin: float
+    margin_balance_coin: float
+    initial_margin_coin: float
+    maintenance_margin_coin: float
+    available_funds_coin: float
+    options_value_coin: float = 0.0
+    options_delta: float = 0.0
+    delta_total: float = 0.0
+    margin_model: str = "segregated_sm"
+    is_cross_margin: bool = False
+    total_margin_balance_usd: float | None = None
+    total_initial_margin_usd: float | None = None
+
+    @property
+    def coins_held(self) -> float:
+        """Coins that can stand behind short calls. Never available_funds: cross margin shows foreign funds there."""
+        return max(0.0, min(self.balance_coin, self.equity_coin))
+
+
+class OptionPosition(Frozen):
+    """An option held: `size` is positive, `side` says which way. Prices in coin, quotes None where unknown.
+
+    `delta` is the whole position's Black-Scholes delta with its sign, as Deribit reports it.
+    """
+
+    symbol: str
+    underlying: Underlying
+    option_type: Literal["call", "put"]
+    strike: Positive
+    expiry: AwareDatetime
+    side: Literal["long", "short"]
+    size: Positive
+    avg_price: NonNegative
+    mark_price_coin: float
+    delta: float
+    dte_days: float
+    bid_price_coin: float | None = None
+    ask_price_coin: float | None = None
+    mark_iv_fraction: float | None = None
+    quoted_at: AwareDatetime | None = None
+
+    @property
+    def is_short_call(self) -> bool:
+        return self.side == "short" and self.option_type == "call"
+
+    @property
+    def captured_premium_pct(self) -> float:
+        """Share of the premium of a short that has been earned if bought back at the ask (else at the mark)."""
+        if self.avg_price <= 0:
+            return 0.0
+        cost = self.mark_price_coin if self.ask_price_coin is None else self.ask_price_coin
+        return 100.0 * (1.0 - cost / self.avg_price)
+
+
+class RawPosition(Frozen):
+    """A position row before its instrument is known: signed size, any kind."""
+
+    symbol: str
+    kind: str
+    size: float
+    avg_price: float
+    mark_price: float
+    delta: float
+
+
+class Order(Frozen):
+    """An order as the exchange last described it. Unknown states count as live."""
+
+    order_id: str
+    label: str
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    filled_amount_coin: float
+    avg_price_coin: float
+    price_coin: float | None
+    order_state: str
+    reduce_only: bool = False
+    created_at: AwareDatetime
+
+    @property
+    def is_live(self) -> bool:
+        return self.order_state not in FINAL_ORDER_STATES
+
+    @property
+    def is_own(self) -> bool:
+        return self.label.startswith(OWN_LABEL_PREFIX)
+
+    @property
+    def unfilled_amount_coin(self) -> float:
+        return max(0.0, self.amount_coin - self.filled_amount_coin)
+
+
+class Trade(Frozen):
+    """One fill; the fee is in coin."""
+
+    trade_id: str
+    order_id: str
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    price_coin: float
+    fee_coin: float
+    traded_at: AwareDatetime
+
+
+class LedgerEntry(Frozen):
+    """One line of the exchange's transaction log, in coin: `change_coin` (fee included) led to `balance_coin`.
+
+    `price_coin` of a delivery is the payoff per contract, `index_price_usd` what it was settled at.
+    """
+
+    currency: str
+    entry_type: str
+    symbol: str | None
+    booked_at: AwareDatetime
+    side: str | None = None
+    amount_coin: float | None = None
+    price_coin: float | None = None
+    index_price_usd: float | None = None
+    fee_coin: float = 0.0
+    change_coin: float = 0.0
+    balance_coin: float | None = None
+    note: str | None = None
+
+
+class MarginQuote(Frozen):
+    """Initial margin in coin of buying or selling, and the price band, as the exchange computes them."""
+
+    buy_coin: float
+    sell_coin: float
+    min_price_coin: float
+    max_price_coin: float
+
+
+# --- the state ------------------------------------------------------------------
+
+
+class MarketSnapshot(Frozen):
+    """One coin's market. None where unknown: unknown is never treated as zero."""
+
+    underlying: Underlying
+    spot_usd: Positive
+    atm_iv_fraction: float | None = None
+    dvol_fraction: float | None = None
+    rv_fraction: float | None = None
+    iv_rv_ratio: float | None = None
+    skew_25d_fraction: float | None = None
+    return_1d_fraction: float | None = None
+    return_7d_fraction: float | None = None
+    regime: Literal["bull", "sideways", "bear"] | None = None
+    option_count: int = 0
+
+
+class CandidateOption(Frozen):
+    """A call the agent may sell. `premium_usd` is per contract, at the bid, after the fee."""
+
+    symbol: str
+    underlying: Underlying
+    strike: Positive
+    expiry: AwareDatetime
+    dte_days: Positive
+    delta: float
+    bid_price_coin: Positive
+    ask_price_coin: float | None
+    mid_price_coin: Positive
+    mark_price_coin: Positive
+    mark_iv_fraction: Positive
+    spread_pct: float | None
+    premium_usd: float
+    yield_if_flat_pct: float
+    yield_if_flat_annual_pct: float
+    yield_if_called_pct: float
+    breakeven_usd: float
+    min_trade_amount_coin: Positive
+    quoted_at: AwareDatetime
+
+
+class FunnelStep(Frozen):
+    """How many options one rule turned away, in the order in which the rules are applied."""
+
+    rule: str
+    rejected: int
+
+
+class FilterFunnel(Frozen):
+    """From the whole chain to the candidates of one coin."""
+
+    underlying: Underlying
+    listed: int
+    steps: tuple[FunnelStep, ...]
+    passed: int
+
+
+class NearMiss(Frozen):
+    """A call that failed one setting only, and the change that would admit it."""
+
+    symbol: str
+    underlying: Underlying
+    rule: str
+    value: float | None
+    limit: float
+    premium_usd: float
+    change: str
+
+
+class PortfolioState(Frozen):
+    """Everything the account holds. `other_positions` are derivatives that are not plain BTC or ETH options."""
+
+    accounts: tuple[CoinAccount, ...]
+    positions: tuple[OptionPosition, ...] = ()
+    open_orders: tuple[Order, ...] = ()
+    other_positions: tuple[RawPosition, ...] = ()
+    value_usd: float | None = None
+
+
+class ExpiryExposure(Frozen):
+    """Short calls (held and resting in sell orders) of one coin and one expiry."""
+
+    underlying: Underlying
+    expiry: AwareDatetime
+    short_calls_coin: float
+
+
+class CoinRisk(Frozen):
+    """Risk figures of one coin. `net_delta` is the options' delta, without the coins themselves."""
+
+    underlying: Underlying
+    margin_used_pct: float | None
+    net_delta: float
+    short_calls_coin: float
+    resting_sells_coin: float
+    coins_held: float
+
+    @property
+    def room_coin(self) -> float:
+        """Coins not yet standing behind a call, sold or on offer."""
+        return max(0.0, self.coins_held - self.short_calls_coin - self.resting_sells_coin)
+
+
+class AgentState(Frozen):
+    """All that a decision is made from. Reading it back from the log gives an equal state."""
+
+    decision_id: str
+    timestamp: AwareDatetime
+    seed: int = 1
+    markets: tuple[MarketSnapshot, ...]
+    portfolio: PortfolioState
+    risks: tuple[CoinRisk, ...] = ()
+    expiry_exposures: tuple[ExpiryExposure, ...] = ()
+    candidates: tuple[CandidateOption, ...] = ()
+    funnels: tuple[FilterFunnel, ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
+    kill_switch_on: bool = False
+    unresolved_symbols: tuple[str, ...] = ()
+
+    def market(self, underlying: str) -> MarketSnapshot | None:
+        return next((market for market in self.markets if market.underlying == underlying), None)
+
+    def account(self, underlying: str) -> CoinAccount | None:
+        return next((acc for acc in self.portfolio.accounts if acc.currency == underlying), None)
+
+    def risk(self, underlying: str) -> CoinRisk | None:
+        return next((risk for risk in self.risks if risk.underlying == underlying), None)
+
+    def candidates_for(self, underlying: str) -> tuple[CandidateOption, ...]:
+        return tuple(option for option in self.candidates if option.underlying == underlying)
+
+    def candidate(self, symbol: str | None) -> CandidateOption | None:
+        return next((option for option in self.candidates if option.symbol == symbol), None)
+
+    def short_calls(self, underlying: str) -> tuple[OptionPosition, ...]:
+        held = (position for position in self.portfolio.positions if position.is_short_call)
+        return tuple(position for position in held if position.underlying == underlying)
+
+    def position(self, symbol: str | None) -> OptionPosition | None:
+        return next((held for held in self.portfolio.positions if held.symbol == symbol), None)
+
+    def open_orders_for(self, underlying: str) -> tuple[Order, ...]:
+        return tuple(o for o in self.portfolio.open_orders if o.symbol.startswith(f"{underlying}-"))
+
+
+# --- decisions ------------------------------------------------------------------
+
+
+class ActionType(StrEnum):
+    """What a policy can propose."""
+
+    DO_NOTHING = "DO_NOTHING"
+    OPEN_COVERED_CALL = "OPEN_COVERED_CALL"
+    ROLL_COVERED_CALL = "ROLL_COVERED_CALL"
+    CLOSE_COVERED_CALL = "CLOSE_COVERED_CALL"
+
+
+class ScorePart(Frozen):
+    """One term of a score: its name and how many points it gave."""
+
+    name: str
+    points: float
+
+
+class ActionOption(Frozen):
+    """One of the actions a policy chose from."""
+
+    type: ActionType
+    symbol: str | None = None
+    score: float | None = None
+    score_parts: tuple[ScorePart, ...] = ()
+    probability: float = Field(ge=0, le=1)
+
+
+class ProposedAction(Frozen):
+    """What the policy wants. `symbol` is the call to sell or to buy back; a roll sells `new_symbol` instead."""
+
+    type: ActionType
+    underlying: Underlying | None = None
+    symbol: str | None = None
+    new_symbol: str | None = None
+    size: NonNegative = 0.0
+    reason: str = Field(min_length=1, max_length=1000)
+    choices: tuple[ActionOption, ...] = ()
+
+
+class RiskResult(Frozen):
+    """The risk engine's verdict with every reason, not only the first."""
+
+    allowed: bool
+    reasons: tuple[str, ...] = ()
+
+
+# --- execution ------------------------------------------------------------------
+
+
+class SendOutcome(StrEnum):
+    """What is known about a request that moves an order. Anything not surely one of the first three is UNKNOWN."""
+
+    NOT_SENT = "not_sent"
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+
+
+class OrderRequest(Frozen):
+    """One limit order on its way out."""
+
+    label: str = Field(max_length=64)
+    symbol: str
+    direction: Direction
+    amount_coin: Positive
+    price_coin: Positive
+    reduce_only: bool = False
+
+
+class OrderReceipt(Frozen):
+    """What came back for an order request."""
+
+    outcome: SendOutcome
+    order: Order | None = None
+    trades: tuple[Trade, ...] = ()
+    error: str | None = None
+
+
+class LegResult(Frozen):
+    """One leg of an action, as it ended. Slippage is per contract against the mid at the decision, bad is negative."""
+
+    label: str
+    symbol: str
+    direction: Direction
+    requested_coin: float
+    prices_tried_coin: tuple[float, ...] = ()
+    filled_coin: float = 0.0
+    avg_price_coin: float | None = None
+    fee_coin: float = 0.0
+    slippage_coin: float | None = None
+    status: Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
+    note: str = ""
+
+
+class ExecutionResult(Frozen):
+    """What became of an approved action."""
+
+    status: Literal["none", "filled", "partly_filled", "not_filled", "rejected", "unknown"]
+    legs: tuple[LegResult, ...] = ()
+    note: str = ""
+
+
+class ApiCall(Frozen):
+    """One request as the log keeps it: never credentials, never whole replies."""
+
+    method: str
+    outcome: str
+    attempts: int = 1
+    duration_ms: float = 0.0
+    detail: dict[str, Any] | None = None
+
+
+# --- protocols ------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """The one source of time: the system's, a simulation's or a recording's."""
+
+    def now(self) -> datetime:
+        """Aware UTC time."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+    def wait_for_next(self, interval_seconds: float) -> bool:
+        """Rest until the next iteration is due; False when nothing more will come."""
+
+
+class OrderLog(Protocol):
+    """Where every order is written before it leaves and after its outcome is known."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one line and force it to disk; raises LogWriteError, then no order may leave."""
+
+
+# --- errors ---------------------------------------------------------------------
+
+
+class AgentError(Exception):
+    """Base of all errors. `exit_code` is None where the loop goes on, else the process ends with it."""
+
+    exit_code: int | None = None
+
+
+class ConfigurationError(AgentError):
+    """A setting, option or file given at the start is wrong: the process ends before any request."""
+
+    exit_code = 2
+
+
+class AlreadyRunningError(AgentError):
+    """Another agent holds the lock on this data folder: the process ends."""
+
+    exit_code = 3
+
+
+class HaltedError(AgentError):
+    """The agent stopped itself and waits for a person: the process ends."""
+
+    exit_code = 6
+
+
+class LogWriteError(AgentError):
+    """A log line could not be written: no order leaves without one; the loop goes on and tries again."""
+
+
+class PolicyError(AgentError):
+    """The policy raised or returned nonsense: this iteration does nothing, the loop goes on."""
+
+
+class DeribitError(AgentError):
+    """Anything that went wrong between the agent and the exchange: this iteration does nothing."""
+
+
+class DeribitConnectionError(DeribitError):
+    """No usable answer (network, timeout, gateway): reads were retried, then the iteration is skipped."""
+
+    def __init__(self, message: str, was_sent: bool = True) -> None:
+        self.was_sent = was_sent  # False only where surely nothing reached the exchange
+        super().__init__(message)
+
+
+class InvalidReplyError(DeribitError):
+    """An answer that is not what Deribit documents: never used in part, the iteration is skipped."""
+
+
+class RateLimitError(DeribitError):
+    """Too many requests: the iteration is skipped, which waits long enough."""
+
+
+class RequestRefusedError(DeribitError):
+    """Deribit answered with an error: the iteration does nothing and logs code, message, method and reason."""
+
+    def __init__(self, method: str, code: int, message: str, reason: str | None = None) -> None:
+        self.method, self.code, self.message, self.reason = method, code, message, reason
+        super().__init__(f"{method} was refused: {code} {message}" + (f" ({reason})" if reason else ""))
+
+
+class AuthenticationError(DeribitError):
+    """The key was not accepted, which no retry mends: the process ends."""
+
+    exit_code = 4
+
+
+class WrongEnvironmentError(DeribitError):
+    """A host or an answer that is not testnet: the process ends at once."""
+
+    exit_code = 5

@@ -1,0 +1,63 @@
+"""The three ways to run without sending an order to Deribit: simulated, recorded, dry run.
+
+In: files, seed, coins to start with. Out: an httpx transport for the agent's client and the clock that goes with it.
+The dry run keeps its account in a file; simulated and recorded runs start afresh each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from paper_exchange.account import PaperAccount
+from paper_exchange.clocks import SimulatedClock
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.market import Market, MarketClock
+from paper_exchange.recorded import RecordedMarket
+from paper_exchange.simulated import SimulatedMarket
+from paper_exchange.storage import load_account, save_account
+from paper_exchange.testnet import TestnetMarket
+from paper_exchange.transport import DryRunTransport, PaperTransport
+
+SIMULATION_START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the agent's client needs, and the exchange behind it."""
+
+    transport: httpx.BaseTransport
+    clock: MarketClock
+    exchange: PaperExchange
+
+
+def simulated_setup(seed: int, balances_coin: Mapping[str, float], start: datetime = SIMULATION_START) -> Setup:
+    """A fresh account on a market drawn from a seed."""
+    market = SimulatedMarket(seed, SimulatedClock(start))
+    return _in_process(market, balances_coin)
+
+
+def recorded_setup(
+    recording: Path, balances_coin: Mapping[str, float], candles: Path | None, delivery_prices: Path | None
+) -> Setup:
+    """A fresh account on recorded chains. Raises RecordingError."""
+    return _in_process(RecordedMarket(recording, candles=candles, delivery_prices=delivery_prices), balances_coin)
+
+
+def dry_run_setup(
+    account_file: Path, balances_coin: Mapping[str, float], clock: MarketClock, network: httpx.BaseTransport
+) -> Setup:
+    """Testnet's quotes through `network`, private calls to the account in the file. Raises PaperAccountFileError."""
+    market = TestnetMarket(clock)
+    account = load_account(account_file, market, balances_coin)
+    exchange = PaperExchange(market, account, on_change=lambda changed: save_account(account_file, changed))
+    return Setup(DryRunTransport(exchange, network), clock, exchange)
+
+
+def _in_process(market: Market, balances_coin: Mapping[str, float]) -> Setup:
+    exchange = PaperExchange(market, PaperAccount(market, balances_coin))
+    return Setup(PaperTransport(exchange), market.clock, exchange)

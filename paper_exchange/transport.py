@@ -1,0 +1,164 @@
+"""Two ways for an httpx client to reach the paper exchange inside this process.
+
+`PaperTransport` answers everything from the paper exchange. `DryRunTransport` passes public calls on to the real
+network and reads the quotes going by; everything else, logging in included, is answered by the paper exchange
+and never leaves the process. Talks to the network only through the inner transport.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import httpx
+
+from paper_exchange.clocks import MINUTE_MS, now_ms
+from paper_exchange.errors import RpcError
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.rpc import API_ROOT, Call, read_call
+from paper_exchange.testnet import TestnetMarket
+
+PUBLIC_PATH = re.compile(re.escape(API_ROOT) + r"/(public/[a-z_]+)", re.ASCII)
+# They carry tokens, so they are answered here although they are public.
+INSIDE_METHODS = frozenset({"public/auth", "public/exchange_token", "public/fork_token"})
+MAX_OBSERVED_BYTES = 16 * 1024 * 1024
+FETCH_TIMEOUT_SECONDS = 5.0
+DELIVERY_PRICES_FETCHED = 100
+
+
+class PaperTransport(httpx.BaseTransport):
+    """Every request is answered by the paper exchange; no sockets."""
+
+    def __init__(self, exchange: PaperExchange) -> None:
+        self.exchange = exchange
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return _answer(self.exchange, request)
+
+
+class DryRunTransport(httpx.BaseTransport):
+    """Public calls go out through `inner`, everything else stays. The exchange must trade on a TestnetMarket."""
+
+    def __init__(self, exchange: PaperExchange, inner: httpx.BaseTransport) -> None:
+        if not isinstance(exchange.market, TestnetMarket):
+            raise TypeError("a dry run trades on what is seen of testnet: the exchange needs a TestnetMarket")
+        self.exchange = exchange
+        self._market = exchange.market
+        self._inner = inner
+        self._fetched_at_ms: dict[str, int] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        call = _public_call(request)
+        if call is not None:
+            return self._pass_on(request, call)
+        self._fetch_missing_delivery_prices(request.url)
+        return _answer(self.exchange, request)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _pass_on(self, request: httpx.Request, call: Call) -> httpx.Response:
+        response = self._inner.handle_request(_without_credentials(request))
+        if response.status_code != httpx.codes.OK:
+            return response
+        headers = response.headers
+
+        def observe(raw: bytes) -> None:
+            self._market.observe(call.method, call.params, _decoded(headers, raw))
+
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _ObservedStream(response.stream, observe)
+        return response
+
+    # --- delivery prices ---------------------------------------------------------
+
+    def _fetch_missing_delivery_prices(self, url: httpx.URL) -> None:
+        """Ask for them where an expired position waits, at most once a minute and coin."""
+        at_ms = now_ms(self._market.clock)
+        for currency in sorted({currency for currency, _ in self.exchange.account.waiting_expiries()}):
+            last_ms = self._fetched_at_ms.get(currency)
+            if last_ms is None or at_ms - last_ms >= MINUTE_MS:
+                self._fetched_at_ms[currency] = at_ms
+                self._fetch_delivery_prices(url, currency)
+
+    def _fetch_delivery_prices(self, url: httpx.URL, currency: str) -> None:
+        params: dict[str, str | int] = {"index_name": f"{currency.lower()}_usd", "count": DELIVERY_PRICES_FETCHED}
+        target = httpx.URL(
+            scheme=url.scheme, host=url.host, port=url.port, path=f"{API_ROOT}/public/get_delivery_prices"
+        )
+        timeout = httpx.Timeout(FETCH_TIMEOUT_SECONDS).as_dict()
+        request = httpx.Request("GET", target, params=params, extensions={"timeout": timeout})
+        try:
+            response = self._inner.handle_request(request)
+            reply = response.read()
+            response.close()
+        except httpx.HTTPError:
+            return  # the position waits; the next minute tries again
+        if response.status_code == httpx.codes.OK:
+            self._market.observe("public/get_delivery_prices", params, reply)
+
+
+class _ObservedStream(httpx.SyncByteStream):
+    """Hands a reply through chunk by chunk, so that the client's own limits hold, and shows it whole at the end."""
+
+    def __init__(self, stream: httpx.SyncByteStream, on_end: Callable[[bytes], None]) -> None:
+        self._stream = stream
+        self._on_end = on_end
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks: list[bytes] = []
+        seen_bytes = 0
+        for chunk in self._stream:
+            seen_bytes += len(chunk)
+            if seen_bytes <= MAX_OBSERVED_BYTES:
+                chunks.append(chunk)
+            yield chunk
+        if seen_bytes <= MAX_OBSERVED_BYTES:
+            self._on_end(b"".join(chunks))
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+# --- requests and replies ----------------------------------------------------------
+
+
+def _answer(exchange: PaperExchange, request: httpx.Request) -> httpx.Response:
+    path, _, query = request.url.raw_path.partition(b"?")
+    status, reply = exchange.handle(request.method, path.decode(), query, request.read(), request.headers)
+    headers = {"content-type": "application/json", "content-length": str(len(reply))}
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(reply))
+
+
+def _public_call(request: httpx.Request) -> Call | None:
+    """The call, if it is public beyond doubt: by its path, and nothing in it names another method."""
+    path, _, query = request.url.raw_path.partition(b"?")
+    named = PUBLIC_PATH.fullmatch(path.decode("ascii", errors="replace"))
+    if named is None or named.group(1) in INSIDE_METHODS:
+        return None
+    try:
+        call = read_call(request.method, path.decode(), query.decode(), request.read())
+    except (RpcError, UnicodeDecodeError):
+        return None
+    is_consistent = "method" not in call.params and _body_method(request) in (None, call.method)
+    return call if is_consistent else None
+
+
+def _body_method(request: httpx.Request) -> object:
+    body = request.read()
+    return json.loads(body).get("method") if body.strip() else None
+
+
+def _without_credentials(request: httpx.Request) -> httpx.Request:
+    headers = [(name, value) for name, value in request.headers.items() if name != "authorization"]
+    return httpx.Request(
+        request.method, request.url, headers=headers, content=request.read(), extensions=request.extensions
+    )
+
+
+def _decoded(headers: httpx.Headers, raw: bytes) -> bytes:
+    try:
+        return httpx.Response(httpx.codes.OK, headers=headers, content=raw).content
+    except httpx.DecodingError:
+        return b""

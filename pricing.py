@@ -1,0 +1,223 @@
+"""Deribit's option formulas: Black-76, fees, standard margin, payoff, ticks and steps.
+
+In and out: plain numbers. Prices of an option are in coin (BTC or ETH) per contract of one coin, strikes and
+forwards in USD, implied volatility as a fraction (0.65 = 65 %), time in years of 365 days.
+Pure: no network, no disk, no clock. The agent and the paper exchange share this module and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+SECONDS_PER_DAY = 86_400.0
+SECONDS_PER_YEAR = 365.0 * SECONDS_PER_DAY
+
+TRADE_FEE_COIN = 0.0003
+DELIVERY_FEE_COIN = 0.00015
+FEE_CAP_FRACTION = 0.125
+
+TickSteps = Sequence[tuple[float, float]]
+
+
+class Greeks(NamedTuple):
+    """Per contract of one coin, in Deribit's units.
+
+    delta: N(d1) for a call. gamma: per USD. vega: USD per volatility point. theta: USD per day.
+    rho: USD per percent point of interest.
+    """
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+    rho: float
+
+
+# --- time --------------------------------------------------------------------
+
+
+def days_between(start: datetime, end: datetime) -> float:
+    """Days from start to end, negative when end lies before start."""
+    return (end - start).total_seconds() / SECONDS_PER_DAY
+
+
+def years_between(start: datetime, end: datetime) -> float:
+    """Years of 365 days from start to end: the T of Deribit's mark prices."""
+    return (end - start).total_seconds() / SECONDS_PER_YEAR
+
+
+# --- Black-76 ----------------------------------------------------------------
+
+
+def normal_cdf(x: float) -> float:
+    """Standard normal distribution function."""
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def _normal_density(x: float) -> float:
+    return math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+
+
+def _d1(forward_usd: float, strike_usd: float, iv_fraction: float, years: float) -> float:
+    spread = iv_fraction * math.sqrt(years)
+    return math.log(forward_usd / strike_usd) / spread + 0.5 * spread
+
+
+def _has_time_value(iv_fraction: float, years: float) -> bool:
+    return iv_fraction > 0.0 and years > 0.0
+
+
+def black76_price_coin(
+    forward_usd: float, strike_usd: float, iv_fraction: float, years: float, is_call: bool = True
+) -> float:
+    """Mark price in coin: the Black-76 value in USD at r = 0, divided by the forward.
+
+    Source: Black (1976); that Deribit marks inverse options so was checked on recorded tickers.
+    Without time or volatility left it is the intrinsic value.
+    """
+    sign = 1.0 if is_call else -1.0
+    if not _has_time_value(iv_fraction, years):
+        return max(0.0, sign * (forward_usd - strike_usd)) / forward_usd
+    d1 = _d1(forward_usd, strike_usd, iv_fraction, years)
+    d2 = d1 - iv_fraction * math.sqrt(years)
+    value_usd = sign * (forward_usd * normal_cdf(sign * d1) - strike_usd * normal_cdf(sign * d2))
+    return max(0.0, value_usd) / forward_usd
+
+
+def black76_delta(
+    forward_usd: float, strike_usd: float, iv_fraction: float, years: float, is_call: bool = True
+) -> float:
+    """Delta as Deribit reports it: N(d1) for a call, N(d1) - 1 for a put."""
+    if not _has_time_value(iv_fraction, years):
+        call_delta = 1.0 if forward_usd > strike_usd else 0.0
+    else:
+        call_delta = normal_cdf(_d1(forward_usd, strike_usd, iv_fraction, years))
+    return call_delta if is_call else call_delta - 1.0
+
+
+def black76_greeks(
+    forward_usd: float, strike_usd: float, iv_fraction: float, years: float, is_call: bool = True
+) -> Greeks:
+    """All greeks of one contract; theta never loses more per day than the option is worth."""
+    delta = black76_delta(forward_usd, strike_usd, iv_fraction, years, is_call)
+    if not _has_time_value(iv_fraction, years):
+        return Greeks(delta, 0.0, 0.0, 0.0, 0.0)
+    d1 = _d1(forward_usd, strike_usd, iv_fraction, years)
+    d2 = d1 - iv_fraction * math.sqrt(years)
+    density = _normal_density(d1)
+    gamma = density / (forward_usd * iv_fraction * math.sqrt(years))
+    vega = forward_usd * density * math.sqrt(years) / 100.0
+    theta = -forward_usd * density * iv_fraction / (2.0 * math.sqrt(years)) / 365.0
+    price = black76_price_coin(forward_usd, strike_usd, iv_fraction, years, is_call)
+    sign = 1.0 if is_call else -1.0
+    rho = sign * strike_usd * years * normal_cdf(sign * d2) / 100.0
+    return Greeks(delta, gamma, vega, max(theta, -price * forward_usd), rho)
+
+
+def payoff_coin(delivery_price_usd: float, strike_usd: float, is_call: bool = True) -> float:
+    """What one contract pays at expiry, in coin: max(0, S - K) / S for a call."""
+    sign = 1.0 if is_call else -1.0
+    return max(0.0, sign * (delivery_price_usd - strike_usd)) / delivery_price_usd
+
+
+# --- fees --------------------------------------------------------------------
+
+
+def trade_fee_coin(price_coin: float, amount: float, rate_coin: float = TRADE_FEE_COIN) -> float:
+    """Fee of a fill in coin: a rate per contract, at most 12.5 % of the premium (binds below 0.0024)."""
+    return amount * min(rate_coin, FEE_CAP_FRACTION * price_coin)
+
+
+def delivery_fee_coin(payoff_per_contract_coin: float, amount: float) -> float:
+    """Fee on options that expire in the money, in coin, with the same 12.5 % cap on their value."""
+    return amount * min(DELIVERY_FEE_COIN, FEE_CAP_FRACTION * payoff_per_contract_coin)
+
+
+# --- standard margin ----------------------------------------------------------
+# Coin per contract of one coin; `index_usd` is the index, not the forward (checked on recorded positions).
+
+
+def _short_call_base_coin(index_usd: float, strike_usd: float) -> float:
+    out_of_the_money = max(0.0, strike_usd - index_usd) / index_usd
+    return max(0.15 - out_of_the_money, 0.10)
+
+
+def _short_put_base_coin(index_usd: float, strike_usd: float) -> float:
+    out_of_the_money = max(0.0, index_usd - strike_usd) / index_usd
+    return max(0.15 - out_of_the_money, 0.10)
+
+
+def short_call_initial_margin_coin(index_usd: float, strike_usd: float, mark_coin: float) -> float:
+    """Initial margin of one short call: max(0.15 - OTM / S, 0.10) + mark."""
+    return _short_call_base_coin(index_usd, strike_usd) + mark_coin
+
+
+def short_call_maintenance_margin_coin(mark_coin: float) -> float:
+    """Maintenance margin of one short call: 0.075 + mark."""
+    return 0.075 + mark_coin
+
+
+def short_put_maintenance_margin_coin(mark_coin: float) -> float:
+    """Maintenance margin of one short put: max(0.075, 0.075 mark) + mark."""
+    return max(0.075, 0.075 * mark_coin) + mark_coin
+
+
+def short_put_initial_margin_coin(index_usd: float, strike_usd: float, mark_coin: float) -> float:
+    """Initial margin of one short put: never below its maintenance margin."""
+    initial = _short_put_base_coin(index_usd, strike_usd) + mark_coin
+    return max(initial, short_put_maintenance_margin_coin(mark_coin))
+
+
+def open_sell_call_margin_coin(index_usd: float, strike_usd: float) -> float:
+    """Margin of one contract in a resting sell order: the base without the mark, plus the fee."""
+    return _short_call_base_coin(index_usd, strike_usd) + TRADE_FEE_COIN
+
+
+# --- ticks and steps (Decimal: 0.3 / 0.1 is not 3 in floats) --------------------
+
+
+def tick_size_at(price: float, tick_size: float, steps: TickSteps = ()) -> float:
+    """The tick that applies at a price; steps are pairs (above_price, tick_size)."""
+    reached = [step for above, step in sorted(steps) if price > above]
+    return reached[-1] if reached else tick_size
+
+
+def _to_grid(value: float, step: float, rounding: str) -> float:
+    exact_step = Decimal(repr(step))
+    units = (Decimal(repr(value)) / exact_step).quantize(Decimal(1), rounding=rounding)
+    return float(units * exact_step)
+
+
+def round_price_up(price: float, tick_size: float, steps: TickSteps = ()) -> float:
+    """The lowest tick at or above the price: the safe side of a sell."""
+    return _to_grid(price, tick_size_at(price, tick_size, steps), ROUND_CEILING)
+
+
+def round_price_down(price: float, tick_size: float, steps: TickSteps = ()) -> float:
+    """The highest tick at or below the price: the safe side of a buy."""
+    return _to_grid(price, tick_size_at(price, tick_size, steps), ROUND_FLOOR)
+
+
+def round_price_nearest(price: float, tick_size: float, steps: TickSteps = ()) -> float:
+    """The nearest tick, halves away from zero."""
+    return _to_grid(price, tick_size_at(price, tick_size, steps), ROUND_HALF_UP)
+
+
+def is_on_tick(price: float, tick_size: float, steps: TickSteps = ()) -> bool:
+    """Whether the exchange would accept this price."""
+    step = Decimal(repr(tick_size_at(price, tick_size, steps)))
+    return Decimal(repr(price)) % step == 0
+
+
+def floor_to_step(amount: float, step: float) -> float:
+    """The largest multiple of the step that is not above the amount, never below zero."""
+    return max(0.0, _to_grid(amount, step, ROUND_FLOOR))
+
+
+def is_multiple_of_step(amount: float, step: float) -> bool:
+    """Whether an amount is a whole number of steps."""
+    return Decimal(repr(amount)) % Decimal(repr(step)) == 0

@@ -1,0 +1,400 @@
+"""check_action_allowed: the hard limits. Every rule is tried and every reason reported, with number and limit.
+
+In: a state, an action, settings. Out: (allowed, reasons); each reason starts with the name of its rule. Margin is
+estimated with Deribit's standard-margin formula, on the coin's own account, on totals for cross-margin accounts.
+Sizes and prices in coin, spot in USD. Pure: no network, no disk, no clock; nothing may bypass it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from config import AgentConfig
+from models import (
+    ActionType,
+    AgentState,
+    CandidateOption,
+    CoinAccount,
+    CoinRisk,
+    ExpiryExposure,
+    MarketSnapshot,
+    OptionInstrument,
+    OptionPosition,
+    PortfolioState,
+    ProposedAction,
+    Underlying,
+)
+from pricing import is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
+
+SETTLEMENT_STARTS = time(7, 55)
+SETTLEMENT_ENDS = time(8, 5)
+ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
+
+SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
+BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
+
+
+@dataclass(frozen=True)
+class Trade:
+    """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg."""
+
+    state: AgentState
+    config: AgentConfig
+    action: ProposedAction
+    underlying: Underlying
+    market: MarketSnapshot
+    account: CoinAccount
+    risk: CoinRisk
+    sold: CandidateOption | None
+    bought_back: OptionPosition | None
+
+    @property
+    def size(self) -> float:
+        return self.action.size
+
+    @property
+    def freed_size(self) -> float:
+        return 0.0 if self.bought_back is None else self.size
+
+
+def check_action_allowed(
+    agent_state: AgentState, proposed_action: ProposedAction, config: AgentConfig
+) -> tuple[bool, list[str]]:
+    """Whether the action may be carried out, and all the reasons why not."""
+    if proposed_action.type == ActionType.DO_NOTHING:
+        return True, []
+    problems = list(_shape_problems(agent_state, proposed_action, config))
+    if problems:
+        return False, problems
+    trade = _trade(agent_state, proposed_action, config)
+    if trade is None:
+        return False, [f"unknown_account: there is no market or account for {proposed_action.underlying}"]
+    reasons = [reason for rule in RULES for reason in rule(trade)]
+    return not reasons, reasons
+
+
+# --- is it an action at all -----------------------------------------------------------------
+
+
+def _shape_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[str]:
+    """What makes the other rules impossible to apply."""
+    if action.underlying is None:
+        yield "missing_underlying: the action names no coin"
+        return
+    if not config.strategy(action.underlying).enabled:
+        yield f"disabled: {action.underlying}_ENABLED is false"
+    if action.symbol is None or (action.type == ActionType.ROLL_COVERED_CALL) != (action.new_symbol is not None):
+        yield f"missing_symbol: {action.type} needs {_symbols_needed(action.type)}"
+        return
+    if not action.size > 0.0:
+        yield f"bad_size: size {action.size:g} must be above 0"
+    sold = action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
+    if action.type in SELLS:
+        yield from _sold_problems(state, action, sold)
+    if action.type in BUYS:
+        yield from _bought_problems(state, action)
+
+
+def _symbols_needed(kind: ActionType) -> str:
+    return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
+
+
+def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[str]:
+    call = state.candidate(symbol)
+    if call is None:
+        yield f"symbol_not_in_state: {symbol} is not among this iteration's candidates"
+    elif call.underlying != action.underlying:
+        yield f"not_an_allowed_call: {symbol} is not a {action.underlying} option"
+
+
+def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[str]:
+    held = state.position(action.symbol)
+    if held is None or not held.is_short_call or held.underlying != action.underlying:
+        yield f"nothing_to_close: no short {action.underlying} call {action.symbol} is held"
+    elif action.size > held.size + ROUNDING:
+        yield f"nothing_to_close: size {action.size:g} is above the {held.size:g} held"
+
+
+def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Trade | None:
+    coin = action.underlying
+    if coin is None:
+        return None
+    market, account, risk = state.market(coin), state.account(coin), state.risk(coin)
+    if market is None or account is None or risk is None:
+        return None
+    is_roll = action.type == ActionType.ROLL_COVERED_CALL
+    sold = state.candidate(action.new_symbol if is_roll else action.symbol) if action.type in SELLS else None
+    bought_back = state.position(action.symbol) if action.type in BUYS else None
+    return Trade(state, config, action, coin, market, account, risk, sold, bought_back)
+
+
+# --- the rules: each yields its reasons -----------------------------------------------------------
+
+
+def kill_switch(trade: Trade) -> Iterator[str]:
+    if trade.state.kill_switch_on:
+        yield f"kill_switch: {trade.config.risk.kill_file.name} exists; remove it to trade again"
+
+
+def settlement_window(trade: Trade) -> Iterator[str]:
+    """Around 08:00 UTC options expire, positions change and books are closed."""
+    if in_settlement_window(trade.state.timestamp):
+        yield f"settlement_window: no orders from 07:55 to 08:05 UTC, it is {trade.state.timestamp:%H:%M:%S}"
+
+
+def in_settlement_window(moment: datetime) -> bool:
+    """Whether a time (aware, UTC) lies in the daily pause."""
+    return SETTLEMENT_STARTS <= moment.timetz().replace(tzinfo=None) < SETTLEMENT_ENDS
+
+
+def one_order_at_a_time(trade: Trade) -> Iterator[str]:
+    """No new decision for a coin while an order of ours is live or its fate is unknown."""
+    for order in trade.state.open_orders_for(trade.underlying):
+        if order.is_own and order.is_live:
+            yield f"intent_pending: our order {order.label} on {order.symbol} is still live"
+    for symbol in trade.state.unresolved_symbols:
+        if symbol.startswith(f"{trade.underlying}-"):
+            yield f"intent_pending: what became of our order on {symbol} is not known yet"
+
+
+def foreign_derivatives(trade: Trade) -> Iterator[str]:
+    """A position that cannot be judged (a future, a settling option) forbids new shorts."""
+    for held in trade.state.portfolio.other_positions:
+        if trade.sold is not None and held.symbol.startswith(trade.underlying):
+            yield f"unknown_position: {held.symbol} ({held.size:g}) is not a plain option; no new call beside it"
+
+
+def order_size(trade: Trade) -> Iterator[str]:
+    limit = trade.config.strategy(trade.underlying).max_order_size
+    if not trade.size <= limit + ROUNDING:
+        yield f"order_size: {trade.size:g} is above max_order_size {limit:g}"
+    if trade.sold is not None and not is_multiple_of_step(trade.size, trade.sold.min_trade_amount_coin):
+        yield f"bad_size: {trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}"
+
+
+def roll_direction(trade: Trade) -> Iterator[str]:
+    """A roll goes to another call that does not expire earlier."""
+    if trade.sold is None or trade.bought_back is None:
+        return
+    if trade.sold.symbol == trade.bought_back.symbol:
+        yield f"bad_roll: {trade.sold.symbol} would be rolled to itself"
+    if trade.sold.expiry < trade.bought_back.expiry:
+        yield f"bad_roll: {trade.sold.symbol} expires before {trade.bought_back.symbol}"
+
+
+def time_to_expiry(trade: Trade) -> Iterator[str]:
+    limit = trade.config.risk.min_minutes_to_expiry
+    for option in (trade.sold, trade.bought_back):
+        if option is None:
+            continue
+        minutes = (option.expiry - trade.state.timestamp).total_seconds() / 60.0
+        if not minutes >= limit:
+            yield f"expiry: {option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
+
+
+def quote_freshness(trade: Trade) -> Iterator[str]:
+    limit = trade.config.risk.max_quote_age_seconds
+    for option in (trade.sold, trade.bought_back):
+        if option is None:
+            continue
+        if option.quoted_at is None:
+            yield f"quote_missing: {option.symbol} is not in the chain"
+            continue
+        age_seconds = (trade.state.timestamp - option.quoted_at).total_seconds()
+        if not -limit <= age_seconds <= limit:
+            yield f"quote_age: the quote of {option.symbol} is {age_seconds:.0f} s old, at most {limit:g} s allowed"
+
+
+def quote_sanity(trade: Trade) -> Iterator[str]:
+    """A sell needs a mark and a bid inside the collar; no leg trades on a crossed book."""
+    for option in (trade.sold, trade.bought_back):
+        if option is None:
+            continue
+        bid, ask = option.bid_price_coin, option.ask_price_coin
+        if bid is not None and ask is not None and not bid <= ask:
+            yield f"quote_sanity: {option.symbol} is crossed, bid {bid:g} above ask {ask:g}"
+    if trade.sold is not None:
+        yield from _collar(trade.sold, trade.config.risk.price_collar_pct)
+
+
+def _collar(call: CandidateOption, collar_pct: float) -> Iterator[str]:
+    floor = call.mark_price_coin * (1.0 - collar_pct / 100.0)
+    if not call.bid_price_coin >= floor:
+        yield (
+            f"price_collar: bid {call.bid_price_coin:g} of {call.symbol} is more than {collar_pct:g} % below "
+            f"mark {call.mark_price_coin:g}"
+        )
+
+
+def coverage(trade: Trade) -> Iterator[str]:
+    """Short calls held, calls on offer and this sale together never exceed the coins held."""
+    if trade.sold is None:
+        return
+    risk = trade.risk
+    after = risk.short_calls_coin + risk.resting_sells_coin - trade.freed_size + trade.size
+    if not after <= risk.coins_held + ROUNDING:
+        yield (
+            f"coverage: {after:g} {trade.underlying} of calls after the trade "
+            f"(held {risk.short_calls_coin:g}, on offer {risk.resting_sells_coin:g}, this {trade.size:g}, "
+            f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held"
+        )
+
+
+def margin_after(trade: Trade) -> Iterator[str]:
+    if trade.sold is None:
+        return
+    limit = trade.config.risk.max_margin_pct
+    after_pct = estimated_margin_pct(trade)
+    if after_pct is None:
+        yield f"margin: margin of the {trade.underlying} account is not known"
+    elif not after_pct <= limit:
+        yield f"margin: {after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %"
+
+
+def margin_threshold(trade: Trade) -> Iterator[str]:
+    """New shorts stop earlier than the limit itself."""
+    if trade.sold is None:
+        return
+    risk = trade.config.risk
+    threshold_pct = risk.max_margin_pct * risk.new_short_margin_pct_of_limit / 100.0
+    used_pct = _margin_pct(trade, -_freed_margin_coin(trade), 0.0)
+    if used_pct is not None and not used_pct <= threshold_pct:
+        yield (
+            f"margin_threshold: {used_pct:.1f} % already used is above {threshold_pct:.1f} % "
+            f"({risk.new_short_margin_pct_of_limit:g} % of max_margin_pct {risk.max_margin_pct:g} %)"
+        )
+
+
+def net_delta(trade: Trade) -> Iterator[str]:
+    if trade.sold is None:
+        return
+    limit = trade.config.risk.max_net_delta_fraction * trade.risk.coins_held
+    after = trade.risk.net_delta - trade.sold.delta * trade.size
+    if trade.bought_back is not None:
+        after -= trade.bought_back.delta * trade.size / trade.bought_back.size
+    if not abs(after) <= limit + ROUNDING:
+        yield (
+            f"net_delta: {after:.3f} {trade.underlying} after the trade is beyond {limit:.3f} "
+            f"(max_net_delta_fraction {trade.config.risk.max_net_delta_fraction:g}"
+            f" of {trade.risk.coins_held:.6g} coins)"
+        )
+
+
+def expiry_exposure(trade: Trade) -> Iterator[str]:
+    if trade.sold is None:
+        return
+    fraction = trade.config.risk.max_expiry_exposure_fraction
+    limit = fraction * trade.risk.coins_held
+    after = trade.size + sum(
+        exposure.short_calls_coin
+        for exposure in trade.state.expiry_exposures
+        if exposure.underlying == trade.underlying and exposure.expiry == trade.sold.expiry
+    )
+    if trade.bought_back is not None and trade.bought_back.expiry == trade.sold.expiry:
+        after -= trade.size
+    if not after <= limit + ROUNDING:
+        yield (
+            f"expiry_exposure: {after:g} {trade.underlying} of calls expiring {trade.sold.expiry:%d %b %Y} is above "
+            f"{limit:.6g} (max_expiry_exposure_fraction {fraction:g} of {trade.risk.coins_held:.6g} coins)"
+        )
+
+
+RULES: tuple[Callable[[Trade], Iterator[str]], ...] = (
+    kill_switch,
+    settlement_window,
+    one_order_at_a_time,
+    foreign_derivatives,
+    order_size,
+    roll_direction,
+    time_to_expiry,
+    quote_freshness,
+    quote_sanity,
+    coverage,
+    margin_after,
+    margin_threshold,
+    net_delta,
+    expiry_exposure,
+)
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def estimated_margin_pct(trade: Trade) -> float | None:
+    """Initial margin in percent of margin balance once the trade is done at bid (sale) and ask (buy-back).
+
+    Portfolio-margin accounts are judged by the same standard-margin formula, which asks for more.
+    """
+    added, cash = -_freed_margin_coin(trade), 0.0
+    if trade.sold is not None:
+        call = trade.sold
+        added += trade.size * short_call_initial_margin_coin(trade.market.spot_usd, call.strike, call.mark_price_coin)
+        cash += trade.size * call.bid_price_coin - trade_fee_coin(call.bid_price_coin, trade.size)
+    if trade.bought_back is not None:
+        ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
+        cash -= trade.size * ask + trade_fee_coin(ask, trade.size)
+    return _margin_pct(trade, added, cash)
+
+
+def _freed_margin_coin(trade: Trade) -> float:
+    held = trade.bought_back
+    if held is None:
+        return 0.0
+    return trade.size * short_call_initial_margin_coin(trade.market.spot_usd, held.strike, held.mark_price_coin)
+
+
+def _margin_pct(trade: Trade, added_margin_coin: float, added_cash_coin: float) -> float | None:
+    account = trade.account
+    if not account.is_cross_margin:
+        used, balance = account.initial_margin_coin + added_margin_coin, account.margin_balance_coin + added_cash_coin
+        return None if balance <= 0.0 else 100.0 * used / balance
+    if account.total_initial_margin_usd is None or account.total_margin_balance_usd is None:
+        return None
+    used_usd = account.total_initial_margin_usd + added_margin_coin * trade.market.spot_usd
+    balance_usd = account.total_margin_balance_usd + added_cash_coin * trade.market.spot_usd
+    return None if balance_usd <= 0.0 else 100.0 * used_usd / balance_usd
+
+
+def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
+    """What is short, on offer and held in one coin."""
+    coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
+    held = [position for position in portfolio.positions if position.underlying == coin]
+    sells = [
+        o for o in portfolio.open_orders if o.symbol.startswith(f"{coin}-") and o.direction == "sell" and o.is_live
+    ]
+    return CoinRisk(
+        underlying=coin,
+        margin_used_pct=margin_used_pct(account),
+        net_delta=sum(position.delta for position in held),
+        short_calls_coin=sum(position.size for position in held if position.is_short_call),
+        resting_sells_coin=sum(order.unfilled_amount_coin for order in sells),
+        coins_held=account.coins_held,
+    )
+
+
+def margin_used_pct(account: CoinAccount) -> float | None:
+    """Initial margin in percent of margin balance; over all currencies for cross-margin accounts.
+
+    None where there is no balance to put it in relation to.
+    """
+    used, balance = account.initial_margin_coin, account.margin_balance_coin
+    if account.is_cross_margin:
+        used, balance = account.total_initial_margin_usd or 0.0, account.total_margin_balance_usd or 0.0
+    return None if balance <= 0.0 else 100.0 * used / balance
+
+
+def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstrument]) -> Iterator[ExpiryExposure]:
+    """Short calls per coin and expiry, those on offer in sell orders included."""
+    totals: dict[tuple[Underlying, datetime], float] = {}
+    for held in portfolio.positions:
+        if held.is_short_call:
+            totals[held.underlying, held.expiry] = totals.get((held.underlying, held.expiry), 0.0) + held.size
+    for order in portfolio.open_orders:
+        option = listed.get(order.symbol)
+        if order.direction == "sell" and order.is_live and option is not None and option.option_type == "call":
+            key = (option.underlying, option.expiry)
+            totals[key] = totals.get(key, 0.0) + order.unfilled_amount_coin
+    for (coin, expiry), amount in sorted(totals.items()):
+        yield ExpiryExposure(underlying=coin, expiry=expiry, short_calls_coin=amount)

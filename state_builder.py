@@ -1,0 +1,436 @@
+"""build_agent_state: read the account and the markets, then compute everything a decision needs.
+
+In: a client (network), settings. Out: one AgentState, or an error; never a state with a hole in it. `fetch` talks to
+Deribit: open orders before positions, so that a fill in between is counted twice, never not at all. `assemble_state`
+is pure. Premiums are USD per contract at the bid after the fee, yields percent of spot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from config import AgentConfig, StrategyConfig
+from deribit_client import DeribitClient
+from market_context import CoinData, market_snapshot
+from models import (
+    AgentState,
+    CandidateOption,
+    CoinAccount,
+    FilterFunnel,
+    FunnelStep,
+    InvalidReplyError,
+    MarketSnapshot,
+    NearMiss,
+    OptionInstrument,
+    OptionPosition,
+    OptionQuote,
+    Order,
+    PortfolioState,
+    PriceBar,
+    RawPosition,
+    RequestRefusedError,
+    Underlying,
+)
+from pricing import black76_delta, days_between, trade_fee_coin, years_between
+from risk_engine import coin_risk, expiry_exposures
+
+MAX_CANDIDATES = 5
+MAX_NEAR_MISSES = 3
+HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once, younger one series an iteration
+PRIVATE_READS = 3  # open orders, positions, accounts: always first
+UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class RawState:
+    """All that was read, before anything is computed. `instruments` cover every option position."""
+
+    now: datetime
+    seed: int
+    open_orders: tuple[Order, ...]
+    positions: tuple[RawPosition, ...]
+    accounts: tuple[CoinAccount, ...]
+    coins: tuple[CoinData, ...]
+    instruments: Mapping[str, OptionInstrument]
+    kill_switch_on: bool
+
+
+@dataclass
+class MarketMemory:
+    """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly)."""
+
+    instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
+    bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
+    dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
+    expired: dict[str, OptionInstrument] = field(default_factory=dict)
+
+
+def build_agent_state(
+    deribit_client: DeribitClient, config: AgentConfig, memory: MarketMemory | None = None
+) -> AgentState:
+    """The state of the account and of all enabled coins, now.
+
+    `memory` saves requests from one iteration to the next; without it everything is read afresh. Raises DeribitError
+    when anything needed cannot be read: a failed query never looks like an empty account.
+    """
+    return assemble_state(fetch(deribit_client, config, MarketMemory() if memory is None else memory), config)
+
+
+# --- fetch ------------------------------------------------------------------------------
+
+
+def fetch(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> RawState:
+    """Read everything, orders before positions. Raises DeribitError on the first failure."""
+    open_orders = client.get_open_orders()
+    positions = client.get_positions()
+    accounts = client.get_account_summaries()
+    _require_accounts(accounts, config.enabled_underlyings)
+    _renew_histories(client, config, memory)
+    coins = tuple(_fetch_coin(client, coin, memory) for coin in config.enabled_underlyings)
+    return RawState(
+        now=client.server_now(),
+        seed=config.agent.seed,
+        open_orders=open_orders,
+        positions=positions,
+        accounts=accounts,
+        coins=coins,
+        instruments=_instruments_of(client, positions, memory),
+        kill_switch_on=config.risk.kill_file.exists(),
+    )
+
+
+def _require_accounts(accounts: tuple[CoinAccount, ...], coins: tuple[Underlying, ...]) -> None:
+    missing = set(coins) - {account.currency for account in accounts}
+    if missing:
+        raise InvalidReplyError(f"the account summaries lack {', '.join(sorted(missing))}")
+
+
+def _fetch_coin(client: DeribitClient, coin: Underlying, memory: MarketMemory) -> CoinData:
+    spot_usd = client.get_index_price(coin)
+    quotes = client.get_book_summaries(coin)
+    return CoinData(
+        underlying=coin,
+        spot_usd=spot_usd,
+        instruments=_instruments(client, coin, quotes, memory),
+        quotes=quotes,
+        bars=memory.bars[coin][0],
+        dvol_fraction=memory.dvol[coin][0],
+    )
+
+
+def _instruments(
+    client: DeribitClient, coin: Underlying, quotes: tuple[OptionQuote, ...], memory: MarketMemory
+) -> dict[str, OptionInstrument]:
+    """The cached list, read anew after 08:00 UTC, or when the chain shows symbols it does not know."""
+    now = client.server_now()
+    known, read_at = memory.instruments.get(coin, ({}, datetime.min.replace(tzinfo=now.tzinfo)))
+    is_old = read_at < _last_delivery(now)
+    has_new = now - read_at > UNKNOWN_SYMBOL_PAUSE and any(quote.symbol not in known for quote in quotes)
+    if is_old or has_new:
+        known = client.get_instruments(coin)
+        memory.instruments[coin] = (known, now)
+    return known
+
+
+def _last_delivery(now: datetime) -> datetime:
+    """The last 08:00 UTC: when options expire and new ones are listed."""
+    today = now.replace(hour=8, minute=0, second=0, microsecond=0)
+    return today if now >= today else today - timedelta(days=1)
+
+
+def _instruments_of(
+    client: DeribitClient, positions: tuple[RawPosition, ...], memory: MarketMemory
+) -> dict[str, OptionInstrument]:
+    """The instruments behind the option positions; those no longer listed are asked for one by one."""
+    listed = {symbol: option for known, _ in memory.instruments.values() for symbol, option in known.items()}
+    found: dict[str, OptionInstrument] = {}
+    for position in positions:
+        if position.kind != "option":
+            continue
+        option = listed.get(position.symbol) or _ask_for_instrument(client, position.symbol)
+        if option is not None:
+            found[position.symbol] = option
+    return found
+
+
+def _ask_for_instrument(client: DeribitClient, symbol: str) -> OptionInstrument | None:
+    """None where the exchange does not know it: the position then counts as one that cannot be judged."""
+    try:
+        return client.get_instrument(symbol)
+    except RequestRefusedError:
+        return None
+
+
+def _renew_histories(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> None:
+    """Hourly series are read again once a new hour has begun: one an iteration, to keep requests few."""
+    now = client.server_now()
+    renewed = client.requests_made - PRIVATE_READS  # a new token has used up this iteration's extra request
+    for coin in config.enabled_underlyings:
+        if _is_due(memory.bars.get(coin), now, renewed):
+            start = now - timedelta(days=config.agent.rv_window_days + 1)
+            memory.bars[coin] = (client.get_bars(coin, start, now), now)
+            renewed += 1
+        if _is_due(memory.dvol.get(coin), now, renewed):
+            memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
+            renewed += 1
+
+
+def _is_due(cached: tuple[object, datetime] | None, now: datetime, renewed: int) -> bool:
+    if cached is None or now - cached[1] > HISTORY_OLDEST:
+        return True
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    return cached[1] < this_hour and renewed <= 0
+
+
+# --- assemble (pure) ------------------------------------------------------------------------
+
+
+def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
+    """Everything that follows from what was read. Pure: the same input gives the same state."""
+    positions = tuple(_positions(raw))
+    known = {position.symbol for position in positions}
+    others = tuple(position for position in raw.positions if position.symbol not in known)
+    markets = tuple(market_snapshot(coin, raw.now, config) for coin in raw.coins)
+    scans = [
+        _Scan(coin, market, raw.now, config.strategy(coin.underlying), config.risk.max_quote_age_seconds).run()
+        for coin, market in zip(raw.coins, markets, strict=True)
+    ]
+    portfolio = PortfolioState(
+        accounts=raw.accounts,
+        positions=positions,
+        open_orders=raw.open_orders,
+        other_positions=others,
+        value_usd=_value_usd(raw),
+    )
+    return AgentState(
+        decision_id=_decision_id(raw),
+        timestamp=raw.now,
+        seed=raw.seed,
+        markets=markets,
+        portfolio=portfolio,
+        risks=tuple(coin_risk(account, portfolio) for account in raw.accounts),
+        expiry_exposures=tuple(expiry_exposures(portfolio, _listed(raw))),
+        candidates=tuple(option for scan in scans for option in scan.candidates),
+        funnels=tuple(scan.funnel for scan in scans),
+        near_misses=tuple(miss for scan in scans for miss in scan.near_misses),
+        kill_switch_on=raw.kill_switch_on,
+    )
+
+
+def _decision_id(raw: RawState) -> str:
+    """Short, unique per decision, the same for the same state: it becomes part of the orders' labels."""
+    digest = hashlib.sha256(f"{raw.seed}:{raw.now.isoformat()}".encode()).hexdigest()
+    return f"{raw.now:%y%m%d%H%M%S}-{digest[:6]}"
+
+
+def _positions(raw: RawState) -> Iterator[OptionPosition]:
+    """Plain options with their terms and quotes; everything else stays among the other positions."""
+    quotes = {quote.symbol: quote for coin in raw.coins for quote in coin.quotes}
+    for held in raw.positions:
+        option = raw.instruments.get(held.symbol)
+        if held.kind != "option" or option is None:
+            continue
+        quote = quotes.get(held.symbol)
+        yield OptionPosition(
+            symbol=held.symbol,
+            underlying=option.underlying,
+            option_type=option.option_type,
+            strike=option.strike,
+            expiry=option.expiry,
+            side="short" if held.size < 0 else "long",
+            size=abs(held.size),
+            avg_price=held.avg_price,
+            mark_price_coin=held.mark_price,
+            delta=held.delta,
+            dte_days=days_between(raw.now, option.expiry),
+            bid_price_coin=None if quote is None else quote.bid_price_coin,
+            ask_price_coin=None if quote is None else quote.ask_price_coin,
+            mark_iv_fraction=None if quote is None else quote.mark_iv_fraction,
+            quoted_at=None if quote is None else quote.quoted_at or raw.now,
+        )
+
+
+def _value_usd(raw: RawState) -> float | None:
+    """Equity of all coins at spot; None when a coin with equity has no spot."""
+    spots = {coin.underlying: coin.spot_usd for coin in raw.coins}
+    held = [account for account in raw.accounts if account.equity_coin != 0.0]
+    if any(account.currency not in spots for account in held):
+        return None
+    return sum((account.equity_coin * spots[account.currency] for account in held if account.currency in spots), 0.0)
+
+
+def _listed(raw: RawState) -> dict[str, OptionInstrument]:
+    return {symbol: option for coin in raw.coins for symbol, option in coin.instruments.items()}
+
+
+# --- candidates, funnel, near misses (pure) -----------------------------------------------------
+
+HARD_RULES = ("not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
+SETTING_RULES = ("dte", "delta", "spread", "premium", "ivrv")
+
+
+class _Failure(NamedTuple):
+    """A setting that a call fails, with the change that would admit it."""
+
+    rule: str
+    value: float | None
+    limit: float
+    change: str
+
+    @property
+    def distance(self) -> float:
+        """How far off, relative to the limit: to tell a near miss from a far one."""
+        return math.inf if self.value is None else abs(self.value - self.limit) / max(abs(self.limit), 1e-9)
+
+
+@dataclass
+class _Scan:
+    """One pass over a chain: every option falls at the first rule it fails, or becomes a candidate."""
+
+    coin: CoinData
+    market: MarketSnapshot
+    now: datetime
+    strategy: StrategyConfig
+    max_quote_age_seconds: float
+
+    def run(self) -> _Scan:
+        self.rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
+        passed: list[CandidateOption] = []
+        missed: list[tuple[_Failure, CandidateOption]] = []
+        for quote in self.coin.quotes:
+            option = self.coin.instruments.get(quote.symbol)
+            rule = self._hard_rule(option, quote)
+            if rule is not None or option is None:
+                self.rejected[rule or "not_tradable"] += 1
+                continue
+            call = candidate_from(option, quote, self.market.spot_usd, self.now)
+            failures = list(self._failures(call))
+            if failures:
+                self.rejected[failures[0].rule] += 1
+            if len(failures) == 1:
+                missed.append((failures[0], call))
+            if not failures:
+                passed.append(call)
+        self._keep(passed, missed)
+        return self
+
+    def _keep(self, passed: list[CandidateOption], missed: list[tuple[_Failure, CandidateOption]]) -> None:
+        best = sorted(passed, key=lambda call: (-call.yield_if_flat_annual_pct, call.symbol))
+        self.candidates = tuple(best[:MAX_CANDIDATES])
+        nearest = sorted(missed, key=lambda pair: (pair[0].distance, -pair[1].premium_usd, pair[1].symbol))
+        self.near_misses = tuple(self._near_miss(*pair) for pair in nearest[:MAX_NEAR_MISSES])
+        self.funnel = FilterFunnel(
+            underlying=self.coin.underlying,
+            listed=len(self.coin.quotes),
+            steps=tuple(FunnelStep(rule=rule, rejected=count) for rule, count in self.rejected.items()),
+            passed=len(passed),
+        )
+
+    def _hard_rule(self, option: OptionInstrument | None, quote: OptionQuote) -> str | None:
+        """What no setting can admit, in the positive form: whatever is not surely fine falls."""
+        if option is None:
+            return "not_tradable"
+        if option.option_type != "call":
+            return "not_a_call"
+        if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > self.now):
+            return "not_tradable"
+        if not option.strike > self.market.spot_usd:
+            return "in_the_money"
+        return None if self._is_usable(quote) else "no_usable_quote"
+
+    def _is_usable(self, quote: OptionQuote) -> bool:
+        bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
+        if bid is None or mark is None or quote.mark_iv_fraction is None or quote.underlying_price_usd is None:
+            return False
+        age_seconds = 0.0 if quote.quoted_at is None else (self.now - quote.quoted_at).total_seconds()
+        return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and age_seconds <= self.max_quote_age_seconds
+
+    def _failures(self, call: CandidateOption) -> Iterator[_Failure]:
+        """The settings this call fails, in the order of the funnel."""
+        rules, coin = self.strategy, self.coin.underlying
+        if not call.dte_days >= rules.dte_min:
+            yield _Failure("dte", call.dte_days, rules.dte_min, f"{coin}_DTE_MIN={_down(call.dte_days, 2)}")
+        elif not call.dte_days <= rules.dte_max:
+            yield _Failure("dte", call.dte_days, rules.dte_max, f"{coin}_DTE_MAX={_up(call.dte_days, 2)}")
+        if not call.delta >= rules.delta_min:
+            yield _Failure("delta", call.delta, rules.delta_min, f"{coin}_DELTA_MIN={_down(call.delta, 3)}")
+        elif not call.delta <= rules.delta_max:
+            yield _Failure("delta", call.delta, rules.delta_max, f"{coin}_DELTA_MAX={_up(call.delta, 3)}")
+        if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
+            change = f"{coin}_MAX_SPREAD_PCT={_up(call.spread_pct, 1)}"
+            yield _Failure("spread", call.spread_pct, rules.max_spread_pct, change)
+        if not call.premium_usd >= rules.premium_min_usd:
+            change = f"{coin}_PREMIUM_MIN_USD={_down(call.premium_usd, 2)}"
+            yield _Failure("premium", call.premium_usd, rules.premium_min_usd, change)
+        ratio = self.market.iv_rv_ratio
+        if rules.ivrv_min > 0.0 and (ratio is None or not ratio >= rules.ivrv_min):
+            change = f"{coin}_IVRV_MIN=0 (IV/RV unknown)" if ratio is None else f"{coin}_IVRV_MIN={_down(ratio, 3)}"
+            yield _Failure("ivrv", ratio, rules.ivrv_min, change)
+
+    def _near_miss(self, failure: _Failure, call: CandidateOption) -> NearMiss:
+        return NearMiss(
+            symbol=call.symbol,
+            underlying=call.underlying,
+            rule=failure.rule,
+            value=failure.value,
+            limit=failure.limit,
+            premium_usd=call.premium_usd,
+            change=failure.change,
+        )
+
+
+def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> CandidateOption:
+    """The figures of one call, given a usable quote.
+
+    premium: bid less fee, at spot. Yield if flat: premium / spot. Yield if called: (strike - spot + premium) / spot.
+    Breakeven: spot - premium, the price below which holding coin and call loses against today.
+    """
+    bid, mark = quote.bid_price_coin or 0.0, quote.mark_price_coin or 0.0
+    iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
+    mid = bid_ask_mid(quote.bid_price_coin, quote.ask_price_coin) or mark
+    premium_usd = (bid - trade_fee_coin(bid, 1.0)) * spot_usd
+    dte_days = days_between(now, option.expiry)
+    flat_pct = 100.0 * premium_usd / spot_usd
+    return CandidateOption(
+        symbol=option.symbol,
+        underlying=option.underlying,
+        strike=option.strike,
+        expiry=option.expiry,
+        dte_days=dte_days,
+        delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
+        bid_price_coin=bid,
+        ask_price_coin=quote.ask_price_coin,
+        mid_price_coin=mid,
+        mark_price_coin=mark,
+        mark_iv_fraction=iv,
+        spread_pct=None if quote.ask_price_coin is None else 100.0 * (quote.ask_price_coin - bid) / mid,
+        premium_usd=premium_usd,
+        yield_if_flat_pct=flat_pct,
+        yield_if_flat_annual_pct=flat_pct * 365.0 / dte_days,
+        yield_if_called_pct=100.0 * (option.strike - spot_usd + premium_usd) / spot_usd,
+        breakeven_usd=spot_usd - premium_usd,
+        min_trade_amount_coin=option.min_trade_amount_coin,
+        quoted_at=quote.quoted_at or now,
+    )
+
+
+def bid_ask_mid(bid: float | None, ask: float | None) -> float | None:
+    """The middle of a two-sided quote, None where a side is missing."""
+    return None if bid is None or ask is None else (bid + ask) / 2.0
+
+
+def _down(value: float, digits: int) -> float:
+    """Rounded so that a lower bound set to it admits the value."""
+    scale: float = 10.0**digits
+    return math.floor(value * scale) / scale
+
+
+def _up(value: float, digits: int) -> float:
+    """Rounded so that an upper bound set to it admits the value."""
+    scale: float = 10.0**digits
+    return math.ceil(value * scale) / scale
