@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from config import AgentConfig
     from deribit_client import DeribitClient
-    from logging_utils import IterationRecord, JsonlLog, OrderLogFile, Outcome, RunInfo
-    from models import AgentState, Clock, ProposedAction
+    from logging_utils import IterationRecord, Outcome, RunInfo
+    from models import AgentState, Clock, DecisionLog, OrderLog, ProposedAction
     from state_builder import MarketMemory
 
 VERSION = "1.0"
@@ -137,8 +137,8 @@ class Agent:
     clock: Clock
     policy: Policy
     memory: MarketMemory
-    decision_log: JsonlLog
-    order_log: OrderLogFile
+    decision_log: DecisionLog
+    order_log: OrderLog
     run: RunInfo
     iteration: int = 0
     ledger_read_until: datetime | None = None
@@ -424,10 +424,10 @@ def take_lock(data_dir: Path) -> int:
 
 def _settings(options: argparse.Namespace) -> AgentConfig:
     """Settings with the folders of this way to run."""
-    from config import load_config
+    import config as settings
 
     overrides = _overrides(options)
-    config = load_config(overrides=overrides)
+    config = settings.load_config(settings.ENV_FILE, overrides)
     if options.market is None:
         return config
     folders = {

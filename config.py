@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models import ConfigurationError, Underlying
 
 PROJECT_FOLDER = Path(__file__).resolve().parent
+ENV_FILE: Path | None = PROJECT_FOLDER / ".env"
 TESTNET_HOST = "test.deribit.com"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 EXAMPLE_VALUES = frozenset({"your_client_id_here", "your_client_secret_here"})
@@ -341,12 +342,11 @@ SETTING_NAMES = tuple(name for name, _, _ in setting_fields())
 _STRATEGY_TAILS = frozenset(name.removeprefix("BTC_") for name in SETTING_NAMES if name.startswith("BTC_"))
 
 
-def load_config(
-    env_file: Path | None = PROJECT_FOLDER / ".env", overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> AgentConfig:
+def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> AgentConfig:
     """Read all sources; raises ConfigurationError with one line per problem.
 
-    `overrides` are the command line's values by section, and win over everything else.
+    `env_file` None: settings from the environment alone. `overrides` are the command line's values by section, and win
+    over everything else.
     """
     problems = [*_unknown_in_file(env_file), *_unknown_in_environment(os.environ)]
     if problems:

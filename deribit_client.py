@@ -191,7 +191,7 @@ class DeribitClient:
     def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]:
         """The whole option chain in one request."""
         params = {"currency": currency, "kind": "option"}
-        return self._read("public/get_book_summary_by_currency", params, _each(replies.read_quote))
+        return self._read("public/get_book_summary_by_currency", params, replies.read_quotes)
 
     def get_ticker(self, symbol: str) -> Ticker:
         params = {"instrument_name": symbol}
@@ -481,8 +481,10 @@ def _translated(method: str, error: Exception) -> DeribitError:
     """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
     if _is_bad_certificate(error):
         return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
-    was_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    return DeribitConnectionError(f"{method}: {_short(error)}", was_sent=was_sent)
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        hint = "--market simulated needs no network"
+        return DeribitConnectionError(f"{method}: cannot reach the exchange ({_short(error)}); {hint}", was_sent=False)
+    return DeribitConnectionError(f"{method}: {_short(error)}")
 
 
 def _is_bad_certificate(error: BaseException | None) -> bool:

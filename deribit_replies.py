@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from models import (
@@ -38,6 +39,7 @@ CREDENTIALS_CODE = 13004
 # --- Deribit's units to ours ------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)  # all rows of a chain were made at the same time
 def utc_from_ms(milliseconds: int) -> datetime:
     """Aware UTC time of Deribit's milliseconds; raises InvalidReplyError outside the years 1970 to 2200."""
     if not isinstance(milliseconds, int) or not 0 <= milliseconds <= 7_258_118_400_000:
@@ -76,8 +78,7 @@ class Row:
 
     def quoted(self, key: str) -> float | None:
         """A price or an amount; an empty side comes as null or as 0.0."""
-        value = self.number(key)
-        return value if value is not None and value > 0.0 else None
+        return _quoted(self._values.get(key))
 
     def fraction(self, key: str) -> float | None:
         """Percent to fraction; Deribit writes 0 where it has no volatility."""
@@ -123,18 +124,37 @@ def read_instrument(row: Row) -> OptionInstrument | None:
     )
 
 
-def read_quote(row: Row) -> OptionQuote:
+def read_quotes(result: object) -> tuple[OptionQuote, ...]:
+    """The rows of a chain. Straight from the dicts: there are two thousand of them in every iteration."""
+    if not isinstance(result, list):
+        raise InvalidReplyError("a list was expected in the reply")
+    return tuple(read_quote(row) for row in result)
+
+
+def read_quote(row: object) -> OptionQuote:
     """One row of the chain."""
-    created_ms = row.get("creation_timestamp")
+    if not isinstance(row, dict) or type(row.get("instrument_name")) is not str:
+        raise InvalidReplyError("a row of the chain has no instrument_name")
+    iv_pct, created_ms = _quoted(row.get("mark_iv")), row.get("creation_timestamp")
     return OptionQuote(
-        row.need("instrument_name"),
-        row.quoted("bid_price"),
-        row.quoted("ask_price"),
-        row.number("mark_price"),
-        row.fraction("mark_iv"),
-        row.quoted("underlying_price"),
+        row["instrument_name"],
+        _quoted(row.get("bid_price")),
+        _quoted(row.get("ask_price")),
+        _quoted(row.get("mark_price")),
+        None if iv_pct is None else iv_pct / 100.0,
+        _quoted(row.get("underlying_price")),
         None if created_ms is None else utc_from_ms(created_ms),
     )
+
+
+def _quoted(value: Any) -> float | None:
+    """A number above zero, None for null and 0.0; raises InvalidReplyError on anything else."""
+    if type(value) is float and 0.0 < value < math.inf:
+        return value
+    if value is None:
+        return None
+    number = finite(value)
+    return number if number > 0.0 else None
 
 
 def read_ticker(row: Row) -> Ticker:

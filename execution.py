@@ -15,7 +15,7 @@ from typing import Literal
 
 from config import AgentConfig
 from deribit_client import DeribitClient
-from logging_utils import OrderLogFile, may_be_looked_up
+from logging_utils import may_be_looked_up
 from models import (
     OWN_LABEL_PREFIX,
     ActionType,
@@ -28,6 +28,7 @@ from models import (
     OptionInstrument,
     OptionPosition,
     Order,
+    OrderLog,
     OrderReceipt,
     OrderRequest,
     ProposedAction,
@@ -107,7 +108,7 @@ def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) ->
     return notes
 
 
-def resolve_intents(deribit_client: DeribitClient, order_log: OrderLogFile) -> None:
+def resolve_intents(deribit_client: DeribitClient, order_log: OrderLog) -> None:
     """Find out what became of orders whose answer was lost, once they can no longer come to life.
 
     Raises DeribitError when the exchange cannot be asked; the intent then stays open and its coin waits.

@@ -230,7 +230,7 @@ class OrderLogFile:
         self._log.write_line(json.dumps(full, allow_nan=False, default=str))
         self._remember(full)
 
-    def unresolved(self) -> tuple[dict[str, Any], ...]:
+    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
         """Intents without a certain end, oldest first."""
         return tuple(self._unresolved.values())
 

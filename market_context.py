@@ -7,6 +7,7 @@ the data do not suffice; unknown is never turned into a number. Pure: no network
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,30 +70,34 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
 
 def _smiles(coin: CoinData, now: datetime) -> Iterator[Smile]:
     """The call smiles of the two expiries around the target tenor; the others are not needed."""
-    by_expiry: dict[datetime, list[tuple[float, float, float]]] = {}
+    target = now + timedelta(days=ATM_TARGET_DAYS)
+    expiries = sorted({option.expiry for option in coin.instruments.values() if option.expiry > now})
+    position = bisect_right(expiries, target)
+    for expiry in expiries[max(0, position - 1) : position + 1]:
+        points = sorted(_smile_points(coin, expiry))
+        if points:
+            strikes, ivs = tuple(point[0] for point in points), tuple(point[1] for point in points)
+            yield Smile(days_between(now, expiry), points[0][2], strikes, ivs)
+
+
+def _smile_points(coin: CoinData, expiry: datetime) -> Iterator[tuple[float, float, float]]:
+    """(strike, mark IV, forward) of the calls of one expiry."""
     for quote in coin.quotes:
         option = coin.instruments.get(quote.symbol)
-        if option is None or option.option_type != "call" or option.expiry <= now:
+        if option is None or option.option_type != "call" or option.expiry != expiry:
             continue
         if quote.mark_iv_fraction is not None and quote.underlying_price_usd is not None:
-            point = (option.strike, quote.mark_iv_fraction, quote.underlying_price_usd)
-            by_expiry.setdefault(option.expiry, []).append(point)
-    target = now + timedelta(days=ATM_TARGET_DAYS)
-    earlier, later = [e for e in by_expiry if e <= target], [e for e in by_expiry if e > target]
-    for expiry in sorted(earlier)[-1:] + sorted(later)[:1]:
-        points = sorted(by_expiry[expiry])
-        strikes, ivs = tuple(p[0] for p in points), tuple(p[1] for p in points)
-        yield Smile(days_between(now, expiry), points[0][2], strikes, ivs)
+            yield option.strike, quote.mark_iv_fraction, quote.underlying_price_usd
 
 
 def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: float, min_returns: int) -> float | None:
-    """Annualised volatility of log returns, whatever the spacing of the closes.
+    """Annualised volatility of log returns, whatever the spacing of the closes (oldest first).
 
     Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
     sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
     """
-    start = now - timedelta(days=window_days)
-    inside = [bar for bar in bars if start <= bar.opened_at <= now and bar.close > 0.0]
+    first = bisect_left(bars, now - timedelta(days=window_days), key=_opened_at)
+    inside = [bar for bar in bars[first : bisect_right(bars, now, key=_opened_at)] if bar.close > 0.0]
     if len(inside) <= min_returns:
         return None
     seconds = (inside[-1].opened_at - inside[0].opened_at).total_seconds()
@@ -105,8 +110,13 @@ def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: fl
 
 def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:
     """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
-    before = [bar.close for bar in bars if bar.opened_at <= now - timedelta(days=days)]
-    return spot_usd / before[-1] - 1.0 if before and before[-1] > 0.0 else None
+    position = bisect_right(bars, now - timedelta(days=days), key=_opened_at)
+    before = bars[position - 1].close if position > 0 else 0.0
+    return spot_usd / before - 1.0 if before > 0.0 else None
+
+
+def _opened_at(bar: PriceBar) -> datetime:
+    return bar.opened_at
 
 
 def regime(trend_fraction: float | None) -> Literal["bull", "sideways", "bear"] | None:

@@ -520,6 +520,16 @@ class OrderLog(Protocol):
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line and force it to disk; raises LogWriteError, then no order may leave."""
 
+    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
+        """Intents whose end is not certain yet."""
+
+
+class DecisionLog(Protocol):
+    """Where each iteration's line goes."""
+
+    def write_line(self, text: str) -> None:
+        """Append one line; raises LogWriteError."""
+
 
 # --- errors ---------------------------------------------------------------------
 

@@ -179,16 +179,19 @@ def open_sell_call_margin_coin(index_usd: float, strike_usd: float) -> float:
 
 # --- ticks and steps (Decimal: 0.3 / 0.1 is not 3 in floats) --------------------
 
+NOISE_DECIMALS = 12  # (0.0011 + 0.0013) / 2 comes out a hair above 0.0012, which must not cost a whole tick
+
 
 def tick_size_at(price: float, tick_size: float, steps: TickSteps = ()) -> float:
     """The tick that applies at a price; steps are pairs (above_price, tick_size)."""
-    reached = [step for above, step in sorted(steps) if price > above]
+    reached = [step for above, step in sorted(steps) if round(price, NOISE_DECIMALS) > above]
     return reached[-1] if reached else tick_size
 
 
 def _to_grid(value: float, step: float, rounding: str) -> float:
     exact_step = Decimal(repr(step))
-    units = (Decimal(repr(value)) / exact_step).quantize(Decimal(1), rounding=rounding)
+    exact_value = Decimal(repr(round(value, NOISE_DECIMALS)))
+    units = (exact_value / exact_step).quantize(Decimal(1), rounding=rounding)
     return float(units * exact_step)
 
 

@@ -41,7 +41,7 @@ from risk_engine import coin_risk, expiry_exposures
 
 MAX_CANDIDATES = 5
 MAX_NEAR_MISSES = 3
-HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once, younger one series an iteration
+HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
 
@@ -62,12 +62,15 @@ class RawState:
 
 @dataclass
 class MarketMemory:
-    """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly)."""
+    """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly).
+
+    To keep requests few, an iteration renews one of them at most, as long as none is really old.
+    """
 
     instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
     bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
-    expired: dict[str, OptionInstrument] = field(default_factory=dict)
+    spare_requests: int = 0
 
 
 def build_agent_state(
@@ -90,6 +93,7 @@ def fetch(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> R
     positions = client.get_positions()
     accounts = client.get_account_summaries()
     _require_accounts(accounts, config.enabled_underlyings)
+    memory.spare_requests = 1 - (client.requests_made - PRIVATE_READS)  # a new token uses it up
     _renew_histories(client, config, memory)
     coins = tuple(_fetch_coin(client, coin, memory) for coin in config.enabled_underlyings)
     return RawState(
@@ -130,8 +134,9 @@ def _instruments(
     now = client.server_now()
     known, read_at = memory.instruments.get(coin, ({}, datetime.min.replace(tzinfo=now.tzinfo)))
     is_old = read_at < _last_delivery(now)
-    has_new = now - read_at > UNKNOWN_SYMBOL_PAUSE and any(quote.symbol not in known for quote in quotes)
-    if is_old or has_new:
+    may_look = memory.spare_requests > 0 and now - read_at > UNKNOWN_SYMBOL_PAUSE
+    if is_old or (may_look and any(quote.symbol not in known for quote in quotes)):
+        memory.spare_requests -= 1
         known = client.get_instruments(coin)
         memory.instruments[coin] = (known, now)
     return known
@@ -167,24 +172,24 @@ def _ask_for_instrument(client: DeribitClient, symbol: str) -> OptionInstrument 
 
 
 def _renew_histories(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> None:
-    """Hourly series are read again once a new hour has begun: one an iteration, to keep requests few."""
+    """Hourly series are read again once a new hour has begun."""
     now = client.server_now()
-    renewed = client.requests_made - PRIVATE_READS  # a new token has used up this iteration's extra request
     for coin in config.enabled_underlyings:
-        if _is_due(memory.bars.get(coin), now, renewed):
+        if _is_due(memory.bars.get(coin), now, memory):
             start = now - timedelta(days=config.agent.rv_window_days + 1)
             memory.bars[coin] = (client.get_bars(coin, start, now), now)
-            renewed += 1
-        if _is_due(memory.dvol.get(coin), now, renewed):
+        if _is_due(memory.dvol.get(coin), now, memory):
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
-            renewed += 1
 
 
-def _is_due(cached: tuple[object, datetime] | None, now: datetime, renewed: int) -> bool:
-    if cached is None or now - cached[1] > HISTORY_OLDEST:
-        return True
-    this_hour = now.replace(minute=0, second=0, microsecond=0)
-    return cached[1] < this_hour and renewed <= 0
+def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:
+    """At once when old, else when a new hour has begun and this iteration has a request to spare."""
+    if cached is not None and now - cached[1] <= HISTORY_OLDEST:
+        this_hour = now.replace(minute=0, second=0, microsecond=0)
+        if cached[1] >= this_hour or memory.spare_requests <= 0:
+            return False
+    memory.spare_requests -= 1
+    return True
 
 
 # --- assemble (pure) ------------------------------------------------------------------------
@@ -197,7 +202,7 @@ def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
     others = tuple(position for position in raw.positions if position.symbol not in known)
     markets = tuple(market_snapshot(coin, raw.now, config) for coin in raw.coins)
     scans = [
-        _Scan(coin, market, raw.now, config.strategy(coin.underlying), config.risk.max_quote_age_seconds).run()
+        scan_chain(coin, market, raw.now, config.strategy(coin.underlying), config.risk.max_quote_age_seconds)
         for coin, market in zip(raw.coins, markets, strict=True)
     ]
     portfolio = PortfolioState(
@@ -274,114 +279,151 @@ HARD_RULES = ("not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
 SETTING_RULES = ("dte", "delta", "spread", "premium", "ivrv")
 
 
+class _Call(NamedTuple):
+    """An out-of-the-money call with a usable quote and the figures that the settings are about."""
+
+    option: OptionInstrument
+    quote: OptionQuote
+    dte_days: float
+    delta: float
+    spread_pct: float | None
+    premium_usd: float
+
+
 class _Failure(NamedTuple):
-    """A setting that a call fails, with the change that would admit it."""
+    """A setting that a call fails; `digits` is how finely a change of it is proposed."""
 
     rule: str
+    setting: str
     value: float | None
     limit: float
-    change: str
+    digits: int
 
     @property
     def distance(self) -> float:
         """How far off, relative to the limit: to tell a near miss from a far one."""
         return math.inf if self.value is None else abs(self.value - self.limit) / max(abs(self.limit), 1e-9)
 
+    def change(self, coin: Underlying) -> str:
+        """The line for .env that would admit the call, rounded so that it really does."""
+        if self.value is None:
+            return f"{coin}_{self.setting}=0 (IV/RV is not known)"
+        value = _down(self.value, self.digits) if self.value < self.limit else _up(self.value, self.digits)
+        return f"{coin}_{self.setting}={value:g}"
 
-@dataclass
-class _Scan:
-    """One pass over a chain: every option falls at the first rule it fails, or becomes a candidate."""
 
-    coin: CoinData
-    market: MarketSnapshot
-    now: datetime
-    strategy: StrategyConfig
-    max_quote_age_seconds: float
+class ChainScan(NamedTuple):
+    """What one pass over a chain found."""
 
-    def run(self) -> _Scan:
-        self.rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
-        passed: list[CandidateOption] = []
-        missed: list[tuple[_Failure, CandidateOption]] = []
-        for quote in self.coin.quotes:
-            option = self.coin.instruments.get(quote.symbol)
-            rule = self._hard_rule(option, quote)
-            if rule is not None or option is None:
-                self.rejected[rule or "not_tradable"] += 1
-                continue
-            call = candidate_from(option, quote, self.market.spot_usd, self.now)
-            failures = list(self._failures(call))
-            if failures:
-                self.rejected[failures[0].rule] += 1
-            if len(failures) == 1:
-                missed.append((failures[0], call))
-            if not failures:
-                passed.append(call)
-        self._keep(passed, missed)
-        return self
+    candidates: tuple[CandidateOption, ...]
+    funnel: FilterFunnel
+    near_misses: tuple[NearMiss, ...]
 
-    def _keep(self, passed: list[CandidateOption], missed: list[tuple[_Failure, CandidateOption]]) -> None:
-        best = sorted(passed, key=lambda call: (-call.yield_if_flat_annual_pct, call.symbol))
-        self.candidates = tuple(best[:MAX_CANDIDATES])
-        nearest = sorted(missed, key=lambda pair: (pair[0].distance, -pair[1].premium_usd, pair[1].symbol))
-        self.near_misses = tuple(self._near_miss(*pair) for pair in nearest[:MAX_NEAR_MISSES])
-        self.funnel = FilterFunnel(
-            underlying=self.coin.underlying,
-            listed=len(self.coin.quotes),
-            steps=tuple(FunnelStep(rule=rule, rejected=count) for rule, count in self.rejected.items()),
-            passed=len(passed),
-        )
 
-    def _hard_rule(self, option: OptionInstrument | None, quote: OptionQuote) -> str | None:
-        """What no setting can admit, in the positive form: whatever is not surely fine falls."""
-        if option is None:
-            return "not_tradable"
-        if option.option_type != "call":
-            return "not_a_call"
-        if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > self.now):
-            return "not_tradable"
-        if not option.strike > self.market.spot_usd:
-            return "in_the_money"
-        return None if self._is_usable(quote) else "no_usable_quote"
+def scan_chain(
+    coin: CoinData, market: MarketSnapshot, now: datetime, strategy: StrategyConfig, max_quote_age_seconds: float
+) -> ChainScan:
+    """Every option falls at the first rule it fails, or becomes a candidate; the best MAX_CANDIDATES are kept."""
+    rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
+    passed: list[_Call] = []
+    missed: list[tuple[_Failure, _Call]] = []
+    for quote in coin.quotes:
+        option = coin.instruments.get(quote.symbol)
+        rule = _hard_rule(option, quote, market.spot_usd, now, max_quote_age_seconds)
+        if option is None or rule is not None:
+            rejected[rule or "not_tradable"] += 1
+            continue
+        call = _measure(option, quote, market.spot_usd, now)
+        failures = list(_failures(call, strategy, market.iv_rv_ratio))
+        if failures:
+            rejected[failures[0].rule] += 1
+        if len(failures) == 1:
+            missed.append((failures[0], call))
+        if not failures:
+            passed.append(call)
+    funnel = _funnel(coin, rejected, len(passed))
+    return ChainScan(_best(passed, market.spot_usd, now), funnel, _nearest(missed, coin.underlying))
 
-    def _is_usable(self, quote: OptionQuote) -> bool:
-        bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
-        if bid is None or mark is None or quote.mark_iv_fraction is None or quote.underlying_price_usd is None:
-            return False
-        age_seconds = 0.0 if quote.quoted_at is None else (self.now - quote.quoted_at).total_seconds()
-        return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and age_seconds <= self.max_quote_age_seconds
 
-    def _failures(self, call: CandidateOption) -> Iterator[_Failure]:
-        """The settings this call fails, in the order of the funnel."""
-        rules, coin = self.strategy, self.coin.underlying
-        if not call.dte_days >= rules.dte_min:
-            yield _Failure("dte", call.dte_days, rules.dte_min, f"{coin}_DTE_MIN={_down(call.dte_days, 2)}")
-        elif not call.dte_days <= rules.dte_max:
-            yield _Failure("dte", call.dte_days, rules.dte_max, f"{coin}_DTE_MAX={_up(call.dte_days, 2)}")
-        if not call.delta >= rules.delta_min:
-            yield _Failure("delta", call.delta, rules.delta_min, f"{coin}_DELTA_MIN={_down(call.delta, 3)}")
-        elif not call.delta <= rules.delta_max:
-            yield _Failure("delta", call.delta, rules.delta_max, f"{coin}_DELTA_MAX={_up(call.delta, 3)}")
-        if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
-            change = f"{coin}_MAX_SPREAD_PCT={_up(call.spread_pct, 1)}"
-            yield _Failure("spread", call.spread_pct, rules.max_spread_pct, change)
-        if not call.premium_usd >= rules.premium_min_usd:
-            change = f"{coin}_PREMIUM_MIN_USD={_down(call.premium_usd, 2)}"
-            yield _Failure("premium", call.premium_usd, rules.premium_min_usd, change)
-        ratio = self.market.iv_rv_ratio
-        if rules.ivrv_min > 0.0 and (ratio is None or not ratio >= rules.ivrv_min):
-            change = f"{coin}_IVRV_MIN=0 (IV/RV unknown)" if ratio is None else f"{coin}_IVRV_MIN={_down(ratio, 3)}"
-            yield _Failure("ivrv", ratio, rules.ivrv_min, change)
+def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: int) -> FilterFunnel:
+    steps = tuple(FunnelStep(rule=rule, rejected=count) for rule, count in rejected.items())
+    return FilterFunnel(underlying=coin.underlying, listed=len(coin.quotes), steps=steps, passed=passed)
 
-    def _near_miss(self, failure: _Failure, call: CandidateOption) -> NearMiss:
-        return NearMiss(
-            symbol=call.symbol,
-            underlying=call.underlying,
+
+def _best(passed: list[_Call], spot_usd: float, now: datetime) -> tuple[CandidateOption, ...]:
+    """The calls that pay most per day, net of the fee."""
+    ranked = sorted(passed, key=lambda call: (-call.premium_usd / call.dte_days, call.option.symbol))
+    return tuple(candidate_from(call.option, call.quote, spot_usd, now) for call in ranked[:MAX_CANDIDATES])
+
+
+def _nearest(missed: list[tuple[_Failure, _Call]], coin: Underlying) -> tuple[NearMiss, ...]:
+    ranked = sorted(missed, key=lambda pair: (pair[0].distance, -pair[1].premium_usd, pair[1].option.symbol))
+    return tuple(
+        NearMiss(
+            symbol=call.option.symbol,
+            underlying=coin,
             rule=failure.rule,
             value=failure.value,
             limit=failure.limit,
             premium_usd=call.premium_usd,
-            change=failure.change,
+            change=failure.change(coin),
         )
+        for failure, call in ranked[:MAX_NEAR_MISSES]
+    )
+
+
+def _hard_rule(
+    option: OptionInstrument | None, quote: OptionQuote, spot_usd: float, now: datetime, max_quote_age_seconds: float
+) -> str | None:
+    """What no setting can admit, in the positive form: whatever is not surely fine falls."""
+    if option is None:
+        return "not_tradable"
+    if option.option_type != "call":
+        return "not_a_call"
+    if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > now):
+        return "not_tradable"
+    if not option.strike > spot_usd:
+        return "in_the_money"
+    return None if _is_usable(quote, now, max_quote_age_seconds) else "no_usable_quote"
+
+
+def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> bool:
+    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
+    if bid is None or mark is None or quote.mark_iv_fraction is None or quote.underlying_price_usd is None:
+        return False
+    age_seconds = 0.0 if quote.quoted_at is None else (now - quote.quoted_at).total_seconds()
+    return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and age_seconds <= max_age_seconds
+
+
+def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> _Call:
+    bid, ask = quote.bid_price_coin or 0.0, quote.ask_price_coin
+    iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
+    return _Call(
+        option=option,
+        quote=quote,
+        dte_days=days_between(now, option.expiry),
+        delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
+        spread_pct=None if ask is None else 200.0 * (ask - bid) / (ask + bid),
+        premium_usd=(bid - trade_fee_coin(bid, 1.0)) * spot_usd,
+    )
+
+
+def _failures(call: _Call, rules: StrategyConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
+    """The settings this call fails, in the order of the funnel."""
+    if not call.dte_days >= rules.dte_min:
+        yield _Failure("dte", "DTE_MIN", call.dte_days, rules.dte_min, 2)
+    elif not call.dte_days <= rules.dte_max:
+        yield _Failure("dte", "DTE_MAX", call.dte_days, rules.dte_max, 2)
+    if not call.delta >= rules.delta_min:
+        yield _Failure("delta", "DELTA_MIN", call.delta, rules.delta_min, 3)
+    elif not call.delta <= rules.delta_max:
+        yield _Failure("delta", "DELTA_MAX", call.delta, rules.delta_max, 3)
+    if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
+        yield _Failure("spread", "MAX_SPREAD_PCT", call.spread_pct, rules.max_spread_pct, 1)
+    if not call.premium_usd >= rules.premium_min_usd:
+        yield _Failure("premium", "PREMIUM_MIN_USD", call.premium_usd, rules.premium_min_usd, 2)
+    if rules.ivrv_min > 0.0 and (iv_rv_ratio is None or not iv_rv_ratio >= rules.ivrv_min):
+        yield _Failure("ivrv", "IVRV_MIN", iv_rv_ratio, rules.ivrv_min, 3)
 
 
 def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> CandidateOption:
@@ -390,30 +432,27 @@ def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float
     premium: bid less fee, at spot. Yield if flat: premium / spot. Yield if called: (strike - spot + premium) / spot.
     Breakeven: spot - premium, the price below which holding coin and call loses against today.
     """
+    call = _measure(option, quote, spot_usd, now)
     bid, mark = quote.bid_price_coin or 0.0, quote.mark_price_coin or 0.0
-    iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
-    mid = bid_ask_mid(quote.bid_price_coin, quote.ask_price_coin) or mark
-    premium_usd = (bid - trade_fee_coin(bid, 1.0)) * spot_usd
-    dte_days = days_between(now, option.expiry)
-    flat_pct = 100.0 * premium_usd / spot_usd
+    flat_pct = 100.0 * call.premium_usd / spot_usd
     return CandidateOption(
         symbol=option.symbol,
         underlying=option.underlying,
         strike=option.strike,
         expiry=option.expiry,
-        dte_days=dte_days,
-        delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
+        dte_days=call.dte_days,
+        delta=call.delta,
         bid_price_coin=bid,
         ask_price_coin=quote.ask_price_coin,
-        mid_price_coin=mid,
+        mid_price_coin=bid_ask_mid(quote.bid_price_coin, quote.ask_price_coin) or mark,
         mark_price_coin=mark,
-        mark_iv_fraction=iv,
-        spread_pct=None if quote.ask_price_coin is None else 100.0 * (quote.ask_price_coin - bid) / mid,
-        premium_usd=premium_usd,
+        mark_iv_fraction=quote.mark_iv_fraction or 0.0,
+        spread_pct=call.spread_pct,
+        premium_usd=call.premium_usd,
         yield_if_flat_pct=flat_pct,
-        yield_if_flat_annual_pct=flat_pct * 365.0 / dte_days,
-        yield_if_called_pct=100.0 * (option.strike - spot_usd + premium_usd) / spot_usd,
-        breakeven_usd=spot_usd - premium_usd,
+        yield_if_flat_annual_pct=flat_pct * 365.0 / call.dte_days,
+        yield_if_called_pct=100.0 * (option.strike - spot_usd + call.premium_usd) / spot_usd,
+        breakeven_usd=spot_usd - call.premium_usd,
         min_trade_amount_coin=option.min_trade_amount_coin,
         quoted_at=quote.quoted_at or now,
     )

@@ -13,7 +13,7 @@ import pricing
 from paper_exchange.market import Listing, Quote
 
 WIDTH_ABOVE_COIN = 0.020
-WIDTH_ABOVE_PER_MARK = 0.30
+WIDTH_ABOVE_PER_MARK = 0.32
 WIDTH_BELOW_COIN = 0.025
 WIDTH_BELOW_PER_MARK = 0.12
 WIDEST_ABOVE_COIN = 0.095
@@ -38,7 +38,7 @@ def price_band(mark_coin: float, tick_size: float, tick_steps: pricing.TickSteps
     """Approximate band around a mark, on the tick grid, never below one tick.
 
     Recorded (mark: min, max): 0.0001: 0.0001, 0.0175. 0.0069: 0.0001, 0.0365. 0.0910: 0.0525, 0.1375.
-    0.1296: 0.0945, 0.1705. 0.2168: 0.1515, 0.326. Here the upper end is off by at most 0.02, the lower by 0.015.
+    0.1296: 0.0945, 0.1705. 0.2168: 0.1515, 0.326. Here the upper end is off by at most 0.021, the lower by 0.015.
     """
     above = min(WIDTH_ABOVE_COIN + WIDTH_ABOVE_PER_MARK * mark_coin, WIDEST_ABOVE_COIN)
     below = min(WIDTH_BELOW_COIN + WIDTH_BELOW_PER_MARK * mark_coin, WIDEST_BELOW_COIN)

@@ -120,7 +120,7 @@ class Books:
 
     def _move_coins(self, currency: str, cashflow_coin: float, fee_coin: float) -> float:
         # Rounded far below Deribit's 8 decimals, so that sums of many entries still equal the balance.
-        change_coin = round(cashflow_coin - fee_coin, COIN_DECIMALS)
+        change_coin = round(cashflow_coin - fee_coin, COIN_DECIMALS) + 0.0  # never -0.0
         balance_coin = self.state.balances_coin[currency] + change_coin
         self.state.balances_coin[currency] = round(balance_coin, COIN_DECIMALS)
         return change_coin

@@ -100,11 +100,6 @@ def not_enough_funds() -> RpcError:
     return RpcError(10009, "not_enough_funds")
 
 
-def settlement_in_progress() -> RpcError:
-    """The instrument has expired and waits for its delivery price."""
-    return RpcError(10041, "settlement_in_progress")
-
-
 def already_filled() -> RpcError:
     """The order has nothing left to change."""
     return RpcError(11008, "already_filled")

@@ -121,7 +121,5 @@ class Market(Protocol):
     def index_bars(self, currency: str, start_ms: int, end_ms: int, minutes: int) -> Sequence[Bar]:
         """Candles of the index that opened in [start, end], oldest first; empty where unknown."""
 
-    def volatility_index_bars(
-        self, currency: str, start_ms: int, end_ms: int, seconds: int
-    ) -> Sequence[Bar]:
+    def volatility_index_bars(self, currency: str, start_ms: int, end_ms: int, seconds: int) -> Sequence[Bar]:
         """Candles of DVOL in percent; empty where unknown."""

@@ -16,6 +16,7 @@ from paper_exchange.rpc import MAX_BODY_BYTES, reply_bytes
 from paper_exchange.times import to_us
 
 IDLE_SECONDS = 15 * 60
+POLL_SECONDS = 0.05  # how soon it notices that it shall stop
 
 
 class PaperServer:
@@ -24,7 +25,7 @@ class PaperServer:
     def __init__(self, exchange: PaperExchange, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = _HttpServer((host, port), _Handler)
         self._server.exchange = exchange
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
     @property
     def url(self) -> str:

@@ -62,7 +62,7 @@ def _kept_ms(order: Order) -> int:
 def _end_day_orders(books: Books, turned_at_ms: int) -> None:
     for order in list(books.state.orders.values()):
         if order.time_in_force == "good_til_day" and order.created_at_ms < turned_at_ms:
-            books.cancel(order, "settlement", turned_at_ms)
+            books.cancel(order, "settlement", session_start_ms(order.created_at_ms) + DAY_MS)
 
 
 def _end_expired_orders(books: Books, now_ms: int) -> None:

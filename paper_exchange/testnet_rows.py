@@ -57,20 +57,15 @@ def listing_of_row(row: Row) -> Listing | None:
 def quote_of_row(row: Row, seen_at_ms: int) -> Quote | None:
     """A ticker, an order book or a row of a book summary; None without a name and a mark.
 
-    Deribit writes an empty side as null or as 0. Instruments that are not open show no quotes.
+    Deribit writes an empty side as null or as 0.
     """
-    name = row.get("instrument_name")
-    mark_coin, iv_pct = number(row, "mark_price"), number(row, "mark_iv")
-    underlying_usd = number(row, "underlying_price")
+    name, mark_coin = row.get("instrument_name"), number(row, "mark_price")
+    iv_pct, underlying_usd = number(row, "mark_iv"), _positive(row, "underlying_price")
     if not isinstance(name, str) or parse_option_name(name) is None:
         return None
-    if mark_coin is None or iv_pct is None or underlying_usd is None or underlying_usd <= 0.0:
+    if mark_coin is None or iv_pct is None or underlying_usd is None:
         return None
-    bid_coin = _positive(row, "best_bid_price", "bid_price")
-    ask_coin = _positive(row, "best_ask_price", "ask_price")
-    is_crossed = bid_coin is not None and ask_coin is not None and bid_coin > ask_coin
-    if is_crossed or row.get("state", "open") != "open":
-        bid_coin = ask_coin = None
+    bid_coin, ask_coin = _shown_sides(row)
     timestamp_ms = _positive(row, "timestamp", "creation_timestamp")
     return Quote(
         name=name,
@@ -83,12 +78,22 @@ def quote_of_row(row: Row, seen_at_ms: int) -> Quote | None:
         underlying_price_usd=underlying_usd,
         underlying_index=str(row.get("underlying_index", "")),
         timestamp_ms=seen_at_ms if timestamp_ms is None else int(timestamp_ms),
-        open_interest=number(row, "open_interest") or 0.0,
-        volume=number(row, "volume") or 0.0,
+        open_interest=_positive(row, "open_interest") or 0.0,
+        volume=_positive(row, "volume") or 0.0,
         last_coin=_positive(row, "last_price", "last"),
         min_price_coin=_positive(row, "min_price"),
         max_price_coin=_positive(row, "max_price"),
     )
+
+
+def _shown_sides(row: Row) -> tuple[float | None, float | None]:
+    """Best bid and ask; neither where trading is paused or the book is crossed."""
+    bid_coin = _positive(row, "best_bid_price", "bid_price")
+    ask_coin = _positive(row, "best_ask_price", "ask_price")
+    is_crossed = bid_coin is not None and ask_coin is not None and bid_coin > ask_coin
+    if is_crossed or row.get("state", "open") != "open":
+        return None, None
+    return bid_coin, ask_coin
 
 
 def delivery_of_row(row: Row) -> tuple[int, float] | None:

@@ -68,8 +68,8 @@ class DryRunTransport(httpx.BaseTransport):
             self._market.observe(call.method, call.params, _decoded(headers, raw))
 
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _ObservedStream(response.stream, observe)
-        return response
+        stream = _ObservedStream(response.stream, observe)
+        return httpx.Response(response.status_code, headers=headers, stream=stream, extensions=response.extensions)
 
     # --- delivery prices ---------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Speed figures, run by hand: python -m tests.benchmarks"""

@@ -1,0 +1,146 @@
+"""Speed figures of the agent, as ratios within one run: python -m tests.benchmarks [--iterations 100000]
+
+In: nothing but this machine. Out: one line per figure. CPU time of this process, not wall time, because machines are
+noisy; the ratio compares building the state with fetching and decoding the very same bytes. Run by hand, never in the
+test run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, process_time
+
+import httpx
+
+from agent_loop import build_agent, parse_arguments, run_iteration
+from config import PROJECT_FOLDER, AgentConfig, load_config
+from deribit_client import DeribitClient
+from paper_exchange.account import PaperAccount
+from paper_exchange.clocks import SimulatedClock
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.setups import SIMULATION_START
+from paper_exchange.simulated import SimulatedMarket
+from paper_exchange.simulated_settings import MarketSize
+from paper_exchange.transport import PaperTransport
+from state_builder import MarketMemory, build_agent_state
+
+LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
+ROUNDS = 40
+
+
+class Replay(httpx.BaseTransport):
+    """Records each reply the first time and gives the same bytes again, so that only the client is measured."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+        self.replies: dict[tuple[str, bytes], bytes] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        params = json.dumps(json.loads(request.content)["params"], sort_keys=True).encode()
+        key = (request.url.path, params)
+        if key not in self.replies:
+            reply = json.loads(self._inner.handle_request(request).read())
+            reply.pop("id", None)  # the id differs from request to request
+            self.replies[key] = json.dumps(reply).encode()
+        return httpx.Response(200, content=self.replies[key])
+
+
+def state_ratio() -> None:
+    """CPU of building the state of both coins over CPU of fetching and decoding the same replies."""
+    config = load_config(env_file=None)
+    market = SimulatedMarket(1, SimulatedClock(SIMULATION_START), size=LARGE)
+    transport = Replay(PaperTransport(PaperExchange(market, PaperAccount(market))))
+    client = DeribitClient(config, transport=transport, clock=market.clock, credentials=("paper", "paper"))
+    memory = MarketMemory()
+    options = sum(found.option_count for found in build_agent_state(client, config, memory).markets)
+    client.take_calls()
+    build_agent_state(client, config, memory)
+    methods = [call.method for call in client.take_calls()]
+    plain = httpx.Client(transport=transport, base_url="http://127.0.0.1")
+    requests = [key for key in transport.replies if key[0].removeprefix("/api/v2/") in methods]
+
+    def fetch_and_decode() -> None:
+        for path, params in requests:
+            json.loads(plain.post(path, json={"params": json.loads(params)}).content)
+
+    state_ms = _cpu_ms(lambda: build_agent_state(client, config, memory))
+    plain_ms = _cpu_ms(fetch_and_decode)
+    print(f"state of both coins, {options} options, {len(requests)} requests: {state_ms:.1f} ms CPU")
+    print(f"fetch and json.loads of the same bytes: {plain_ms:.1f} ms CPU")
+    print(f"ratio {state_ms / plain_ms:.2f} (must be at most 2)")
+
+
+def _cpu_ms(action: Callable[[], object]) -> float:
+    """The median of ROUNDS rounds, in milliseconds of CPU."""
+    action()
+    taken = []
+    for _ in range(ROUNDS):
+        started = process_time()
+        action()
+        taken.append(process_time() - started)
+    return sorted(taken)[ROUNDS // 2] * 1000.0
+
+
+def help_time() -> None:
+    """Wall time of --help, the fastest of five, and whether heavy packages were imported for it."""
+    command = [sys.executable, str(PROJECT_FOLDER / "agent_loop.py"), "--help"]
+    times = []
+    for _ in range(5):
+        started = monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(monotonic() - started)
+    probe = "import sys, agent_loop; print(sorted({'numpy', 'pandas', 'pydantic', 'httpx'} & set(sys.modules)))"
+    seen = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=PROJECT_FOLDER, check=True)
+    print(f"--help: {min(times):.2f} s (must be below 0.3); heavy packages imported for it: {seen.stdout.strip()}")
+
+
+def long_run(iterations: int) -> None:
+    """Simulated iterations in one process: speed, requests of a steady iteration, and memory at tenths of the run."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = parse_arguments(["--market", "simulated"])
+        agent = build_agent(_config_in(Path(folder)), options)
+        requests: Counter[int] = Counter()
+        failed, started = 0, process_time()
+        for number in range(1, iterations + 1):
+            record = run_iteration(agent)
+            failed += record.error is not None
+            if record.executed_status == "none" and not record.ledger:
+                requests[record.request_count] += 1
+            if number % max(1, iterations // 10) == 0:
+                print(f"  {number:>7} iterations, {record.timestamp:%Y-%m-%d}, peak memory {_peak_mib():.0f} MiB")
+                _forget_logs(Path(folder))
+            agent.clock.wait_for_next(300.0)
+        each_ms = (process_time() - started) / iterations * 1000.0
+        print(f"{iterations} simulated iterations: {each_ms:.1f} ms CPU each, {failed} failed")
+        print(f"requests in an iteration without a trade: {dict(sorted(requests.items()))}")
+
+
+def _config_in(folder: Path) -> AgentConfig:
+    return load_config(env_file=None, overrides={"agent": {"log_dir": folder / "logs", "data_dir": folder}})
+
+
+def _forget_logs(folder: Path) -> None:
+    """A long run writes gigabytes; they are not what is measured."""
+    for path in (folder / "logs").glob("decisions-*.jsonl"):
+        path.unlink()
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Speed figures of the agent.")
+    parser.add_argument("--iterations", type=int, default=2000, help="length of the long run (default 2000)")
+    chosen = parser.parse_args()
+    help_time()
+    state_ratio()
+    long_run(chosen.iterations)
