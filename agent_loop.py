@@ -304,7 +304,8 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     policy, policy_source = load_policy(config.agent.policy)
     if options.market is None and not config.agent.dry_run:
         require_credentials(config)
-    transport, clock = _exchange(config, options)
+    transport, clock, coins = _exchange(config, options)
+    config = _without_missing_coins(config, coins)
     if config.agent.record_chains:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
@@ -355,13 +356,29 @@ def load_policy(name: str) -> tuple[Policy, str]:
     return decide, inspect.getsource(module)
 
 
-def _exchange(config: AgentConfig, options: argparse.Namespace) -> tuple[httpx.BaseTransport | None, Clock]:
-    """The transport and the clock of one of the four ways to run; None is the real network."""
+def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
+    """A recording of one coin is played without the other."""
+    from models import ConfigurationError
+
+    for coin in config.enabled_underlyings:
+        if coin not in coins:
+            _complain(f"{coin} is not in the recording and is left out")
+            section = config.strategy(coin).model_copy(update={"enabled": False})
+            config = config.model_copy(update={coin.lower(): section})
+    if not config.enabled_underlyings:
+        raise ConfigurationError("no coin to trade: BTC_ENABLED and ETH_ENABLED are false, or not in the recording")
+    return config
+
+
+def _exchange(
+    config: AgentConfig, options: argparse.Namespace
+) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
+    """Transport (None is the real network), clock and coins of one of the four ways to run."""
     from deribit_client import SystemClock, network_transport
     from models import ConfigurationError
 
     if options.market is None and not config.agent.dry_run:
-        return None, SystemClock()
+        return None, SystemClock(), ("BTC", "ETH")
     from paper_exchange import setups
     from paper_exchange.recording_files import RecordingError
     from paper_exchange.storage import PaperAccountFileError
@@ -377,7 +394,7 @@ def _exchange(config: AgentConfig, options: argparse.Namespace) -> tuple[httpx.B
             setup = setups.dry_run_setup(account_file, coins, SystemClock(), network_transport())
     except (RecordingError, PaperAccountFileError) as error:
         raise ConfigurationError(str(error)) from None
-    return setup.transport, setup.clock
+    return setup.transport, setup.clock, setup.currencies
 
 
 def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:

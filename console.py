@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from config import AgentConfig, url_problem
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord
-from models import AgentError, AgentState, DeribitError, LedgerEntry
+from models import AgentError, AgentState, DeribitError, LedgerEntry, MarketSnapshot
 
 MAX_CLOCK_SKEW_SECONDS = 5.0
+FEW_RV_DAYS = 15.0
 NEEDED_SCOPES = ("trade:read_write", "account:read")
 
 
@@ -37,7 +38,7 @@ def _state_lines(state: AgentState | None) -> Iterator[str]:
         equity = "" if account is None else f"  equity {account.equity_coin:.5f}"
         yield (
             f"{market.underlying}  {market.spot_usd:>10,.2f} USD  IV {_pct(market.atm_iv_fraction)}  "
-            f"RV {_pct(market.rv_fraction)}  IV/RV {_number(market.iv_rv_ratio)}{equity}  {held}  "
+            f"RV {_realised(market)}  IV/RV {_number(market.iv_rv_ratio)}{equity}  {held}  "
             f"{len(state.candidates_for(market.underlying))} candidates of {market.option_count}"
         )
     for position in state.portfolio.positions:
@@ -70,6 +71,12 @@ def _decision_lines(record: IterationRecord) -> list[str]:
 def _settlement_line(entry: LedgerEntry) -> str:
     price = "" if entry.index_price_usd is None else f" at {entry.index_price_usd:,.2f} USD"
     return f"     settled {entry.symbol}{price}: {entry.change_coin + 0.0:+.6f} {entry.currency}"
+
+
+def _realised(market: MarketSnapshot) -> str:
+    """Realised volatility, with the days behind it where they are few."""
+    few = market.rv_days is not None and market.rv_days < FEW_RV_DAYS
+    return _pct(market.rv_fraction) + (f" ({market.rv_days:.1f} days)" if few else "")
 
 
 def _pct(fraction: float | None) -> str:

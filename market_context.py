@@ -16,10 +16,10 @@ from typing import Literal, NamedTuple
 
 from config import AgentConfig
 from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, Underlying
-from pricing import SECONDS_PER_YEAR, black76_delta, days_between
+from pricing import black76_delta, days_between
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
-MIN_SPAN_DAYS = 4.0  # fewer days of closes say nothing about a month
+MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
 TREND_DAYS = 7.0
 TREND_FRACTION = 0.05
 
@@ -59,6 +59,7 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
         atm_iv_fraction=atm,
         dvol_fraction=coin.dvol_fraction,
         rv_fraction=rv,
+        rv_days=None if rv is None else span_days(closes_inside(coin.bars, now, window_days)),
         iv_rv_ratio=iv_rv_ratio(atm, rv),
         skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
         return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
@@ -96,16 +97,23 @@ def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: fl
     Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
     sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
     """
-    first = bisect_left(bars, now - timedelta(days=window_days), key=_opened_at)
-    inside = [bar for bar in bars[first : bisect_right(bars, now, key=_opened_at)] if bar.close > 0.0]
-    if len(inside) <= min_returns:
-        return None
-    seconds = (inside[-1].opened_at - inside[0].opened_at).total_seconds()
-    if seconds < MIN_SPAN_DAYS * 86_400:
+    inside = closes_inside(bars, now, window_days)
+    if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
         return None
     closes = [bar.close for bar in inside]
     squares = sum(math.log(after / before) ** 2 for before, after in pairwise(closes))
-    return math.sqrt(squares / (seconds / SECONDS_PER_YEAR))
+    return math.sqrt(squares / (span_days(inside) / 365.0))
+
+
+def closes_inside(bars: Sequence[PriceBar], now: datetime, window_days: float) -> list[PriceBar]:
+    """The usable closes of the last `window_days` days."""
+    first = bisect_left(bars, now - timedelta(days=window_days), key=_opened_at)
+    return [bar for bar in bars[first : bisect_right(bars, now, key=_opened_at)] if bar.close > 0.0]
+
+
+def span_days(bars: Sequence[PriceBar]) -> float:
+    """Days from the first to the last close."""
+    return days_between(bars[0].opened_at, bars[-1].opened_at) if bars else 0.0
 
 
 def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:

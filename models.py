@@ -238,13 +238,17 @@ class MarginQuote(Frozen):
 
 
 class MarketSnapshot(Frozen):
-    """One coin's market. None where unknown: unknown is never treated as zero."""
+    """One coin's market. None where unknown: unknown is never treated as zero.
+
+    `rv_days` is how many days of closes stand behind `rv_fraction`.
+    """
 
     underlying: Underlying
     spot_usd: Positive
     atm_iv_fraction: float | None = None
     dvol_fraction: float | None = None
     rv_fraction: float | None = None
+    rv_days: float | None = None
     iv_rv_ratio: float | None = None
     skew_25d_fraction: float | None = None
     return_1d_fraction: float | None = None

@@ -43,6 +43,7 @@ MAX_CANDIDATES = 5
 MAX_NEAR_MISSES = 3
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
+FINE_MINUTES = 5
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
 
 
@@ -176,10 +177,16 @@ def _renew_histories(client: DeribitClient, config: AgentConfig, memory: MarketM
     now = client.server_now()
     for coin in config.enabled_underlyings:
         if _is_due(memory.bars.get(coin), now, memory):
-            start = now - timedelta(days=config.agent.rv_window_days + 1)
-            memory.bars[coin] = (client.get_bars(coin, start, now), now)
+            memory.bars[coin] = (_read_bars(client, coin, now, config), now)
         if _is_due(memory.dvol.get(coin), now, memory):
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
+
+
+def _read_bars(client: DeribitClient, coin: Underlying, now: datetime, config: AgentConfig) -> tuple[PriceBar, ...]:
+    """Hourly closes; finer ones where there are too few, as in a recording of a single day."""
+    start = now - timedelta(days=config.agent.rv_window_days + 1)
+    bars = client.get_bars(coin, start, now)
+    return bars if len(bars) > config.agent.rv_min_returns else client.get_bars(coin, start, now, FINE_MINUTES)
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

@@ -70,7 +70,7 @@ class PublicApi:
     # --- instruments ---------------------------------------------------------------
 
     def _instruments(self, params: Params) -> list[rows.Row]:
-        currency = currency_of(params, extra=("any",))
+        currency = currency_of(params, extra=("any",), default="any")
         if not _wants_options(params) or flag_of(params, "expired"):
             return []
         return [rows.instrument_row(listing) for coin in self._coins(currency) for listing in self._live(coin)]

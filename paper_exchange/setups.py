@@ -34,6 +34,11 @@ class Setup:
     clock: MarketClock
     exchange: PaperExchange
 
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The coins there are quotes for."""
+        return self.exchange.market.currencies
+
 
 def simulated_setup(seed: int, balances_coin: Mapping[str, float], start: datetime = SIMULATION_START) -> Setup:
     """A fresh account on a market drawn from a seed."""

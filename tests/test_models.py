@@ -66,7 +66,7 @@ def test_what_must_be_above_zero_is(field: str, value: float) -> None:
 
 def test_only_btc_and_eth_are_known() -> None:
     with pytest.raises(ValidationError, match="BTC"):
-        an_instrument("SOL", strike=100.0, symbol="SOL-16JAN26-100-C", min_trade_amount_coin=1.0)  # type: ignore[arg-type]
+        OptionInstrument(**{**an_instrument().model_dump(), "underlying": "SOL"})
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 1001])
@@ -169,7 +169,7 @@ def test_a_state_finds_each_coin_its_own() -> None:
 
 def test_what_is_not_there_is_none() -> None:
     empty = a_state(markets=(), risks=(), portfolio=a_portfolio(accounts=()))
-    assert empty.market("BTC") is empty.account("BTC") is empty.risk("BTC") is None
+    assert [find("BTC") for find in (empty.market, empty.account, empty.risk)] == [None, None, None]
 
 
 def test_a_state_survives_the_journey_through_json() -> None:

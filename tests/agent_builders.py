@@ -1,0 +1,322 @@
+"""Builders: the real agent on a paper exchange, and a wire between the two that a test can listen to and disturb.
+
+Quotes and the account come from `paper_builders.ScriptedMarket` (10 BTC and 100 ETH unless said otherwise) or from the
+simulated market; clocks move by sleeping. Files go to the folder a test hands in. No network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import agent_loop
+from agent_loop import Agent
+from config import AgentConfig
+from deribit_client import DeribitClient
+from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, read_records
+from models import ActionType, AgentState, Clock, OrderLog, ProposedAction, Underlying
+from paper_exchange.account import PaperAccount
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.market import Market
+from paper_exchange.setups import Setup, simulated_setup
+from paper_exchange.transport import PaperTransport
+from state_builder import MarketMemory
+from tests.builders import a_config
+from tests.paper_builders import CALL, ScriptedMarket, market_with
+
+Answer = Callable[[], httpx.Response]
+Fault = Callable[[httpx.Request, Answer], httpx.Response]
+Policy = Callable[[AgentState, AgentConfig], ProposedAction]
+
+NEXT_CALL = "BTC-23JAN26-105000-C"
+FULL_DISK = Path("/dev/full")
+RUN = RunInfo("test-0001", "simulated", "simulated", "a_test", "config", "policy")
+
+
+# --- the wire -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request as it went by."""
+
+    method: str
+    params: dict[str, Any]
+    headers: httpx.Headers
+
+
+class Wire(httpx.BaseTransport):
+    """Carries requests to the exchange, keeps what went by, and disturbs the methods it is told to."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self.sent: list[Sent] = []
+        self._inner = inner
+        self._faults: dict[str, list[Fault]] = {}
+
+    def disturb(self, method: str, *faults: Fault) -> None:
+        """The next requests of this method meet these faults, one each, in order."""
+        self._faults.setdefault(method, []).extend(faults)
+
+    def methods(self, *wanted: str) -> list[str]:
+        """The methods that went by; only those wanted, if any are named."""
+        return [call.method for call in self.sent if not wanted or call.method in wanted]
+
+    def params(self, method: str) -> list[dict[str, Any]]:
+        return [call.params for call in self.sent if call.method == method]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        method = request.url.path.removeprefix("/api/v2/")
+        self.sent.append(Sent(method, json.loads(request.read())["params"], request.headers))
+        faults = self._faults.get(method)
+        if faults:
+            return faults.pop(0)(request, lambda: self._inner.handle_request(request))
+        return self._inner.handle_request(request)
+
+
+def undisturbed(request: httpx.Request, answer: Answer) -> httpx.Response:
+    return answer()
+
+
+def lost_on_the_way(error: type[httpx.TransportError] = httpx.ConnectError) -> Fault:
+    """The exchange never sees the request."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        raise error("made up", request=request)
+
+    return fault
+
+
+def answer_lost(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Fault:
+    """The exchange does what it was asked; nobody hears of it."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        answer().read()
+        raise error("made up", request=request)
+
+    return fault
+
+
+def answered(status: int, content: bytes) -> Fault:
+    """Something else answers in the exchange's place."""
+    return lambda request, answer: httpx.Response(status, content=content)
+
+
+def refused(code: int, message: str = "made_up") -> Fault:
+    """The exchange answers with an error, as HTTP 400 with a JSON body."""
+    return lambda request, answer: httpx.Response(400, json=envelope(request, error={"code": code, "message": message}))
+
+
+def result_of(result: object) -> Fault:
+    """A result made up by the test."""
+    return lambda request, answer: httpx.Response(200, json=envelope(request, result=result))
+
+
+def reply_changed(change: Callable[[dict[str, Any]], None]) -> Fault:
+    """The exchange's own reply, changed in place on its way back."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        reply = json.loads(answer().read())
+        change(reply)
+        return httpx.Response(200, json=reply)
+
+    return fault
+
+
+def meanwhile(happens: Callable[[], object]) -> Fault:
+    """Something happens just before the request arrives."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        happens()
+        return answer()
+
+    return fault
+
+
+def envelope(request: httpx.Request, **members: object) -> dict[str, Any]:
+    """A reply to this request as Deribit frames it."""
+    return {"jsonrpc": "2.0", "id": json.loads(request.read())["id"], "testnet": True, **members}
+
+
+# --- settings, client, agent --------------------------------------------------------------------
+
+
+def agent_config(folder: Path, **sections: Mapping[str, Any]) -> AgentConfig:
+    """Defaults with changes by section; every file is below the folder."""
+    files = {"log_dir": folder / "logs", "data_dir": folder / "data"}
+    agent = files | dict(sections.get("agent", {}))
+    risk = {"kill_file": folder / "KILL"} | dict(sections.get("risk", {}))
+    return a_config(**{**sections, "agent": agent, "risk": risk})
+
+
+@dataclass
+class Desk:
+    """A client at a paper exchange, with everything a test may want to look at or to change."""
+
+    config: AgentConfig
+    exchange: PaperExchange
+    wire: Wire
+    client: DeribitClient
+    order_log: OrderLog
+
+    @property
+    def account(self) -> PaperAccount:
+        return self.exchange.account
+
+    @property
+    def clock(self) -> Clock:
+        return self.exchange.market.clock
+
+    def order_lines(self) -> list[dict[str, Any]]:
+        return read_records(self.config.agent.log_dir / "orders-*.jsonl")
+
+
+@dataclass
+class ScriptedDesk(Desk):
+    """A desk whose quotes the test sets."""
+
+    market: ScriptedMarket = field(default_factory=ScriptedMarket)
+
+
+def desk_on(exchange: PaperExchange, config: AgentConfig, run_id: str = RUN.run_id) -> Desk:
+    wire = Wire(PaperTransport(exchange))
+    clock = exchange.market.clock
+    order_log = OrderLogFile(config.agent.log_dir, clock, run_id)
+    client = DeribitClient(
+        config, transport=wire, clock=clock, order_log=order_log, credentials=("paper-id", "paper-secret")
+    )
+    return Desk(config, exchange, wire, client, order_log)
+
+
+def scripted_desk(
+    folder: Path, market: ScriptedMarket | None = None, btc: float = 10.0, **sections: Mapping[str, Any]
+) -> ScriptedDesk:
+    """A desk on a scripted market that shows CALL at 0.02 / 0.021 unless it is given."""
+    shown = market_with() if market is None else market
+    exchange = _exchange(shown, {"BTC": btc, "ETH": 100.0})
+    desk = desk_on(exchange, agent_config(folder, **sections))
+    return ScriptedDesk(desk.config, exchange, desk.wire, desk.client, desk.order_log, shown)
+
+
+def _exchange(market: Market, balances_coin: Mapping[str, float]) -> PaperExchange:
+    return PaperExchange(market, PaperAccount(market, balances_coin))
+
+
+def simulated_desk(folder: Path, **sections: Mapping[str, Any]) -> Desk:
+    """A desk on the simulated market with 1 BTC and 10 ETH."""
+    return desk_on(a_setup().exchange, agent_config(folder, **sections))
+
+
+def a_setup(seed: int = 1) -> Setup:
+    return simulated_setup(seed, {"BTC": 1.0, "ETH": 10.0})
+
+
+def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
+    """The whole agent at a desk, with the rule-based policy unless another one is given."""
+    rule_based, _ = agent_loop.load_policy("policy_rule_based")
+    return Agent(
+        config=desk.config,
+        client=desk.client,
+        clock=desk.clock,
+        policy=rule_based if policy is None else policy,
+        memory=MarketMemory(),
+        decision_log=JsonlLog(desk.config.agent.log_dir, "decisions", desk.clock),
+        order_log=desk.order_log,
+        run=RUN,
+    )
+
+
+def simulated_agent(folder: Path, policy: Policy | None = None, **sections: Mapping[str, Any]) -> Agent:
+    return agent_at(simulated_desk(folder, **sections), policy)
+
+
+def run_for(agent: Agent, iterations: int) -> list[IterationRecord]:
+    """Iterate as the loop does, without its console."""
+    records = []
+    for _ in range(iterations):
+        records.append(agent_loop.run_iteration(agent))
+        agent.clock.wait_for_next(agent.config.agent.interval_seconds)
+    return records
+
+
+def decision_lines(folder: Path) -> list[dict[str, Any]]:
+    """What stands in the decision log of an agent whose files are below the folder."""
+    return read_records(folder / "logs" / "decisions-*.jsonl")
+
+
+# --- actions ------------------------------------------------------------------------------------------
+
+
+def opening(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.OPEN_COVERED_CALL, symbol, size)
+
+
+def closing(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.CLOSE_COVERED_CALL, symbol, size)
+
+
+def rolling(symbol: str = CALL, new_symbol: str = NEXT_CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.ROLL_COVERED_CALL, symbol, size).model_copy(update={"new_symbol": new_symbol})
+
+
+def _action(kind: ActionType, symbol: str, size: float) -> ProposedAction:
+    underlying: Underlying = "BTC" if symbol.startswith("BTC") else "ETH"
+    return ProposedAction(type=kind, underlying=underlying, symbol=symbol, size=size, reason="a test says so")
+
+
+# --- the command line -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run from the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_main(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Ended:
+    """The agent as from the command line, in this process; signal handlers are put back afterwards."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    capsys.readouterr()
+    try:
+        code: object = agent_loop.main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+    assert isinstance(code, int)
+    out, err = capsys.readouterr()
+    return Ended(code, out, err)
+
+
+def folders(folder: Path) -> tuple[str | Path, ...]:
+    """The options that keep a run's files below a folder."""
+    return "--log-dir", folder / "logs", "--data-dir", folder / "data"
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    return agent_loop.parse_arguments(list(arguments))
+
+
+# --- disks ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def disk_full(log_file: Path) -> Iterator[None]:
+    """While this lasts every write to the (not yet existing) log file finds no space left."""
+    log_file.symlink_to(FULL_DISK)
+    try:
+        yield
+    finally:
+        log_file.unlink()
