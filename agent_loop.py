@@ -18,27 +18,18 @@ import difflib
 import os
 import signal
 import traceback
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    import httpx
-
+    from agent_setup import Agent
     from config import AgentConfig
-    from deribit_client import DeribitClient
-    from logging_utils import IterationRecord, Outcome, RunInfo
-    from models import AgentState, Clock, DecisionLog, OrderLog, ProposedAction
-    from state_builder import MarketMemory
+    from logging_utils import IterationRecord, Outcome
+    from models import AgentState, ProposedAction
 
 VERSION = "1.0"
 PROGRESS_EVERY_SECONDS = 10.0
-MAX_UNWRITTEN_RECORDS = 1000
-
-Policy = Callable[["AgentState", "AgentConfig"], "ProposedAction"]
 
 
 # --- command line ------------------------------------------------------------------------
@@ -111,39 +102,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What the command line says, as settings of the agent section."""
-    given = {
-        "dry_run": True if options.dry_run else None,
-        "interval_seconds": options.interval,
-        "policy": options.policy,
-        "seed": options.seed,
-        "log_dir": None if options.log_dir is None else options.log_dir.resolve(),
-        "data_dir": None if options.data_dir is None else options.data_dir.resolve(),
-        "record_chains": True if options.record_chains else None,
-    }
-    return {"agent": {name: value for name, value in given.items() if value is not None}}
-
-
-# --- one agent -------------------------------------------------------------------------------
-
-
-@dataclass
-class Agent:
-    """Everything one run needs. Nothing in `memory` that the exchange or the order log does not know too."""
-
-    config: AgentConfig
-    client: DeribitClient
-    clock: Clock
-    policy: Policy
-    memory: MarketMemory
-    decision_log: DecisionLog
-    order_log: OrderLog
-    run: RunInfo
-    iteration: int = 0
-    ledger_read_until: datetime | None = None
-    unwritten: deque[IterationRecord] = field(default_factory=lambda: deque(maxlen=MAX_UNWRITTEN_RECORDS))
-    stop_requested: bool = False
+# --- one iteration -----------------------------------------------------------------------
 
 
 def run_iteration(agent: Agent) -> IterationRecord:
@@ -242,9 +201,14 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
 
 def write_record(agent: Agent, record: IterationRecord) -> None:
     """Append the line; what the disk does not take is kept and tried again with the next one."""
+    agent.unwritten.append(record)
+    write_what_is_left(agent)
+
+
+def write_what_is_left(agent: Agent) -> None:
+    """Write the lines that are waiting, oldest first, and say so where the disk does not take them."""
     from models import LogWriteError
 
-    agent.unwritten.append(record)
     try:
         while agent.unwritten:
             agent.decision_log.write_line(agent.unwritten[0].model_dump_json())
@@ -275,8 +239,10 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
             _complain(progress_text(agent.iteration, wanted, record.timestamp, shown - started))
         if not agent.clock.wait_for_next(agent.config.agent.interval_seconds):
             break
-    failed = record is not None and record.error is not None
-    return 1 if failed and wanted is not None else 0
+    if agent.unwritten:
+        write_what_is_left(agent)
+    failed = record is not None and record.error is not None and wanted is not None
+    return 1 if failed or agent.unwritten else 0
 
 
 def _say(text: str) -> None:
@@ -289,170 +255,6 @@ def _say(text: str) -> None:
 
 def _complain(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-# --- setting up ------------------------------------------------------------------------------------
-
-
-def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
-    """Make the agent for one of the four ways to run; raises ConfigurationError."""
-    from config import require_credentials
-    from deribit_client import DeribitClient
-    from logging_utils import JsonlLog, OrderLogFile, RunInfo, short_hash
-    from state_builder import MarketMemory
-
-    policy, policy_source = load_policy(config.agent.policy)
-    if options.market is None and not config.agent.dry_run:
-        require_credentials(config)
-    transport, clock, coins = _exchange(config, options)
-    config = _without_missing_coins(config, coins)
-    if config.agent.record_chains:
-        transport = _recording(transport, config)
-    mode, market = _mode(config, options)
-    run = RunInfo(
-        run_id=_run_id(mode, clock.now(), config.agent.data_dir),
-        mode=mode,
-        market=market,
-        policy=config.agent.policy,
-        config_hash=short_hash(config.model_dump_json(exclude={"deribit": {"client_id", "client_secret"}})),
-        policy_hash=short_hash(policy_source),
-    )
-    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id)
-    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
-    return Agent(
-        config=config,
-        client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=paper_key),
-        clock=clock,
-        policy=policy,
-        memory=MarketMemory(),
-        decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
-        order_log=order_log,
-        run=run,
-    )
-
-
-def load_policy(name: str) -> tuple[Policy, str]:
-    """decide_action of a module and the source it came from; raises ConfigurationError."""
-    import importlib
-    import inspect
-
-    from models import ConfigurationError
-
-    module_name = name.removesuffix(".py")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.partition(".")[0]:
-            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
-        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
-    except Exception as error:  # noqa: BLE001 - the owner's file may do anything when imported
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
-        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
-    decide = getattr(module, "decide_action", None)
-    if not callable(decide):
-        raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")
-    return decide, inspect.getsource(module)
-
-
-def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
-    """A recording of one coin is played without the other."""
-    from models import ConfigurationError
-
-    for coin in config.enabled_underlyings:
-        if coin not in coins:
-            _complain(f"{coin} is not in the recording and is left out")
-            section = config.strategy(coin).model_copy(update={"enabled": False})
-            config = config.model_copy(update={coin.lower(): section})
-    if not config.enabled_underlyings:
-        raise ConfigurationError("no coin to trade: BTC_ENABLED and ETH_ENABLED are false, or not in the recording")
-    return config
-
-
-def _exchange(
-    config: AgentConfig, options: argparse.Namespace
-) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
-    """Transport (None is the real network), clock and coins of one of the four ways to run."""
-    from deribit_client import SystemClock, network_transport
-    from models import ConfigurationError
-
-    if options.market is None and not config.agent.dry_run:
-        return None, SystemClock(), ("BTC", "ETH")
-    from paper_exchange import setups
-    from paper_exchange.recording_files import RecordingError
-    from paper_exchange.storage import PaperAccountFileError
-
-    coins = {"BTC": config.agent.paper_btc_coin, "ETH": config.agent.paper_eth_coin}
-    try:
-        if options.market == "simulated":
-            setup = setups.simulated_setup(config.agent.seed, coins)
-        elif options.market == "recorded":
-            setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
-        else:
-            account_file = config.agent.data_dir / "paper_account.json"
-            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network_transport())
-    except (RecordingError, PaperAccountFileError) as error:
-        raise ConfigurationError(str(error)) from None
-    return setup.transport, setup.clock, setup.currencies
-
-
-def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:
-    from deribit_client import network_transport
-    from paper_exchange.chain_recorder import ChainRecorder
-
-    return ChainRecorder(transport or network_transport(), config.agent.data_dir / "chains")
-
-
-def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
-    """How and where, for the log: (mode, market)."""
-    if options.market is not None:
-        return options.market, options.market
-    return ("dry_run" if config.agent.dry_run else "testnet"), "testnet"
-
-
-def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
-    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated."""
-    if mode in ("testnet", "dry_run"):
-        return f"{mode}-{now:%Y%m%dT%H%M%S}"
-    counter = data_dir / "run_count"
-    number = 1 + (int(counter.read_text()) if counter.exists() else 0)
-    counter.write_text(str(number))
-    return f"{mode}-{number:04d}"
-
-
-def take_lock(data_dir: Path) -> int:
-    """Hold the data folder for this process; the kernel lets go of it however the process ends."""
-    import fcntl
-
-    from models import AlreadyRunningError
-
-    data_dir.mkdir(parents=True, exist_ok=True)
-    path = data_dir / "agent.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise AlreadyRunningError(
-            f"another agent is running with {data_dir} (lock {path}); stop it, or use --data-dir and --log-dir"
-        ) from None
-    return handle
-
-
-def _settings(options: argparse.Namespace) -> AgentConfig:
-    """Settings with the folders of this way to run."""
-    import config as settings
-
-    overrides = _overrides(options)
-    config = settings.load_config(settings.ENV_FILE, overrides)
-    if options.market is None:
-        return config
-    folders = {
-        name: getattr(config.agent, name) / options.market
-        for name in ("log_dir", "data_dir")
-        if name not in overrides["agent"]
-    }
-    return config.model_copy(update={"agent": config.agent.model_copy(update=folders)})
 
 
 def _stop_on_signals(agent: Agent) -> None:
@@ -469,9 +271,10 @@ def _stop_on_signals(agent: Agent) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from agent_setup import build_agent, settings_from, take_lock
     from config import changed_settings
 
-    config = _settings(options)
+    config = settings_from(options)
     if options.status:
         return _status(config)
     lock = take_lock(config.agent.data_dir)
@@ -507,6 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent; the exit code. Every foreseen error is one sentence on stderr, never a traceback."""
     options = parse_arguments(arguments)
     try:
+        import agent_setup  # noqa: F401 - imports all that has to be installed
         from models import AgentError, LogWriteError
     except ImportError as error:
         _complain(f"{error.name} is not installed: pip install -r requirements.txt")

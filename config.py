@@ -71,6 +71,8 @@ def _allowed_url(value: object) -> object:
 
 def url_problem(url: str) -> str | None:
     """Why this base URL may not be used, or None: only testnet over https, or this machine."""
+    if " " in url or not url.isprintable():
+        return "must not contain blanks"  # urlsplit forgives them, httpx does not
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -361,6 +363,8 @@ def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[st
 def _unknown_in_file(env_file: Path | None) -> list[str]:
     if env_file is None or not env_file.exists():
         return []
+    if env_file.is_dir():
+        raise ConfigurationError(f"{env_file.name} is a folder; settings are read from a file of that name")
     try:
         values = dotenv_values(env_file, encoding="utf-8", interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
@@ -369,7 +373,7 @@ def _unknown_in_file(env_file: Path | None) -> list[str]:
 
 
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
-    """Names that look meant for us: a close match, our own prefix, or a strategy field under a foreign section."""
+    """Names that look meant for us: a close match, one of our sections, or a strategy field under a foreign one."""
     return [
         _unknown_setting(name, value, "the environment")
         for name, value in environment.items()
@@ -378,9 +382,10 @@ def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
 
 
 def _looks_like_ours(name: str) -> bool:
-    if name.startswith("DERIBIT_"):
+    section, _, tail = name.partition("_")
+    if section.lower() in SECTIONS:
         return True
-    tail = name.partition("_")[2].strip("_")
+    tail = tail.strip("_")
     return tail in _STRATEGY_TAILS - {"ENABLED"} or bool(difflib.get_close_matches(name, SETTING_NAMES, 1, 0.86))
 
 
@@ -395,8 +400,14 @@ def nearest_name(name: str, valid: tuple[str, ...]) -> str:
 
 def _unknown_setting(name: str, value: str | None, source: str) -> str:
     nearest = nearest_name(name.upper(), SETTING_NAMES)
-    shown = "(value not shown)" if _may_be_secret(name) else repr(value)
+    is_foreign = source == "the environment" and not _is_plain(value)  # ETH_RPC_URL of another tool may hold its key
+    shown = "(value not shown)" if is_foreign or _may_be_secret(name) else repr(value)
     return f"{name}={shown} in {source}: unknown setting; the nearest valid name is {nearest}"
+
+
+def _is_plain(value: str | None) -> bool:
+    """A number or a switch."""
+    return value in (None, "", "true", "false") or all(char in "0123456789.,-+eE" for char in value or "")
 
 
 def _may_be_secret(name: str) -> bool:

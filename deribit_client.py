@@ -23,6 +23,7 @@ import deribit_replies as replies
 from config import LOOPBACK_HOSTS, TESTNET_HOST, AgentConfig
 from deribit_replies import Row, ms_from_utc, rows
 from models import (
+    AgentError,
     ApiCall,
     AuthenticationError,
     Clock,
@@ -82,7 +83,7 @@ DEFINITIVE_REFUSALS = frozenset(
         10011,
     }
     | {10012, 10019, 10020, 10021, 10022, 10023, 10025, 10026, 10029, 10031, 10032, 10036, 10037, 10039}
-    | {10040, 10041, 10043, 10047, 10066, 10072, 11029, 11042, 11044, 11051, 11054, 11055, 11098}
+    | {10040, 10041, 10043, 10047, 10066, 10072, 11029, 11030, 11042, 11044, 11051, 11054, 11055, 11098}
     | {13009, 13010, 13011, 13016, 13019, 13020, 13021, 13025, 13403, 13503}
 )
 
@@ -334,14 +335,10 @@ class DeribitClient:
         """One request that moves an order, put on the wire once; what is known afterwards."""
         try:
             self._ensure_token()
-        except WrongEnvironmentError:
-            raise
         except DeribitError as error:
             return self._failed_write(method, SendOutcome.NOT_SENT, error)
         try:
             return self._accepted(method, self._call_once(method, params, _read_receipt))
-        except WrongEnvironmentError:
-            raise
         except DeribitError as error:
             return self._failed_write(method, _outcome_after(error), error)
 
@@ -409,20 +406,20 @@ class DeribitClient:
         headers = {"Authorization": f"Bearer {self._token}"} if method.startswith("private/") else {}
         try:
             status, content = self._post(method, body, headers)
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
             raise _translated(method, error) from None
-        problem = _problem_of_status(method, status, content)
-        if problem is not None:
-            raise problem
         try:
-            result, envelope = replies.read_envelope(content, method, self._request_id)
+            problem = _problem_of_status(method, status, content)
+            if problem is not None:
+                raise problem
+            envelope = replies.read_envelope(content, method, self._request_id)
             self._look_at(envelope)
-            return reader(result)
+            return reader(replies.result_of(envelope, method))
         except RequestRefusedError as error:
             if error.code in TOKEN_CODES:
                 self._token = None  # the next attempt, or the next iteration, asks for a new one
             raise
-        except (ValidationError, TypeError, ValueError) as error:
+        except (ValidationError, TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise InvalidReplyError(f"{method}: {_short(error)}") from None
 
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
@@ -477,7 +474,7 @@ def _guard_host(request: httpx.Request) -> None:
         raise WrongEnvironmentError(f"refused to contact {request.url.host}: only testnet and this machine are allowed")
 
 
-def _translated(method: str, error: Exception) -> DeribitError:
+def _translated(method: str, error: Exception) -> AgentError:
     """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
     if _is_bad_certificate(error):
         return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")

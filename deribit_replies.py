@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,14 +36,15 @@ from models import (
 
 RATE_LIMIT_CODE = 10028
 CREDENTIALS_CODE = 13004
+LARGEST_NUMBER = sys.float_info.max  # JSON's whole numbers have no limit of their own
 
 # --- Deribit's units to ours ------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)  # all rows of a chain were made at the same time
+@lru_cache(maxsize=1024, typed=True)  # all rows of a chain were made at the same time
 def utc_from_ms(milliseconds: int) -> datetime:
     """Aware UTC time of Deribit's milliseconds; raises InvalidReplyError outside the years 1970 to 2200."""
-    if not isinstance(milliseconds, int) or not 0 <= milliseconds <= 7_258_118_400_000:
+    if type(milliseconds) is not int or not 0 <= milliseconds <= 7_258_118_400_000:
         raise InvalidReplyError(f"{milliseconds!r} is not a time in milliseconds")
     return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
 
@@ -98,7 +100,7 @@ def rows(value: object) -> Iterator[Row]:
 
 def finite(value: object) -> float:
     """A JSON number as float; raises InvalidReplyError on text, booleans, NaN and infinity."""
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+    if type(value) not in (int, float) or not abs(value) <= LARGEST_NUMBER:  # type: ignore[arg-type]
         raise InvalidReplyError(f"{str(value)[:40]!r} is not a finite number")
     return float(value)  # type: ignore[arg-type]
 
@@ -324,11 +326,10 @@ def _refuse_constant(text: str) -> float:
     raise InvalidReplyError(f"{text} in a reply is not a number")
 
 
-def read_envelope(content: bytes, method: str, request_id: int | None = None) -> tuple[Any, Row]:
-    """The result of a reply and the envelope around it.
+def read_envelope(content: bytes, method: str, request_id: int | None = None) -> Row:
+    """The envelope of a reply, with exactly one of result and error in it.
 
-    Raises RequestRefusedError where Deribit answered with an error (HTTP 400 with a JSON body is the normal way),
-    InvalidReplyError for anything that is not one well-formed JSON-RPC answer to this request.
+    Raises InvalidReplyError for anything that is not one well-formed JSON-RPC answer to this request.
     """
     try:
         envelope = Row(json.loads(content, parse_constant=_refuse_constant))
@@ -336,11 +337,16 @@ def read_envelope(content: bytes, method: str, request_id: int | None = None) ->
         raise InvalidReplyError(f"{method}: the reply is not JSON") from None
     if request_id is not None and envelope.get("id", request_id) != request_id:
         raise InvalidReplyError(f"{method}: the reply belongs to another request")
-    error, result = envelope.get("error"), envelope.get("result")
-    if (error is None) == (result is None):
+    if (envelope.get("error") is None) == (envelope.get("result") is None):
         raise InvalidReplyError(f"{method}: a reply must hold either a result or an error")
+    return envelope
+
+
+def result_of(envelope: Row, method: str) -> Any:
+    """The result in an envelope; raises our error for Deribit's (HTTP 400 with a JSON body is its normal way)."""
+    error = envelope.get("error")
     if error is None:
-        return result, envelope
+        return envelope.need("result")
     details = Row(error)
     code, message = details.need("code"), str(details.get("message", ""))
     if type(code) is not int:

@@ -148,14 +148,21 @@ def price_ladder(
 ) -> tuple[float, ...]:
     """The limit prices to try, first to last, on the tick grid and rounded to our side. Pure.
 
-    From mid (last or mark where a side is missing) in equal steps to the floor: the other side of the book, but no
-    further than order_concession_pct (at least MIN_CONCESSION_TICKS ticks) from the start, nor outside the band.
+    From mid (last or mark where a side is missing) in equal steps to the other side of the book, but no further than
+    order_concession_pct from the start, nor worse than price_collar_pct from the mark (two ticks are always allowed),
+    nor outside the band.
     """
-    start = start_price(ticker, config.risk.price_collar_pct)
-    tick = tick_size_at(start, option.tick_size_coin, option.tick_steps)
-    concession = max(start * config.agent.order_concession_pct / 100.0, MIN_CONCESSION_TICKS * tick)
+    start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
+    least = MIN_CONCESSION_TICKS * tick_size_at(start, option.tick_size_coin, option.tick_steps)
+    concession = max(start * config.agent.order_concession_pct / 100.0, least)
+    collar = max(ticker.mark_price_coin * config.risk.price_collar_pct / 100.0, least)
+    if direction == "sell":
+        end = _sell_floor(ticker, max(start - concession, ticker.mark_price_coin - collar))
+        start = max(start, end)
+    else:
+        end = _buy_ceiling(ticker, min(start + concession, ticker.mark_price_coin + collar))
+        start = min(start, end)
     steps = max(1, config.agent.order_price_steps - 1)
-    end = _sell_floor(ticker, start - concession) if direction == "sell" else _buy_ceiling(ticker, start + concession)
     raw = [start + (end - start) * step / steps for step in range(steps + 1)]
     rounding = round_price_up if direction == "sell" else round_price_down
     prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]
@@ -175,6 +182,11 @@ def start_price(ticker: Ticker, collar_pct: float) -> float:
     if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
         return last
     return mark
+
+
+def _inside_band(ticker: Ticker, price: float) -> float:
+    highest = price if ticker.max_price_coin is None else min(price, ticker.max_price_coin)
+    return max(highest, ticker.min_price_coin or 0.0)
 
 
 def _sell_floor(ticker: Ticker, lowest: float) -> float:

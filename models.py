@@ -604,7 +604,10 @@ class AuthenticationError(DeribitError):
     exit_code = 4
 
 
-class WrongEnvironmentError(DeribitError):
-    """A host or an answer that is not testnet: the process ends at once."""
+class WrongEnvironmentError(AgentError):
+    """A host or an answer that is not testnet: the process ends at once.
+
+    No DeribitError, so that nothing that takes an exchange's failures in its stride goes on after it.
+    """
 
     exit_code = 5

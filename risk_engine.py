@@ -170,7 +170,7 @@ def order_size(trade: Trade) -> Iterator[str]:
     limit = trade.config.strategy(trade.underlying).max_order_size
     if not trade.size <= limit + ROUNDING:
         yield f"order_size: {trade.size:g} is above max_order_size {limit:g}"
-    if trade.sold is not None and not is_multiple_of_step(trade.size, trade.sold.min_trade_amount_coin):
+    if trade.sold is not None and not is_multiple_of_step(round(trade.size, 9), trade.sold.min_trade_amount_coin):
         yield f"bad_size: {trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}"
 
 
@@ -377,12 +377,13 @@ def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
 def margin_used_pct(account: CoinAccount) -> float | None:
     """Initial margin in percent of margin balance; over all currencies for cross-margin accounts.
 
-    None where there is no balance to put it in relation to.
+    None where a total is not known, or where there is no balance to put it in relation to.
     """
-    used, balance = account.initial_margin_coin, account.margin_balance_coin
+    used: float | None = account.initial_margin_coin
+    balance: float | None = account.margin_balance_coin
     if account.is_cross_margin:
-        used, balance = account.total_initial_margin_usd or 0.0, account.total_margin_balance_usd or 0.0
-    return None if balance <= 0.0 else 100.0 * used / balance
+        used, balance = account.total_initial_margin_usd, account.total_margin_balance_usd
+    return None if used is None or balance is None or balance <= 0.0 else 100.0 * used / balance
 
 
 def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstrument]) -> Iterator[ExpiryExposure]:

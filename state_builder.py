@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from config import AgentConfig, StrategyConfig
@@ -315,8 +316,10 @@ class _Failure(NamedTuple):
         """The line for .env that would admit the call, rounded so that it really does."""
         if self.value is None:
             return f"{coin}_{self.setting}=0 (IV/RV is not known)"
-        value = _down(self.value, self.digits) if self.value < self.limit else _up(self.value, self.digits)
-        return f"{coin}_{self.setting}={value:g}"
+        exact = Decimal(repr(self.value))
+        digits = max(self.digits, 1 - exact.adjusted())  # a delta of 0.00004 must not become 0
+        rounding = ROUND_FLOOR if self.value < self.limit else ROUND_CEILING
+        return f"{coin}_{self.setting}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
 
 
 class ChainScan(NamedTuple):
@@ -396,7 +399,7 @@ def _hard_rule(
 
 def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> bool:
     bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
-    if bid is None or mark is None or quote.mark_iv_fraction is None or quote.underlying_price_usd is None:
+    if bid is None or mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
         return False
     age_seconds = 0.0 if quote.quoted_at is None else (now - quote.quoted_at).total_seconds()
     return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and age_seconds <= max_age_seconds
@@ -468,15 +471,3 @@ def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float
 def bid_ask_mid(bid: float | None, ask: float | None) -> float | None:
     """The middle of a two-sided quote, None where a side is missing."""
     return None if bid is None or ask is None else (bid + ask) / 2.0
-
-
-def _down(value: float, digits: int) -> float:
-    """Rounded so that a lower bound set to it admits the value."""
-    scale: float = 10.0**digits
-    return math.floor(value * scale) / scale
-
-
-def _up(value: float, digits: int) -> float:
-    """Rounded so that an upper bound set to it admits the value."""
-    scale: float = 10.0**digits
-    return math.ceil(value * scale) / scale

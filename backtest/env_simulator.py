@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent_loop import Agent, run_iteration
+from agent_loop import run_iteration
+from agent_setup import Agent
 from config import AgentConfig, load_config
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo

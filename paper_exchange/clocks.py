@@ -110,3 +110,29 @@ class RunningClock:
     def wait_for_next(self, interval_seconds: float) -> bool:
         self.sleep(interval_seconds)
         return True
+
+
+class FollowingClock:
+    """An exchange's time: the local clock, corrected by what the exchange's last reply said."""
+
+    def __init__(self, local: MarketClock) -> None:
+        self._local = local
+        self._ahead = timedelta(0)
+        self.has_followed = False
+
+    def now(self) -> datetime:
+        return self._local.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._local.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._local.sleep(seconds)
+
+    def wait_for_next(self, interval_seconds: float) -> bool:
+        return self._local.wait_for_next(interval_seconds)
+
+    def follow(self, exchange_now: datetime) -> None:
+        """Take over the exchange's time as of now."""
+        self._ahead = exchange_now - self._local.now()
+        self.has_followed = True

@@ -32,7 +32,7 @@ _HEAD = re.compile(rb'\{\s*"recorded_at":\s*(\d+),\s*"currency":\s*"(\w+)",\s*"i
 _HEAD_BYTES = 200
 
 
-class RecordingError(Exception):
+class RecordingError(OSError):
     """A recording cannot be used; the message says which file and line, and why."""
 
 

@@ -2,7 +2,7 @@
 
 In: method, parameters and raw reply of public calls (Deribit's JSON, read leniently and on its own). Out: the
 `Market` the paper account trades on; coin, USD, fractions, milliseconds. Asks nobody, knows only what was seen;
-garbage is ignored. The clock is handed in.
+garbage is ignored. The clock is handed in, and corrected to the time in the replies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from paper_exchange.clocks import HOUR_MS, MINUTE_MS, now_ms
+from paper_exchange.clocks import HOUR_MS, MINUTE_MS, YEAR_MS, FollowingClock, from_ms, now_ms
 from paper_exchange.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.testnet_rows import Row, delivery_of_row, listing_of_row, number, quote_of_row, rows_of
 
@@ -21,6 +21,7 @@ DELIVERY_WINDOW_MS = 30 * MINUTE_MS
 APPROXIMATE_AFTER_MS = 10 * MINUTE_MS
 LISTING_KEPT_MS = 14 * 24 * HOUR_MS
 INDEX_PRICES_KEPT = 10_000
+LATEST_US = 230 * YEAR_MS * 1000  # a time beyond the year 2200 is garbage
 
 
 class TestnetMarket:
@@ -30,7 +31,8 @@ class TestnetMarket:
     kind = "testnet"
 
     def __init__(self, clock: MarketClock, currencies: tuple[str, ...] = ("BTC", "ETH")) -> None:
-        self.clock = clock
+        self._time = FollowingClock(clock)
+        self.clock: MarketClock = self._time
         self.currencies = currencies
         self._listings: dict[str, Listing] = {}
         self._quotes: dict[str, Quote] = {}
@@ -49,19 +51,29 @@ class TestnetMarket:
             "public/get_delivery_prices": self._read_deliveries,
         }
 
+    @property
+    def knows_the_time(self) -> bool:
+        """Whether a reply has said what time it is on testnet."""
+        return self._time.has_followed
+
     # --- learning --------------------------------------------------------------
 
     def observe(self, method: str, params: Mapping[str, Any], reply: bytes) -> None:
         """Learn from a reply going by. Never raises: what cannot be understood teaches nothing."""
-        reader = self._readers.get(method)
-        if reader is None:
-            return
         try:
             envelope = json.loads(reply)
         except (ValueError, RecursionError):
             return
-        if isinstance(envelope, dict):
+        if not isinstance(envelope, dict):
+            return
+        self._read_time(envelope.get("usOut"))
+        reader = self._readers.get(method)
+        if reader is not None:
             reader(params, envelope.get("result"))
+
+    def _read_time(self, sent_at_us: object) -> None:
+        if isinstance(sent_at_us, int) and 0 < sent_at_us < LATEST_US:
+            self._time.follow(from_ms(sent_at_us // 1000))
 
     def _read_instruments(self, params: Mapping[str, Any], result: Any) -> None:  # noqa: ARG002
         for row in rows_of(result):

@@ -52,6 +52,8 @@ class DryRunTransport(httpx.BaseTransport):
         call = _public_call(request)
         if call is not None:
             return self._pass_on(request, call)
+        if not self._market.knows_the_time:
+            self._ask(request.url, "public/get_time", {})
         self._fetch_missing_delivery_prices(request.url)
         return _answer(self.exchange, request)
 
@@ -84,9 +86,11 @@ class DryRunTransport(httpx.BaseTransport):
 
     def _fetch_delivery_prices(self, url: httpx.URL, currency: str) -> None:
         params: dict[str, str | int] = {"index_name": f"{currency.lower()}_usd", "count": DELIVERY_PRICES_FETCHED}
-        target = httpx.URL(
-            scheme=url.scheme, host=url.host, port=url.port, path=f"{API_ROOT}/public/get_delivery_prices"
-        )
+        self._ask(url, "public/get_delivery_prices", params)
+
+    def _ask(self, url: httpx.URL, method: str, params: dict[str, str | int]) -> None:
+        """A public question of our own to the exchange that `url` points at; what it says is observed."""
+        target = httpx.URL(scheme=url.scheme, host=url.host, port=url.port, path=f"{API_ROOT}/{method}")
         timeout = httpx.Timeout(FETCH_TIMEOUT_SECONDS).as_dict()
         request = httpx.Request("GET", target, params=params, extensions={"timeout": timeout})
         try:
@@ -94,9 +98,9 @@ class DryRunTransport(httpx.BaseTransport):
             reply = response.read()
             response.close()
         except httpx.HTTPError:
-            return  # the position waits; the next minute tries again
+            return  # what was asked for stays unknown; it is asked again
         if response.status_code == httpx.codes.OK:
-            self._market.observe("public/get_delivery_prices", params, reply)
+            self._market.observe(method, params, reply)
 
 
 class _ObservedStream(httpx.SyncByteStream):

@@ -19,19 +19,21 @@ import httpx
 import pytest
 
 import agent_loop
-from agent_loop import Agent
+import agent_setup
+from agent_setup import Agent
 from config import AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, read_records
-from models import ActionType, AgentState, Clock, OrderLog, ProposedAction, Underlying
+from models import ActionType, AgentState, Clock, OrderLog, OrderRequest, ProposedAction, Underlying
 from paper_exchange.account import PaperAccount
+from paper_exchange.clocks import SimulatedClock
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market import Market
 from paper_exchange.setups import Setup, simulated_setup
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory
 from tests.builders import a_config
-from tests.paper_builders import CALL, ScriptedMarket, market_with
+from tests.paper_builders import CALL, START, ScriptedMarket, market_with
 
 Answer = Callable[[], httpx.Response]
 Fault = Callable[[httpx.Request, Answer], httpx.Response]
@@ -146,6 +148,21 @@ def envelope(request: httpx.Request, **members: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": json.loads(request.read())["id"], "testnet": True, **members}
 
 
+def client_hearing(result: object) -> DeribitClient:
+    """A client that hears this result whatever it asks; logging in works."""
+    token = {"access_token": "made-up-token", "expires_in": 900, "scope": "account:read trade:read_write"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_login = request.url.path.endswith("/public/auth")
+        reply = envelope(request, result=token if is_login else result)
+        return httpx.Response(200, content=json.dumps(reply))
+
+    transport = httpx.MockTransport(answer)
+    return DeribitClient(
+        a_config(), transport=transport, clock=SimulatedClock(START), credentials=("made-up-id", "made-up-secret")
+    )
+
+
 # --- settings, client, agent --------------------------------------------------------------------
 
 
@@ -197,11 +214,11 @@ def desk_on(exchange: PaperExchange, config: AgentConfig, run_id: str = RUN.run_
 
 
 def scripted_desk(
-    folder: Path, market: ScriptedMarket | None = None, btc: float = 10.0, **sections: Mapping[str, Any]
+    folder: Path, market: ScriptedMarket | None = None, coins_btc: float = 10.0, **sections: Mapping[str, Any]
 ) -> ScriptedDesk:
     """A desk on a scripted market that shows CALL at 0.02 / 0.021 unless it is given."""
     shown = market_with() if market is None else market
-    exchange = _exchange(shown, {"BTC": btc, "ETH": 100.0})
+    exchange = _exchange(shown, {"BTC": coins_btc, "ETH": 100.0})
     desk = desk_on(exchange, agent_config(folder, **sections))
     return ScriptedDesk(desk.config, exchange, desk.wire, desk.client, desk.order_log, shown)
 
@@ -221,7 +238,7 @@ def a_setup(seed: int = 1) -> Setup:
 
 def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
     """The whole agent at a desk, with the rule-based policy unless another one is given."""
-    rule_based, _ = agent_loop.load_policy("policy_rule_based")
+    rule_based, _ = agent_setup.load_policy("policy_rule_based")
     return Agent(
         config=desk.config,
         client=desk.client,
@@ -270,6 +287,12 @@ def rolling(symbol: str = CALL, new_symbol: str = NEXT_CALL, size: float = 1.0) 
 def _action(kind: ActionType, symbol: str, size: float) -> ProposedAction:
     underlying: Underlying = "BTC" if symbol.startswith("BTC") else "ETH"
     return ProposedAction(type=kind, underlying=underlying, symbol=symbol, size=size, reason="a test says so")
+
+
+def an_order_request(symbol: str = CALL, **fields: Any) -> OrderRequest:
+    """A sale of 1 at 0.02, which trades at once on the usual quotes."""
+    sale = {"label": "cc-260105120000-abcdef-sell", "direction": "sell", "amount_coin": 1.0, "price_coin": 0.02}
+    return OrderRequest(**{"symbol": symbol, **sale, **fields})
 
 
 # --- the command line -------------------------------------------------------------------------------------

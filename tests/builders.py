@@ -169,17 +169,20 @@ def a_portfolio(**fields: Any) -> PortfolioState:
 def a_state(**fields: Any) -> AgentState:
     """A state with one BTC call to sell. Portfolio fields go to the portfolio; risks and exposures follow from it."""
     portfolio = a_portfolio(**{name: fields.pop(name) for name in PortfolioState.model_fields if name in fields})
-    held = {call.symbol: an_instrument(call.underlying, expiry=call.expiry) for call in portfolio.positions}
-    resting = {order.symbol: an_instrument() for order in portfolio.open_orders if order.symbol not in held}
+    listed = {order.symbol: an_instrument(_coin(order.symbol), symbol=order.symbol) for order in portfolio.open_orders}
     defaults = {
         "decision_id": "260105120000-abcdef",
         "timestamp": NOW,
         "markets": tuple(a_market(coin) for coin in UNDERLYINGS),
         "risks": tuple(coin_risk(account, portfolio) for account in portfolio.accounts),
-        "expiry_exposures": tuple(expiry_exposures(portfolio, held | resting)),
+        "expiry_exposures": tuple(expiry_exposures(portfolio, listed)),
         "candidates": (a_candidate(),),
     }
     return AgentState(**{"portfolio": portfolio, **defaults, **fields})
+
+
+def _coin(symbol: str) -> Underlying:
+    return "BTC" if symbol.startswith("BTC") else "ETH"
 
 
 # --- actions ------------------------------------------------------------------------------------

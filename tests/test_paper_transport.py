@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -42,15 +43,21 @@ class Network:
 class DryRun:
     """A client whose public calls go to a `Network` and whose private calls stay."""
 
-    def __init__(self, network: Callable[[httpx.Request], httpx.Response]) -> None:
+    def __init__(self, network: Callable[[httpx.Request], httpx.Response], knows_the_time: bool = True) -> None:
         self.clock = SimulatedClock(START)
         self.market = testnet.TestnetMarket(self.clock)
+        if knows_the_time:
+            self.market.observe("public/get_time", {}, time_reply(START))
         self.exchange = PaperExchange(self.market, PaperAccount(self.market))
         transport = DryRunTransport(self.exchange, httpx.MockTransport(network))
         self.client = httpx.Client(transport=transport, base_url=f"{HOST}/api/v2/")
 
     def get(self, method: str, **params: Any) -> Any:
         return self.client.get(method, params=params, headers=AUTH).json()
+
+
+def time_reply(at: datetime) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "result": to_ms(at), "usOut": to_ms(at) * 1000}).encode()
 
 
 def instrument_row(name: str = CALL) -> dict[str, Any]:
@@ -114,6 +121,24 @@ def test_a_reply_can_be_streamed() -> None:
     client = httpx.Client(transport=PaperTransport(exchange_on(market_with())))
     with client.stream("GET", f"{HOST}/api/v2/public/get_time") as response:
         assert json.loads(b"".join(response.iter_raw()))["testnet"] is True
+
+
+# --- whose time it is ---------------------------------------------------------------------
+
+
+def test_the_paper_account_lives_by_testnet_s_time_not_by_this_machine_s() -> None:
+    later = START + timedelta(hours=3)
+    run = DryRun(lambda _: httpx.Response(200, content=time_reply(later)), knows_the_time=False)
+    reply = run.get("private/get_positions", currency="any")
+    assert reply["usOut"] == to_ms(later) * 1000
+
+
+def test_the_time_is_asked_for_once_before_the_first_private_call() -> None:
+    network = Network()
+    run = DryRun(lambda request: [network(request), httpx.Response(200, content=time_reply(START))][1], False)
+    run.get("private/get_positions", currency="any")
+    run.get("private/get_positions", currency="any")
+    assert network.methods == ["public/get_time"]
 
 
 # --- what stays inside --------------------------------------------------------------------

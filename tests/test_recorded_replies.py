@@ -14,8 +14,8 @@ import pytest
 
 import deribit_replies as replies
 from deribit_replies import Row, read_envelope, rows
-from models import AuthenticationError, DeribitError, Order, PriceBar, RequestRefusedError, Trade
-from tests.agent_builders import result_of, scripted_desk
+from models import AuthenticationError, DeribitError, Order, PriceBar, RequestRefusedError, SendOutcome, Trade
+from tests.agent_builders import Fault, an_order_request, answered, result_of, scripted_desk
 from tests.paper_builders import RECORDED
 
 FILES = sorted(path.name for path in RECORDED.glob("*.json"))
@@ -69,13 +69,19 @@ def reply_in(name: str) -> bytes:
 
 def read(name: str) -> Any:
     method = name.partition("__")[0]
-    result, _ = read_envelope(reply_in(name), method)
-    return READERS[method](result)
+    return READERS[method](replies.result_of(read_envelope(reply_in(name), method), method))
+
+
+def answered_as_recorded(name: str) -> Fault:
+    """HTTP 400 with the recorded body, which has no id where it answered a GET."""
+    reply = json.loads(reply_in(name))
+    reply.pop("id", None)
+    return answered(400, json.dumps(reply).encode())
 
 
 def refusal_in(name: str) -> DeribitError:
     with pytest.raises(DeribitError) as caught:
-        read_envelope(reply_in(name), "private/buy")
+        replies.result_of(read_envelope(reply_in(name), "private/buy"), "private/buy")
     return caught.value
 
 
@@ -160,11 +166,47 @@ def test_the_recorded_ticker_of_a_daily_is_read_in_our_units() -> None:
     assert f"{ticker.quoted_at:%Y-%m-%d %H:%M}" == "2026-09-14 00:15"
 
 
-def test_the_recorded_wrong_tick_reaches_the_caller_of_an_order_as_a_rejection(tmp_path: Path) -> None:
+# --- through the client ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("private_buy__error_wrong_tick_http400_testnet_20260814.json", "must conform to tick size"),
+        ("error__13009_unauthorized_testnet_20260913.json", "invalid_token"),
+    ],
+)
+def test_a_recorded_refusal_of_an_order_reaches_its_sender_as_a_rejection(
+    tmp_path: Path, name: str, words: str
+) -> None:
     desk = scripted_desk(tmp_path)
-    desk.wire.disturb("private/get_order_state", result_of(json.loads(reply_in(ORDER_STATE))["result"]))
+    desk.wire.disturb("private/sell", answered_as_recorded(name))
+    receipt = desk.client.place_limit_order(an_order_request())
+    assert receipt.outcome == SendOutcome.REJECTED
+    assert words in (receipt.error or "")
+
+
+def test_a_recorded_fill_reaches_its_sender_with_order_and_trades(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    filled = json.loads(reply_in("private_buy__filled_limit_testnet_20211028.json"))["result"]
+    desk.wire.disturb("private/sell", result_of(filled))
+    receipt = desk.client.place_limit_order(an_order_request())
+    assert receipt.outcome == SendOutcome.ACCEPTED
+    assert receipt.order is not None
+    assert (receipt.order.order_state, receipt.order.is_live, len(receipt.trades)) == ("filled", False, 1)
+
+
+def test_a_recorded_cancel_of_an_order_that_is_gone_is_a_rejection(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    name = "private_cancel__error_11044_not_open_order_http400_testnet_20260814.json"
+    desk.wire.disturb("private/cancel", answered_as_recorded(name))
+    receipt = desk.client.cancel_order("113510807523")
+    assert (receipt.outcome, receipt.order) == (SendOutcome.REJECTED, None)
+
+
+def test_a_recorded_cancelled_order_is_no_longer_live(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    recorded = json.loads(reply_in("private_get_order_state__cancelled_testnet_20260814.json"))["result"]
+    desk.wire.disturb("private/get_order_state", result_of(recorded))
     order = desk.client.get_order_state("113510807523")
     assert (order.order_id, order.order_state, order.is_live) == ("113510807523", "cancelled", False)
-
-
-ORDER_STATE = "private_get_order_state__cancelled_testnet_20260814.json"

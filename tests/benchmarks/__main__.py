@@ -20,7 +20,8 @@ from time import monotonic, process_time
 
 import httpx
 
-from agent_loop import build_agent, parse_arguments, run_iteration
+from agent_loop import parse_arguments, run_iteration
+from agent_setup import build_agent
 from config import PROJECT_FOLDER, AgentConfig, load_config
 from deribit_client import DeribitClient
 from paper_exchange.account import PaperAccount

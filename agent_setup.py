@@ -1,0 +1,213 @@
+"""Everything that happens once, before the loop: settings, lock, policy, exchange, and the Agent made of them.
+
+In: the parsed command line. Out: an AgentConfig, a held lock, an Agent ready for run_iteration; ConfigurationError or
+AlreadyRunningError where that cannot be. Reads files and makes folders; sends no request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import config as settings
+from config import AgentConfig
+from deribit_client import DeribitClient, SystemClock, network_transport
+from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, short_hash
+from models import (
+    AgentState,
+    AlreadyRunningError,
+    Clock,
+    ConfigurationError,
+    DecisionLog,
+    OrderLog,
+    ProposedAction,
+)
+from paper_exchange import setups
+from paper_exchange.chain_recorder import ChainRecorder
+from paper_exchange.recording_files import RecordingError
+from paper_exchange.storage import PaperAccountFileError
+from state_builder import MarketMemory
+
+MAX_UNWRITTEN_RECORDS = 1000
+
+Policy = Callable[[AgentState, AgentConfig], ProposedAction]
+
+
+@dataclass
+class Agent:
+    """Everything one run needs. Nothing in `memory` that the exchange or the order log does not know too."""
+
+    config: AgentConfig
+    client: DeribitClient
+    clock: Clock
+    policy: Policy
+    memory: MarketMemory
+    decision_log: DecisionLog
+    order_log: OrderLog
+    run: RunInfo
+    iteration: int = 0
+    ledger_read_until: datetime | None = None
+    unwritten: deque[IterationRecord] = field(default_factory=lambda: deque(maxlen=MAX_UNWRITTEN_RECORDS))
+    stop_requested: bool = False
+
+
+def settings_from(options: argparse.Namespace) -> AgentConfig:
+    """Settings with the folders of this way to run."""
+    overrides = _overrides(options)
+    config = settings.load_config(settings.ENV_FILE, overrides)
+    if options.market is None:
+        return config
+    folders = {
+        name: getattr(config.agent, name) / options.market
+        for name in ("log_dir", "data_dir")
+        if name not in overrides["agent"]
+    }
+    return config.model_copy(update={"agent": config.agent.model_copy(update=folders)})
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What the command line says, as settings of the agent section."""
+    given = {
+        "dry_run": True if options.dry_run else None,
+        "interval_seconds": options.interval,
+        "policy": options.policy,
+        "seed": options.seed,
+        "log_dir": None if options.log_dir is None else options.log_dir.resolve(),
+        "data_dir": None if options.data_dir is None else options.data_dir.resolve(),
+        "record_chains": True if options.record_chains else None,
+    }
+    return {"agent": {name: value for name, value in given.items() if value is not None}}
+
+
+def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
+    """Make the agent for one of the four ways to run; raises ConfigurationError."""
+    policy, policy_source = load_policy(config.agent.policy)
+    if options.market is None and not config.agent.dry_run:
+        settings.require_credentials(config)
+    transport, clock, coins = _exchange(config, options)
+    config = _without_missing_coins(config, coins)
+    if config.agent.record_chains:
+        transport = _recording(transport, config)
+    mode, market = _mode(config, options)
+    run = RunInfo(
+        run_id=_run_id(mode, clock.now(), config.agent.data_dir),
+        mode=mode,
+        market=market,
+        policy=config.agent.policy,
+        config_hash=short_hash(config.model_dump_json(exclude={"deribit": {"client_id", "client_secret"}})),
+        policy_hash=short_hash(policy_source),
+    )
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id)
+    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
+    return Agent(
+        config=config,
+        client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=paper_key),
+        clock=clock,
+        policy=policy,
+        memory=MarketMemory(),
+        decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
+        order_log=order_log,
+        run=run,
+    )
+
+
+def load_policy(name: str) -> tuple[Policy, str]:
+    """decide_action of a module and the source it came from; raises ConfigurationError."""
+    module_name = name.removesuffix(".py")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0]:
+            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
+        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+    except Exception as error:  # noqa: BLE001 - the owner's file may do anything when imported
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
+        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
+    decide = getattr(module, "decide_action", None)
+    if not callable(decide):
+        raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")
+    return decide, inspect.getsource(module)
+
+
+def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
+    """A recording of one coin is played without the other."""
+    for coin in config.enabled_underlyings:
+        if coin not in coins:
+            print(f"{coin} is not in the recording and is left out", file=sys.stderr)
+            section = config.strategy(coin).model_copy(update={"enabled": False})
+            config = config.model_copy(update={coin.lower(): section})
+    if not config.enabled_underlyings:
+        raise ConfigurationError("no coin to trade: BTC_ENABLED and ETH_ENABLED are false, or not in the recording")
+    return config
+
+
+def _exchange(
+    config: AgentConfig, options: argparse.Namespace
+) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
+    """Transport (None is the real network), clock and coins of one of the four ways to run."""
+    if options.market is None and not config.agent.dry_run:
+        return None, SystemClock(), ("BTC", "ETH")
+
+    coins = {"BTC": config.agent.paper_btc_coin, "ETH": config.agent.paper_eth_coin}
+    try:
+        if options.market == "simulated":
+            setup = setups.simulated_setup(config.agent.seed, coins)
+        elif options.market == "recorded":
+            setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
+        else:
+            account_file = config.agent.data_dir / "paper_account.json"
+            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network_transport())
+    except (RecordingError, PaperAccountFileError) as error:
+        raise ConfigurationError(str(error)) from None
+    return setup.transport, setup.clock, setup.currencies
+
+
+def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:
+
+    return ChainRecorder(transport or network_transport(), config.agent.data_dir / "chains")
+
+
+def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
+    """How and where, for the log: (mode, market)."""
+    if options.market is not None:
+        return options.market, options.market
+    return ("dry_run" if config.agent.dry_run else "testnet"), "testnet"
+
+
+def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
+    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated."""
+    if mode in ("testnet", "dry_run"):
+        return f"{mode}-{now:%Y%m%dT%H%M%S}"
+    counter = data_dir / "run_count"
+    number = 1 + (int(counter.read_text()) if counter.exists() else 0)
+    counter.write_text(str(number))
+    return f"{mode}-{number:04d}"
+
+
+def take_lock(data_dir: Path) -> int:
+    """Hold the data folder for this process; the kernel lets go of it however the process ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / "agent.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunningError(
+            f"another agent is running with {data_dir} (lock {path}); stop it, or use --data-dir and --log-dir"
+        ) from None
+    return handle

@@ -1,0 +1,428 @@
+"""Settings: where they come from, what is refused and in which words, and the texts made from their descriptions.
+
+Made-up credentials. The environment is set through pytest, because that is what load_config reads; files are given.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import config
+from config import (
+    PROJECT_FOLDER,
+    SETTING_NAMES,
+    AgentConfig,
+    DeribitConfig,
+    bounds_text,
+    changed_settings,
+    env_example,
+    load_config,
+    require_credentials,
+    setting_fields,
+    settings_table,
+    url_problem,
+)
+from models import ConfigurationError
+from tests.builders import a_config
+
+CLIENT_ID, CLIENT_SECRET = "madeUpId42", "madeUpSecret-s3cr3t-value"
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def loaded(env_file: Path, *lines: str) -> AgentConfig:
+    env_file.write_text("\n".join(lines), encoding="utf-8")
+    return load_config(env_file)
+
+
+def refusal(env_file: Path, *lines: str) -> str:
+    """What load_config says about a file that it refuses."""
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(env_file, *lines)
+    return str(caught.value)
+
+
+# --- where settings come from ---------------------------------------------------------------------
+
+
+def test_without_any_source_every_setting_has_its_default() -> None:
+    assert changed_settings(load_config()) == []
+
+
+def test_a_file_sets_a_value_and_the_rest_keeps_its_default(env_file: Path) -> None:
+    found = loaded(env_file, "BTC_DELTA_MAX=0.25", "# ETH_DELTA_MAX=0.2", "", "AGENT_DRY_RUN=true")
+    assert (found.btc.delta_max, found.eth.delta_max, found.agent.dry_run) == (0.25, 0.30, True)
+
+
+def test_a_missing_file_is_no_error(env_file: Path) -> None:
+    assert load_config(env_file) == load_config()
+
+
+def test_command_line_wins_over_environment_over_file_over_default(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file.write_text("AGENT_SEED=2\nAGENT_POLICY=from_file\nRISK_MAX_MARGIN_PCT=40\n")
+    monkeypatch.setenv("AGENT_SEED", "3")
+    monkeypatch.setenv("AGENT_POLICY", "from_environment")
+    found = load_config(env_file, {"agent": {"seed": 4}})
+    assert (found.agent.seed, found.agent.policy, found.risk.max_margin_pct) == (4, "from_environment", 40.0)
+    assert found.agent.interval_seconds == 300.0
+
+
+def test_names_may_be_written_in_lower_case(env_file: Path) -> None:
+    assert loaded(env_file, "btc_delta_max=0.25").btc.delta_max == 0.25
+
+
+def test_relative_paths_lie_beside_config_py_and_absolute_ones_stay(
+    env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = loaded(env_file, f"AGENT_LOG_DIR={tmp_path / 'elsewhere'}", "AGENT_DATA_DIR=my_data")
+    assert found.agent.log_dir == tmp_path / "elsewhere"
+    assert found.agent.data_dir == PROJECT_FOLDER / "my_data"
+    assert found.risk.kill_file == PROJECT_FOLDER / "data/KILL"
+
+
+def test_nothing_of_the_settings_can_be_changed_later() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        a_config().risk.max_margin_pct = 100.0  # type: ignore[misc]
+
+
+def test_coins_that_are_switched_off_are_not_among_the_enabled() -> None:
+    assert a_config().enabled_underlyings == ("BTC", "ETH")
+    assert a_config(btc={"enabled": False}).enabled_underlyings == ("ETH",)
+    assert a_config().strategy("ETH") == a_config().eth
+
+
+# --- names nobody knows ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        ("BTC_DELTA_MIM=0.2", "BTC_DELTA_MIN"),
+        ("RISK_MAX_MARGIN=40", "RISK_MAX_MARGIN_PCT"),
+        ("BTCC_DTE_MAX=9", "BTC_DTE_MAX"),
+        ("DELTA_MAX=0.2", "ETH_DELTA_MAX"),
+        ("BTC=1", "BTC_"),
+    ],
+)
+def test_an_unknown_name_in_the_file_is_refused_with_its_value_and_the_nearest_name(
+    env_file: Path, line: str, nearest: str
+) -> None:
+    name, _, value = line.partition("=")
+    assert f"{name}='{value}' in .env: unknown setting; the nearest valid name is {nearest}" in refusal(env_file, line)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("BTCC_DELTA_MAX", "BTC_DELTA_MAX"),
+        ("SOL_DELTA_MAX", "ETH_DELTA_MAX"),
+        ("RIKS_MAX_MARGIN_PCT", "RISK_MAX_MARGIN_PCT"),
+        ("RISK_MARGIN", "RISK_MAX_MARGIN_PCT"),
+        ("AGENT_INTERVAL", "AGENT_INTERVAL_SECONDS"),
+        ("ETH__DTE_MIN", "ETH_DTE_MIN"),
+        ("AGENT", "AGENT_SEED"),
+    ],
+)
+def test_a_misspelt_name_or_section_in_the_environment_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, name: str, nearest: str
+) -> None:
+    monkeypatch.setenv(name, "7")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config()
+    assert str(caught.value) == f"{name}='7' in the environment: unknown setting; the nearest valid name is {nearest}"
+
+
+@pytest.mark.parametrize("name", ["HOME_DIR", "MAX_MARGIN", "PYTEST_SEED", "MY_AGENT_SEED_FILE", "ENABLED"])
+def test_what_belongs_to_other_programs_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "7")
+    assert load_config().agent.seed == 1
+
+
+def test_every_unknown_name_is_listed_not_only_the_first(env_file: Path) -> None:
+    assert len(refusal(env_file, "BTC_DELTA_MIM=0.2", "RISK_MARGIN=1").splitlines()) == 2
+
+
+# --- values out of bounds ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "0x10", "1,5", "１２", "true", "", "1_0", "ten"])
+def test_only_plain_finite_numbers_are_numbers(env_file: Path, value: str) -> None:
+    assert refusal(env_file, f"BTC_PREMIUM_MIN_USD={value}").startswith(f"BTC_PREMIUM_MIN_USD={value!r}: ")
+
+
+@pytest.mark.parametrize("value", ["True", "1", "yes", "on", "", "tru"])
+def test_a_switch_is_true_or_false_and_nothing_else(env_file: Path, value: str) -> None:
+    assert refusal(env_file, f"AGENT_DRY_RUN={value}").startswith(f"AGENT_DRY_RUN={value!r}: ")
+
+
+def limits() -> list[tuple[str, str, float, bool]]:
+    """Every bound of every number: (name, section, bound, whether the bound itself is allowed)."""
+    found = []
+    for name, section, field in setting_fields():
+        for rule in field.metadata:
+            for key, allowed in (("ge", True), ("le", True), ("gt", False), ("lt", False)):
+                if hasattr(rule, key):
+                    found.append((name, section, float(getattr(rule, key)), allowed))
+    return found
+
+
+def accepts(name: str, section: str, value: float) -> bool:
+    """Whether one setting takes a value; the rule that compares two settings is left out."""
+    field = name.lower().removeprefix(f"{section}_")
+    try:
+        config.SECTIONS[section](**{field: int(value) if float(value).is_integer() else value})
+    except ValidationError as error:
+        return all(problem["loc"] != (field,) for problem in error.errors())
+    return True
+
+
+@pytest.mark.parametrize(("name", "section", "bound", "allowed"), limits())
+def test_every_bound_is_allowed_or_not_as_it_says_and_nothing_beyond_it(
+    name: str, section: str, bound: float, allowed: bool
+) -> None:
+    lower = f"{'>=' if allowed else '>'} {bound:g}" in bounds_text_of(name).split(", ")
+    beyond = bound - 1.0 if lower else bound + 1.0
+    assert accepts(name, section, bound) is allowed
+    assert not accepts(name, section, beyond)
+
+
+def bounds_text_of(name: str) -> str:
+    return next(bounds_text(field) for found, _, field in setting_fields() if found == name)
+
+
+def test_a_share_given_for_a_percentage_is_refused_with_the_unit(env_file: Path) -> None:
+    text = refusal(env_file, "RISK_MAX_MARGIN_PCT=0.8")
+    assert text.startswith("RISK_MAX_MARGIN_PCT='0.8': input should be greater than or equal to 1")
+    assert "percent (1 to 100)" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("BTC_DELTA_MIN=0.4", "BTC_DELTA_MAX=0.3"), "BTC: delta_min 0.4 is above delta_max 0.3"),
+        (("ETH_DTE_MIN=10", "ETH_DTE_MAX=9"), "ETH: dte_min 10 is above dte_max 9"),
+        (("BTC_ORDER_SIZE=2",), "BTC: order_size 2 is above max_order_size 1"),
+    ],
+)
+def test_a_least_value_above_the_greatest_is_refused_naming_both(
+    env_file: Path, lines: tuple[str, ...], message: str
+) -> None:
+    assert refusal(env_file, *lines) == message
+
+
+@pytest.mark.parametrize(
+    "lines", [("BTC_DELTA_MIN=0.3", "BTC_DELTA_MAX=0.3"), ("BTC_DTE_MIN=9", "BTC_DTE_MAX=9"), ("BTC_ORDER_SIZE=1",)]
+)
+def test_a_least_value_equal_to_the_greatest_is_fine(env_file: Path, lines: tuple[str, ...]) -> None:
+    assert loaded(env_file, *lines).btc
+
+
+def test_every_problem_of_a_file_is_listed_at_once(env_file: Path) -> None:
+    text = refusal(env_file, "BTC_DELTA_MIN=2", "AGENT_INTERVAL_SECONDS=1", "RISK_PRICE_COLLAR_PCT=60")
+    assert [line.partition("=")[0] for line in text.splitlines()] == [
+        "RISK_PRICE_COLLAR_PCT",
+        "BTC_DELTA_MIN",
+        "AGENT_INTERVAL_SECONDS",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeB\x00T\x00C\x00", b"\x80\x81=1"])
+def test_a_file_that_is_no_text_is_one_sentence(env_file: Path, content: bytes) -> None:
+    env_file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"^\.env cannot be read: UnicodeDecodeError$"):
+        load_config(env_file)
+
+
+def test_a_folder_in_place_of_the_file_is_one_sentence(env_file: Path) -> None:
+    env_file.mkdir()
+    with pytest.raises(ConfigurationError, match=r"^\.env is a folder"):
+        load_config(env_file)
+
+
+# --- which exchange -----------------------------------------------------------------------------------
+
+ALLOWED_URLS = [
+    "https://test.deribit.com",
+    "https://test.deribit.com/",
+    "https://TEST.deribit.com",
+    "https://test.deribit.com:443",
+    "http://127.0.0.1:9000",
+    "http://localhost",
+    "https://localhost:8700",
+    "http://[::1]",
+    "http://[::1]:8700",
+]
+REFUSED_URLS = [
+    ("https://www.deribit.com", "host not allowed"),
+    ("https://deribit.com", "host not allowed"),
+    ("https://history.deribit.com", "host not allowed"),
+    ("http://test.deribit.com", "https required"),
+    ("https://test.deribit.com.evil.io", "host not allowed"),
+    ("https://evil.io/test.deribit.com", "must end after the host"),
+    ("https://evil.io", "host not allowed"),
+    ("https://test.deribit.com@evil.io", "must not carry a user name"),
+    ("https://madeUpUser:madeUpPw@test.deribit.com", "must not carry a user name"),
+    ("https://test.deribit.com\\@evil.io", "must not carry a user name"),
+    ("https://TEST.deribit.com.", "host not allowed"),
+    ("https://test.deribit.com:8443", "port must be 443"),
+    ("https://test.deribit.com:99999", "is not a URL"),
+    ("https://test.deribit.com/api/v2", "must end after the host"),
+    ("https://test.deribit.com?x=1", "must end after the host"),
+    ("https://test.deribit.com#x", "must end after the host"),
+    ("https://test.dеribit.com", "host not allowed"),  # the first e is Cyrillic
+    ("http://127.0.0.1.evil.io", "host not allowed"),
+    ("http://0.0.0.0", "host not allowed"),
+    ("http://2130706433", "host not allowed"),
+    ("http://127.1", "host not allowed"),
+    ("ftp://localhost", "must start with http"),
+    ("https://test.deribit.com\t.evil.io", "must not contain blanks"),
+    (" https://test.deribit.com", "must not contain blanks"),
+    ("https://test.deribit.com\n", "must not contain blanks"),
+    ("https://[", "is not a URL"),
+    ("", "host not allowed"),
+]
+
+
+@pytest.mark.parametrize("url", ALLOWED_URLS)
+def test_testnet_over_https_and_this_machine_are_allowed(url: str) -> None:
+    assert url_problem(url) is None
+    assert DeribitConfig(base_url=url).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(("url", "problem"), REFUSED_URLS)
+def test_mainnet_and_everything_that_only_looks_like_testnet_is_refused(url: str, problem: str) -> None:
+    assert (url_problem(url) or "").startswith(problem)
+    with pytest.raises(ValidationError, match=re.escape(problem)):
+        DeribitConfig(base_url=url)
+
+
+def test_mainnet_in_the_file_is_refused_with_key_value_and_reason(env_file: Path) -> None:
+    text = refusal(env_file, "DERIBIT_BASE_URL=https://www.deribit.com")
+    assert text.startswith("DERIBIT_BASE_URL='https://www.deribit.com': host not allowed")
+
+
+# --- secrets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (f"DERIBIT_CLIENT_SECRT={CLIENT_SECRET}",),
+        (f"DERBIT_CLIENT_SECRET={CLIENT_SECRET}",),
+        (f"CLIENT_SECRET={CLIENT_SECRET}",),
+        (f"DERIBIT_API_KEY={CLIENT_SECRET}",),
+        (f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}", "BTC_DELTA_MIN=2"),
+        (f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}", "DERIBIT_TIMEOUT_SECONDS=0"),
+        (f"DERIBIT_BASE_URL=https://someone:{CLIENT_SECRET}@test.deribit.com",),
+        (f"DERIBIT_BASE_URL=https://{CLIENT_SECRET}@www.deribit.com",),
+    ],
+)
+def test_no_refusal_ever_shows_a_secret(env_file: Path, lines: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(env_file, *lines)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert CLIENT_SECRET not in f"{error!s} {error!r}"
+        error = error.__cause__ or error.__context__
+
+
+def test_the_value_of_a_foreign_variable_under_our_prefix_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETH_RPC_URL", "https://node.example/madeUpKey")
+    with pytest.raises(ConfigurationError, match=re.escape("ETH_RPC_URL=(value not shown)")):
+        load_config()
+
+
+def test_secrets_are_hidden_wherever_the_settings_are_shown(env_file: Path) -> None:
+    found = loaded(env_file, f"DERIBIT_CLIENT_ID={CLIENT_ID}", f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}")
+    shown = f"{found!r} {found!s} {found.model_dump()} {found.model_dump_json()} {changed_settings(found)}"
+    assert CLIENT_ID not in shown
+    assert CLIENT_SECRET not in shown
+    assert found.deribit.client_secret is not None
+    assert found.deribit.client_secret.get_secret_value() == CLIENT_SECRET
+
+
+@pytest.mark.parametrize("value", ["", "   ", "your_client_id_here"])
+def test_a_blank_key_and_the_example_are_no_key(env_file: Path, value: str) -> None:
+    text = refusal(env_file, f'DERIBIT_CLIENT_ID="{value}"')
+    assert text.startswith("DERIBIT_CLIENT_ID: ")
+
+
+def test_blanks_around_a_key_are_cut_off(env_file: Path) -> None:
+    found = loaded(env_file, f'DERIBIT_CLIENT_ID=" {CLIENT_ID} "')
+    assert found.deribit.client_id is not None
+    assert found.deribit.client_id.get_secret_value() == CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET"]),
+        ({"client_id": CLIENT_ID}, ["DERIBIT_CLIENT_SECRET"]),
+        ({"client_secret": CLIENT_SECRET}, ["DERIBIT_CLIENT_ID"]),
+    ],
+)
+def test_each_missing_key_is_named(given: dict[str, Any], missing: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        require_credentials(a_config(deribit=given))
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == missing
+
+
+def test_with_both_keys_there_is_nothing_to_say() -> None:
+    require_credentials(a_config(deribit={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}))
+
+
+# --- showing ---------------------------------------------------------------------------------------------
+
+
+def test_settings_that_differ_from_their_defaults_are_listed(env_file: Path) -> None:
+    found = loaded(env_file, "BTC_DELTA_MAX=0.25", "ETH_ENABLED=false", f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}")
+    assert changed_settings(found) == ["DERIBIT_CLIENT_SECRET=set", "BTC_DELTA_MAX=0.25", "ETH_ENABLED=False"]
+
+
+def test_a_setting_given_at_its_default_is_not_listed(env_file: Path) -> None:
+    assert changed_settings(loaded(env_file, "BTC_DELTA_MAX=0.3", "AGENT_LOG_DIR=logs")) == []
+
+
+def test_every_setting_is_explained_in_a_sentence() -> None:
+    for name, _, field in setting_fields():
+        assert (field.description or "").endswith("."), name
+    assert len(SETTING_NAMES) == len(set(SETTING_NAMES)) > 50
+
+
+def test_the_example_file_is_the_one_made_from_the_descriptions() -> None:
+    assert (PROJECT_FOLDER / ".env.example").read_text(encoding="utf-8") == env_example()
+
+
+def test_the_table_of_the_readme_is_the_one_made_from_the_descriptions() -> None:
+    readme = (PROJECT_FOLDER / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", readme, re.DOTALL)
+    assert table is not None
+    assert table.group(1) == settings_table()
+
+
+def test_the_example_file_changes_nothing_and_every_line_of_it_can_be_used(env_file: Path) -> None:
+    assert changed_settings(loaded(env_file, env_example())) == []
+    in_use = re.sub(r"^#(?=[A-Z]+_)", "", env_example(), flags=re.MULTILINE)
+    in_use = in_use.replace("your_client_id_here", CLIENT_ID).replace("your_client_secret_here", CLIENT_SECRET)
+    assert changed_settings(loaded(env_file, in_use)) == ["DERIBIT_CLIENT_ID=set", "DERIBIT_CLIENT_SECRET=set"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [([], env_example()), (["--table"], settings_table())], ids=["file", "table"]
+)
+def test_config_py_prints_both_texts(arguments: list[str], text: str) -> None:
+    command = [sys.executable, str(PROJECT_FOLDER / "config.py"), *arguments]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == text

@@ -1,0 +1,650 @@
+"""Execution: how a sale and a buy-back are worked, what stops them, and that a roll never sells before it bought back.
+
+Everything runs against the paper exchange: on a scripted market where single quotes matter, on the simulated one else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from config import AgentConfig
+from execution import cancel_own_orders, execute_action, plan_orders, price_ladder, resolve_intents, start_price
+from models import (
+    ActionType,
+    AgentState,
+    DeribitConnectionError,
+    Direction,
+    ExecutionResult,
+    LegResult,
+    ProposedAction,
+    Ticker,
+    WrongEnvironmentError,
+)
+from paper_exchange.setups import dry_run_setup
+from paper_exchange.transport import PaperTransport
+from policy_rule_based import decide_action
+from state_builder import build_agent_state
+from tests.agent_builders import (
+    NEXT_CALL,
+    Desk,
+    Fault,
+    ScriptedDesk,
+    an_order_request,
+    answer_lost,
+    closing,
+    lost_on_the_way,
+    meanwhile,
+    opening,
+    refused,
+    reply_changed,
+    result_of,
+    rolling,
+    scripted_desk,
+    simulated_desk,
+)
+from tests.builders import a_candidate, a_client_on, a_config, a_short_call, a_state, an_instrument
+from tests.paper_builders import CALL, NEAR_CALL, PUT, START, ScriptedMarket, exchange_on, market_with, place
+
+BUY, SELL = "private/buy", "private/sell"
+
+
+def execute(desk: Desk, action: ProposedAction, state: AgentState | None = None) -> ExecutionResult:
+    return execute_action(desk.client, action, desk.config, state)
+
+
+def only_leg(result: ExecutionResult) -> LegResult:
+    (leg,) = result.legs
+    return leg
+
+
+def wide_desk(folder: Path, bid: float | None = 0.02, ask: float | None = 0.0225, **more: Any) -> ScriptedDesk:
+    """A desk where the sides of CALL's book are five ticks apart."""
+    return scripted_desk(folder, market_with(CALL, bid, ask, **{"mark": 0.0212, **more}))
+
+
+def short_desk(folder: Path, size: float = 1.0, coins_btc: float = 10.0, **sections: Any) -> ScriptedDesk:
+    """A desk that has sold CALL at 0.02; CALL is then shown at 0.02 / 0.0225, NEXT_CALL at 0.03 / 0.031."""
+    desk = scripted_desk(folder, coins_btc=coins_btc, **sections)
+    place(desk.account, "sell", size, 0.02)
+    desk.market.show(CALL, 0.02, 0.0225, mark=0.0212)
+    desk.market.show(NEXT_CALL, 0.03, 0.031, mark=0.0305)
+    return desk
+
+
+def a_foreign_sell(desk: ScriptedDesk, amount: float, name: str = NEXT_CALL) -> None:
+    """Somebody else's offer on the same account, too dear to be taken."""
+    if desk.market.quote(name) is None:
+        desk.market.show(name, 0.03, 0.031, mark=0.0305)
+    place(desk.account, "sell", amount, 0.04, name)
+
+
+# --- opening: from mid down to the floor ------------------------------------------------------------
+
+
+def test_a_sale_starts_at_mid_rounded_up_to_the_tick_and_steps_down_to_the_bid(tmp_path: Path) -> None:
+    leg = only_leg(execute(wide_desk(tmp_path), opening()))
+    assert leg.prices_tried_coin == (0.0215, 0.021, 0.0205, 0.02)
+    assert (leg.status, leg.filled_coin, leg.avg_price_coin) == ("filled", 1.0, 0.02)
+
+
+def test_a_sale_never_goes_below_its_floor_and_is_cancelled_there(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    leg = only_leg(execute(desk, opening()))
+    assert leg.prices_tried_coin == (0.02, 0.019, 0.018, 0.017)
+    assert (leg.status, leg.filled_coin, leg.avg_price_coin) == ("not_filled", 0.0, None)
+    assert desk.account.open_orders() == []
+    assert [order.state for order in desk.account.state.closed_orders.values()] == ["cancelled"]
+
+
+def test_an_order_rests_for_the_configured_time_at_each_price(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, market_with(bid=0.01, ask=0.03), agent={"order_wait_seconds": 7.0})
+    execute(desk, opening())
+    assert desk.clock.now() - START == timedelta(seconds=4 * 7)
+
+
+def test_one_order_is_moved_and_never_two_stand_at_once(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    execute(desk, opening())
+    orders = desk.wire.methods(SELL, "private/edit", "private/cancel")
+    assert orders == [SELL, "private/edit", "private/edit", "private/edit", "private/cancel"]
+
+
+def test_a_bid_that_comes_to_the_order_fills_it_at_its_own_price(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path)
+    desk.wire.disturb("private/edit", meanwhile(lambda: desk.market.show(CALL, 0.022, 0.023)))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, leg.avg_price_coin, leg.prices_tried_coin) == ("filled", 0.0215, (0.0215,))
+
+
+def test_the_leg_says_label_amount_price_fee_and_slippage_against_the_mid_of_the_decision(tmp_path: Path) -> None:
+    call = a_candidate(symbol=CALL, bid_price_coin=0.021, ask_price_coin=0.023, mark_price_coin=0.022)
+    state = a_state(decision_id="260105120000-abc123", candidates=(call,))
+    result = execute(wide_desk(tmp_path), opening(size=0.3), state)
+    leg = only_leg(result)
+    assert (result.status, leg.label, leg.requested_coin) == ("filled", "cc-260105120000-abc123-sell", 0.3)
+    assert leg.fee_coin == pytest.approx(0.3 * 0.0003)
+    assert leg.slippage_coin == pytest.approx(0.02 - 0.022)
+
+
+def test_a_part_that_fills_is_counted_and_the_rest_is_cancelled(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid_amount=0.3)
+    result = execute(desk, opening())
+    assert (result.status, only_leg(result).status, only_leg(result).filled_coin) == (
+        "partly_filled",
+        "partly_filled",
+        0.3,
+    )
+    assert desk.account.open_orders() == []
+    assert desk.account.state.size_of(CALL) == -0.3
+
+
+def test_no_leg_is_larger_than_max_order_size() -> None:
+    config = a_config(btc={"max_order_size": 0.5})
+    (leg,) = plan_orders(opening(size=2.0), None, config, "1")
+    assert leg.amount_coin == 0.5
+
+
+def test_doing_nothing_sends_nothing(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    result = execute(desk, ProposedAction(type=ActionType.DO_NOTHING, reason="a test says so"))
+    assert (result.status, result.legs, desk.wire.sent) == ("none", (), [])
+
+
+# --- closing: the mirror image -------------------------------------------------------------------------
+
+
+def test_a_buy_back_starts_at_mid_rounded_down_and_steps_up_to_the_ask(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    held = a_short_call(symbol=CALL, size=1.0, bid_price_coin=0.02, ask_price_coin=0.022)
+    leg = only_leg(execute(desk, closing(), a_state(positions=(held,))))
+    assert leg.prices_tried_coin == (0.021, 0.0215, 0.022, 0.0225)
+    assert (leg.status, leg.avg_price_coin, leg.direction) == ("filled", 0.0225, "buy")
+    assert leg.slippage_coin == pytest.approx(0.021 - 0.0225)
+    assert desk.account.state.size_of(CALL) == 0.0
+
+
+def test_a_buy_back_may_only_reduce(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    execute(desk, closing())
+    assert [params["reduce_only"] for params in desk.wire.params(BUY)] == [True]
+
+
+def test_a_buy_back_never_goes_above_its_ceiling_and_is_cancelled_there(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.market.show(CALL, 0.01, 0.03, mark=0.02)
+    leg = only_leg(execute(desk, closing()))
+    assert leg.prices_tried_coin == (0.02, 0.021, 0.022, 0.023)
+    assert (leg.status, desk.account.state.size_of(CALL)) == ("not_filled", -1.0)
+
+
+def test_buying_back_what_is_not_held_is_rejected(tmp_path: Path) -> None:
+    result = execute(scripted_desk(tmp_path), closing())
+    assert (result.status, only_leg(result).status) == ("rejected", "rejected")
+
+
+# --- the prices ---------------------------------------------------------------------------------------
+
+
+def a_ticker(bid: float | None, ask: float | None, mark: float, **fields: Any) -> Ticker:
+    known = {"bid_price_coin": bid, "ask_price_coin": ask, "mark_price_coin": mark}
+    empty = dict.fromkeys(
+        ("bid_amount_coin", "ask_amount_coin", "last_price_coin", "min_price_coin", "max_price_coin"), None
+    )
+    frame = {"symbol": CALL, "quoted_at": START, "state": "open", "index_price_usd": 90_000.0}
+    return Ticker(**{**frame, **empty, **known, **fields})
+
+
+def ladder(direction: Direction, ticker: Ticker, config: AgentConfig | None = None) -> tuple[float, ...]:
+    return price_ladder(direction, ticker, an_instrument(), a_config() if config is None else config)
+
+
+@pytest.mark.parametrize(
+    ("last", "start"),
+    [(None, 1 / 32), (3 / 128, 3 / 128), (5 / 128, 5 / 128), (0.0234, 1 / 32), (0.0391, 1 / 32)],
+)
+def test_where_a_side_is_missing_the_last_trade_counts_only_within_25_percent_of_the_mark(
+    last: float | None, start: float
+) -> None:
+    assert start_price(a_ticker(None, 0.04, 1 / 32, last_price_coin=last), collar_pct=25.0) == start
+    assert start_price(a_ticker(0.01, None, 1 / 32, last_price_coin=last), collar_pct=25.0) == start
+
+
+def test_with_both_sides_the_last_trade_does_not_matter() -> None:
+    assert start_price(a_ticker(0.019, 0.021, 0.02, last_price_coin=0.0205), collar_pct=25.0) == 0.02
+
+
+def test_a_cheap_option_may_give_up_two_ticks_where_the_percentage_is_less_than_a_tick() -> None:
+    assert ladder("sell", a_ticker(None, 0.0012, 0.0010))[-1] == 0.0008
+    assert ladder("buy", a_ticker(0.0008, None, 0.0010))[-1] == 0.0012
+
+
+def test_a_sale_never_asks_less_than_one_tick() -> None:
+    assert ladder("sell", a_ticker(None, None, 0.0001))[-1] == 0.0001
+
+
+@pytest.mark.parametrize(("steps", "prices"), [(1, (0.02, 0.017)), (2, (0.02, 0.017)), (3, (0.02, 0.0185, 0.017))])
+def test_the_number_of_prices_is_a_setting(steps: int, prices: tuple[float, ...]) -> None:
+    config = a_config(agent={"order_price_steps": steps})
+    assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == prices
+
+
+def test_without_concession_an_order_moves_two_ticks_only() -> None:
+    config = a_config(agent={"order_concession_pct": 0.0})
+    assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == (0.02, 0.0195, 0.019)
+
+
+def test_prices_stay_inside_the_exchanges_band() -> None:
+    band = {"min_price_coin": 0.019, "max_price_coin": 0.0215}
+    assert ladder("sell", a_ticker(0.01, 0.03, 0.02, **band)) == (0.02, 0.0195, 0.019)
+    assert ladder("buy", a_ticker(0.01, 0.03, 0.02, **band)) == (0.02, 0.0205, 0.021, 0.0215)
+
+
+def test_the_first_price_is_inside_the_band_too_where_mid_is_not() -> None:
+    band = {"min_price_coin": 0.0001, "max_price_coin": 0.0175}
+    assert ladder("buy", a_ticker(0.0001, 0.05, 0.0002, **band))[0] <= 0.0175
+    assert ladder("sell", a_ticker(0.0001, 0.05, 0.0002, **band))[0] <= 0.0175
+
+
+@pytest.mark.parametrize(("bid", "ask", "mark"), [(0.01, 0.40, 0.012), (0.0465, 0.4135, 0.0468), (0.02, 0.04, 0.02)])
+def test_no_buy_back_costs_more_than_the_collar_allows_however_wide_the_book(
+    bid: float, ask: float, mark: float
+) -> None:
+    assert max(ladder("buy", a_ticker(bid, ask, mark))) <= mark * 1.25
+
+
+@pytest.mark.parametrize(("bid", "ask", "mark"), [(0.01, 0.02, 0.02), (0.001, 0.03, 0.024)])
+def test_no_sale_asks_less_than_the_collar_allows_however_low_the_book(bid: float, ask: float, mark: float) -> None:
+    assert min(ladder("sell", a_ticker(bid, ask, mark))) >= mark * 0.75
+
+
+# --- nothing is sent ----------------------------------------------------------------------------------
+
+
+def assert_nothing_sent(desk: Desk, result: ExecutionResult, why: str) -> None:
+    leg = only_leg(result)
+    assert (result.status, leg.status, leg.prices_tried_coin) == ("not_filled", "not_sent", ())
+    assert why in leg.note
+    assert why in result.note
+    assert desk.wire.methods(BUY, SELL) == []
+    assert desk.order_lines() == []
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(119.0, True), (120.0, True), (120.5, False)])
+def test_no_order_on_a_quote_older_than_two_minutes(tmp_path: Path, seconds: float, is_sent: bool) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.clock.sleep(seconds)
+    result = execute(desk, opening())
+    if is_sent:
+        assert result.status == "filled"
+    else:
+        assert_nothing_sent(desk, result, "s old, at most 120 s allowed")
+
+
+def test_no_order_on_a_quote_from_the_future(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.market.show(CALL, 0.02, 0.021, timestamp_ms=desk.market.now_ms + 121_000)
+    assert_nothing_sent(desk, execute(desk, opening()), "-121 s old")
+
+
+@pytest.mark.parametrize(
+    ("clock_time", "is_sent"), [("07:54:59", True), ("07:55:00", False), ("08:04:59", False), ("08:05:00", True)]
+)
+def test_no_order_from_five_to_eight_until_five_past(tmp_path: Path, clock_time: str, is_sent: bool) -> None:
+    market = ScriptedMarket(datetime.fromisoformat(f"2026-01-07T{clock_time}+00:00"))
+    market.show(CALL, 0.02, 0.021)
+    desk = scripted_desk(tmp_path, market)
+    result = execute(desk, opening())
+    if is_sent:
+        assert result.status == "filled"
+    else:
+        assert_nothing_sent(desk, result, "no orders from 07:55 to 08:05 UTC")
+
+
+@pytest.mark.parametrize(("clock_time", "is_sent"), [("07:44:59", True), ("07:45:00", True), ("07:45:01", False)])
+def test_no_order_in_the_last_quarter_of_an_hour_of_an_option(tmp_path: Path, clock_time: str, is_sent: bool) -> None:
+    market = ScriptedMarket(datetime.fromisoformat(f"2026-01-06T{clock_time}+00:00"))
+    market.show(NEAR_CALL, 0.02, 0.021)
+    desk = scripted_desk(tmp_path, market)
+    result = execute(desk, opening(NEAR_CALL))
+    if is_sent:
+        assert result.status == "filled"
+    else:
+        assert_nothing_sent(desk, result, "expires within 15 minutes")
+
+
+def with_result(**changes: object) -> Fault:
+    """The exchange's own result with some members replaced."""
+    return reply_changed(lambda reply: reply["result"].update(changes))
+
+
+@pytest.mark.parametrize(
+    ("method", "fault", "why"),
+    [
+        ("public/ticker", with_result(state="halted"), "is not open for trading"),
+        ("public/ticker", with_result(state="settlement"), "is not open for trading"),
+        ("public/get_instrument", with_result(is_active=False), "is not open for trading"),
+        ("public/get_instrument", with_result(kind="future"), "is not open for trading"),
+        ("public/status", result_of({"locked": "true"}), "the exchange is locked (true)"),
+        ("public/status", result_of({"locked": "partial"}), "the exchange is locked (partial)"),
+        ("public/ticker", with_result(best_bid_price=0.022, best_ask_price=0.021), "makes no sense"),
+        ("public/ticker", with_result(mark_price=-0.01), "makes no sense"),
+        ("private/get_open_orders", refused(13021, "forbidden"), "13021 forbidden"),
+        ("private/get_positions", refused(13021, "forbidden"), "13021 forbidden"),
+        ("private/get_account_summary", refused(13021, "forbidden"), "13021 forbidden"),
+        ("public/ticker", refused(13020, "not_found"), "13020 not_found"),
+    ],
+)
+def test_a_last_look_that_finds_something_wrong_stops_the_order(
+    tmp_path: Path, method: str, fault: Fault, why: str
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(method, fault)
+    assert_nothing_sent(desk, execute(desk, opening()), why)
+
+
+def test_a_book_whose_sides_meet_is_traded(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.0205, ask=0.0205)
+    assert only_leg(execute(desk, opening())).prices_tried_coin == (0.0205,)
+
+
+def test_a_sale_without_a_bid_starts_at_the_mark_and_is_taken_back_when_nobody_comes(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=None, ask=0.03, mark=0.02)
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.prices_tried_coin[0], leg.status, desk.account.open_orders()) == (0.02, "not_filled", [])
+
+
+def test_an_answer_from_another_environment_is_not_swallowed(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("public/ticker", reply_changed(lambda reply: reply.update(testnet=False)))
+    with pytest.raises(WrongEnvironmentError):
+        execute(desk, opening())
+    assert desk.wire.methods(SELL) == []
+
+
+def test_a_kill_file_that_appears_at_the_last_moment_stops_the_order(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("private/get_account_summary", meanwhile(desk.config.risk.kill_file.touch))
+    assert_nothing_sent(desk, execute(desk, opening()), "the kill file KILL exists")
+
+
+# --- room ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("coins", "sold"), [(1.5, 1.0), (1.0, 1.0), (0.99, 0.9), (0.35, 0.3), (0.1, 0.1), (0.09, None), (0.0, None)]
+)
+def test_no_more_calls_are_sold_than_coins_are_held(tmp_path: Path, coins: float, sold: float | None) -> None:
+    desk = scripted_desk(tmp_path, coins_btc=coins)
+    result = execute(desk, opening(size=1.0))
+    if sold is None:
+        assert_nothing_sent(desk, result, "no uncovered coins left")
+    else:
+        assert [params["amount"] for params in desk.wire.params(SELL)] == [sold]
+
+
+def test_calls_held_and_offers_of_others_leave_less_room(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, coins_btc=1.05)
+    place(desk.account, "sell", 0.4, 0.02)
+    a_foreign_sell(desk, 0.3)
+    execute(desk, opening(size=1.0))
+    assert [params["amount"] for params in desk.wire.params(SELL)] == [0.3]
+
+
+def test_a_sold_put_takes_room_and_a_bought_call_gives_none(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, coins_btc=1.05)
+    desk.market.show(PUT, 0.01, 0.011)
+    place(desk.account, "sell", 0.3, 0.01, PUT)
+    place(desk.account, "buy", 0.2, 0.021)
+    execute(desk, opening(size=1.0))
+    assert [params["amount"] for params in desk.wire.params(SELL)] == [0.7]
+
+
+def test_open_orders_are_read_before_positions_so_that_a_fill_in_between_counts_twice(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, coins_btc=1.05)
+    a_foreign_sell(desk, 0.4)
+    filled = meanwhile(lambda: desk.market.show(NEXT_CALL, 0.04, 0.041, mark=0.0405))
+    desk.wire.disturb("private/get_positions", filled)
+    execute(desk, opening(size=1.0))
+    assert [params["amount"] for params in desk.wire.params(SELL)] == [0.2]
+
+
+# --- rolling ---------------------------------------------------------------------------------------------
+
+
+def test_a_roll_buys_back_first_and_then_sells(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    result = execute(desk, rolling())
+    assert desk.wire.methods(BUY, SELL) == [BUY, SELL]
+    assert [(leg.direction, leg.symbol, leg.status) for leg in result.legs] == [
+        ("buy", CALL, "filled"),
+        ("sell", NEXT_CALL, "filled"),
+    ]
+    assert (desk.account.state.size_of(CALL), desk.account.state.size_of(NEXT_CALL)) == (0.0, -1.0)
+
+
+def test_the_account_is_read_again_between_the_two_legs_of_a_roll(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    execute(desk, rolling())
+    seen = desk.wire.methods(BUY, "private/get_positions", "private/get_account_summary", SELL)
+    assert seen == [BUY, "private/get_positions", "private/get_account_summary", SELL]
+
+
+def test_a_roll_sells_no_more_than_was_bought_back(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.market.show(CALL, 0.02, 0.0225, mark=0.0212, ask_amount=0.4)
+    result = execute(desk, rolling())
+    assert [leg.filled_coin for leg in result.legs] == [0.4, 0.4]
+    assert result.status == "partly_filled"
+    assert (desk.account.state.size_of(CALL), desk.account.state.size_of(NEXT_CALL)) == (-0.6, -0.4)
+
+
+def test_a_roll_sells_no_more_than_has_room(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path, coins_btc=1.0)
+    a_foreign_sell(desk, 0.4)
+    result = execute(desk, rolling())
+    assert [leg.filled_coin for leg in result.legs] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (answer_lost(), "unknown"),
+        (lost_on_the_way(httpx.WriteError), "unknown"),
+        (refused(13888, "timed_out"), "unknown"),
+        (refused(10009, "not_enough_funds"), "rejected"),
+        (lost_on_the_way(httpx.ConnectError), "not_filled"),
+    ],
+)
+def test_a_roll_whose_buy_back_is_not_sure_sells_nothing(tmp_path: Path, fault: Fault, status: str) -> None:
+    desk = short_desk(tmp_path)
+    desk.wire.disturb(BUY, fault)
+    result = execute(desk, rolling())
+    assert (result.status, len(result.legs)) == (status, 1)
+    assert desk.wire.methods(SELL) == []
+
+
+def test_a_roll_whose_buy_back_finds_no_seller_sells_nothing(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.market.show(CALL, 0.01, 0.04, mark=0.02)
+    assert execute(desk, rolling()).status == "not_filled"
+    assert desk.wire.methods(SELL) == []
+
+
+def test_a_roll_whose_buy_back_traded_but_whose_end_is_unknown_sells_nothing(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.market.show(CALL, 0.02, 0.0225, mark=0.0212, ask_amount=0.4)
+    desk.wire.disturb("private/cancel", lost_on_the_way())
+    result = execute(desk, rolling())
+    assert (result.status, only_leg(result).status, only_leg(result).filled_coin) == ("unknown", "unknown", 0.4)
+    assert desk.wire.methods(SELL) == []
+
+
+def test_a_roll_whose_sale_is_refused_ends_flat_and_covered(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.wire.disturb(SELL, refused(10009, "not_enough_funds"))
+    result = execute(desk, rolling())
+    assert (result.status, [leg.status for leg in result.legs]) == ("partly_filled", ["filled", "rejected"])
+    assert desk.account.state.size_of(NEXT_CALL) == 0.0
+
+
+def test_both_legs_of_a_roll_carry_the_decision_in_their_labels(tmp_path: Path) -> None:
+    result = execute(short_desk(tmp_path), rolling(), a_state(decision_id="260105120000-abc123"))
+    assert [leg.label for leg in result.legs] == ["cc-260105120000-abc123-buy", "cc-260105120000-abc123-sell"]
+
+
+# --- when the exchange does something else -------------------------------------------------------------------
+
+
+def test_a_refused_order_says_what_the_exchange_said(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(SELL, refused(10005, "price_too_low 0.025"))
+    result = execute(desk, opening())
+    assert (result.status, only_leg(result).status) == ("rejected", "rejected")
+    assert "price_too_low 0.025" in result.note
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": 0.03},
+        {"amount": 2.0},
+        {"direction": "buy"},
+        {"label": "somebody else's"},
+        {"instrument_name": NEXT_CALL},
+        {"price": "market_price"},
+    ],
+)
+def test_an_order_that_is_not_what_was_asked_is_cancelled_and_noted(tmp_path: Path, change: dict[str, Any]) -> None:
+    desk = wide_desk(tmp_path)
+    desk.wire.disturb(SELL, reply_changed(lambda reply: reply["result"]["order"].update(change)))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, desk.account.open_orders()) == ("not_filled", [])
+    assert "accepted order differs" in leg.note
+    assert desk.wire.methods("private/edit") == []
+
+
+def test_an_order_filled_just_before_its_cancel_arrives_is_read_again_and_counted(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb("private/cancel", meanwhile(lambda: desk.market.show(CALL, 0.018, 0.03)))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, leg.filled_coin, leg.avg_price_coin) == ("filled", 1.0, 0.017)
+    assert desk.wire.methods("private/cancel", "private/get_order_state")[-1] == "private/get_order_state"
+
+
+def test_a_cancel_whose_answer_is_lost_is_looked_up(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb("private/cancel", answer_lost())
+    assert only_leg(execute(desk, opening())).status == "not_filled"
+
+
+def test_an_order_whose_end_cannot_be_found_out_is_unknown(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb("private/cancel", lost_on_the_way())
+    desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
+    result = execute(desk, opening())
+    assert (result.status, only_leg(result).status) == ("unknown", "unknown")
+    assert "the order's end is not known" in only_leg(result).note
+
+
+def test_an_order_in_a_state_nobody_knows_is_live_until_it_is_cancelled(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.0205, ask=0.0205)
+    bumped = {"order_state": "speed_bumped", "filled_amount": 0.0}
+    desk.wire.disturb(SELL, reply_changed(lambda reply: reply["result"]["order"].update(bumped)))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, leg.filled_coin) == ("filled", 1.0)
+    assert "private/cancel" in desk.wire.methods()
+
+
+def test_fees_that_cannot_be_read_do_not_spoil_the_result(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path)
+    desk.wire.disturb("private/get_user_trades_by_order", refused(13021, "forbidden"))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, leg.filled_coin, leg.fee_coin) == ("filled", 1.0, 0.0)
+
+
+# --- what was left behind --------------------------------------------------------------------------------------
+
+
+def desk_with_a_lost_answer(folder: Path, fault: Fault) -> ScriptedDesk:
+    desk = scripted_desk(folder)
+    desk.wire.disturb(SELL, fault)
+    desk.client.place_limit_order(an_order_request())
+    return desk
+
+
+@pytest.mark.parametrize(("seconds", "is_asked"), [(9.0, False), (15.0, False), (15.5, True)])
+def test_a_lost_order_is_looked_up_only_once_it_can_no_longer_come_to_life(
+    tmp_path: Path, seconds: float, is_asked: bool
+) -> None:
+    desk = desk_with_a_lost_answer(tmp_path, answer_lost())
+    desk.clock.sleep(seconds)
+    resolve_intents(desk.client, desk.order_log)
+    assert (desk.wire.methods("private/get_order_state_by_label") != []) == is_asked
+    assert (desk.order_log.unresolved() == ()) == is_asked
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [(answer_lost(), "resolved_present"), (lost_on_the_way(httpx.WriteError), "resolved_absent")],
+)
+def test_what_became_of_a_lost_order_is_written_down(tmp_path: Path, fault: Fault, found: str) -> None:
+    desk = desk_with_a_lost_answer(tmp_path, fault)
+    desk.clock.sleep(16.0)
+    resolve_intents(desk.client, desk.order_log)
+    assert [line.get("outcome") for line in desk.order_lines()] == [None, "unknown", found]
+
+
+def test_a_lost_order_stays_an_open_question_while_the_exchange_cannot_be_asked(tmp_path: Path) -> None:
+    desk = desk_with_a_lost_answer(tmp_path, answer_lost())
+    desk.clock.sleep(16.0)
+    desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
+    with pytest.raises(DeribitConnectionError):
+        resolve_intents(desk.client, desk.order_log)
+    assert len(desk.order_log.unresolved()) == 1
+
+
+def test_our_own_resting_orders_are_taken_back_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    a_foreign_sell(desk, 0.3)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    notes = cancel_own_orders(desk.client, desk.client.get_open_orders())
+    assert [order.label for order in desk.account.open_orders()] == [""]
+    assert notes == [f"stale order {an_order_request().label} on {CALL}: cancel accepted"]
+
+
+# --- the same lines everywhere ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_works_an_order_exactly_as_the_exchange_would(tmp_path: Path) -> None:
+    at_the_exchange = execute(wide_desk(tmp_path / "exchange"), opening(), a_state())
+    testnet = market_with(CALL, 0.02, 0.0225, mark=0.0212)
+    setup = dry_run_setup(tmp_path / "paper.json", {"BTC": 10.0}, testnet.clock, PaperTransport(exchange_on(testnet)))
+    config = a_config()
+    client = a_client_on(setup, config)
+    client.get_instruments("BTC")
+    client.get_index_price("BTC")
+    assert execute_action(client, opening(), config, a_state()) == at_the_exchange
+
+
+def test_on_the_simulated_market_the_result_is_what_the_exchanges_own_ledger_says(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    state = build_agent_state(desk.client, desk.config)
+    leg = only_leg(execute(desk, decide_action(state, desk.config), state))
+    trades = desk.account.state.trades
+    assert leg.filled_coin == sum(trade.amount for trade in trades) > 0.0
+    assert leg.fee_coin == pytest.approx(sum(trade.fee_coin for trade in trades))
+    assert leg.avg_price_coin == pytest.approx(
+        sum(trade.price_coin * trade.amount for trade in trades) / leg.filled_coin
+    )
+    assert {trade.label for trade in trades} == {leg.label}
+
+
+def test_without_a_state_a_decision_gets_an_id_of_its_own(tmp_path: Path) -> None:
+    leg = only_leg(execute(scripted_desk(tmp_path), opening()))
+    assert leg.label.startswith("cc-260105120000-")
+    assert leg.slippage_coin is None
