@@ -177,26 +177,34 @@ def _ask_policy(agent: Agent, outcome: Outcome) -> ProposedAction:
 def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
     """Balances after a trade, and the exchange's own ledger after trades and settlements."""
     from models import DeribitError
+    from state_builder import last_delivery
 
     assert outcome.state is not None
     traded = outcome.execution is not None and any(leg.filled_coin > 0.0 for leg in outcome.execution.legs)
     since = agent.ledger_read_until or outcome.state.timestamp - timedelta(minutes=1)
     now = agent.client.server_now()
-    settled = now.replace(hour=8, minute=0, second=0, microsecond=0) >= since or now - since >= timedelta(days=1)
     try:
-        if traded or (settled and now.hour >= 8):
+        if traded or last_delivery(now) >= since:
             outcome.ledger = tuple(
                 entry
                 for coin in agent.config.enabled_underlyings
                 for entry in agent.client.get_transaction_log(coin, since, now)
             )
-            since = now + timedelta(milliseconds=1)
+            if not _is_settling(outcome.state):
+                since = now + timedelta(milliseconds=1)
         if traded:
             accounts = agent.client.get_account_summaries()
             outcome.equity_after_coin = {account.currency: account.equity_coin for account in accounts}
     except DeribitError as error:
         outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
     agent.ledger_read_until = since
+
+
+def _is_settling(state: AgentState) -> bool:
+    """Whether an expired option still waits for its delivery, which is then booked with the time of its expiry."""
+    coins = {account.currency for account in state.portfolio.accounts}
+    held = state.portfolio.other_positions
+    return any(other.kind == "option" and other.symbol.partition("-")[0] in coins for other in held)
 
 
 def write_record(agent: Agent, record: IterationRecord) -> None:

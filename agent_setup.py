@@ -25,7 +25,7 @@ import httpx
 import config as settings
 from config import AgentConfig
 from deribit_client import DeribitClient, SystemClock, network_transport
-from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, short_hash
+from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, last_record, short_hash
 from models import (
     AgentState,
     AlreadyRunningError,
@@ -42,6 +42,8 @@ from paper_exchange.storage import PaperAccountFileError
 from state_builder import MarketMemory
 
 MAX_UNWRITTEN_RECORDS = 1000
+# Secrets stay out of the log, and where a run keeps its files does not make it another run.
+NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
 
 Policy = Callable[[AgentState, AgentConfig], ProposedAction]
 
@@ -107,7 +109,7 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         mode=mode,
         market=market,
         policy=config.agent.policy,
-        config_hash=short_hash(config.model_dump_json(exclude={"deribit": {"client_id", "client_secret"}})),
+        config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash=short_hash(policy_source),
     )
     order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id)
@@ -121,7 +123,20 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
         order_log=order_log,
         run=run,
+        ledger_read_until=_logged_until(config, mode),
     )
+
+
+def _logged_until(config: AgentConfig, mode: str) -> datetime | None:
+    """How far the last run of a lasting account got, so that what happened since is read from the exchange."""
+    if mode not in ("testnet", "dry_run"):
+        return None
+    try:
+        record = last_record(config.agent.log_dir)
+    except ConfigurationError as error:
+        print(f"{error}; the ledger starts anew", file=sys.stderr)
+        return None
+    return record.timestamp if record is not None and record.mode == mode else None
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
@@ -194,7 +209,10 @@ def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     if mode in ("testnet", "dry_run"):
         return f"{mode}-{now:%Y%m%dT%H%M%S}"
     counter = data_dir / "run_count"
-    number = 1 + (int(counter.read_text()) if counter.exists() else 0)
+    text = counter.read_text() if counter.exists() else "0"
+    if not text.isdecimal():
+        raise ConfigurationError(f"{counter} does not hold the number of the last run: remove it to count anew")
+    number = 1 + int(text)
     counter.write_text(str(number))
     return f"{mode}-{number:04d}"
 

@@ -152,15 +152,15 @@ def price_ladder(
     order_concession_pct from the start, nor worse than price_collar_pct from the mark (two ticks are always allowed),
     nor outside the band.
     """
+    mark = ticker.mark_price_coin
     start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
-    least = MIN_CONCESSION_TICKS * tick_size_at(start, option.tick_size_coin, option.tick_steps)
-    concession = max(start * config.agent.order_concession_pct / 100.0, least)
-    collar = max(ticker.mark_price_coin * config.risk.price_collar_pct / 100.0, least)
+    concession = _percent_or_two_ticks(start, config.agent.order_concession_pct, option)
+    collar = _percent_or_two_ticks(mark, config.risk.price_collar_pct, option)
     if direction == "sell":
-        end = _sell_floor(ticker, max(start - concession, ticker.mark_price_coin - collar))
+        end = _sell_floor(ticker, max(start - concession, mark - collar))
         start = max(start, end)
     else:
-        end = _buy_ceiling(ticker, min(start + concession, ticker.mark_price_coin + collar))
+        end = _buy_ceiling(ticker, min(start + concession, mark + collar))
         start = min(start, end)
     steps = max(1, config.agent.order_price_steps - 1)
     raw = [start + (end - start) * step / steps for step in range(steps + 1)]
@@ -182,6 +182,11 @@ def start_price(ticker: Ticker, collar_pct: float) -> float:
     if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
         return last
     return mark
+
+
+def _percent_or_two_ticks(price: float, pct: float, option: OptionInstrument) -> float:
+    tick = tick_size_at(price, option.tick_size_coin, option.tick_steps)
+    return max(price * pct / 100.0, MIN_CONCESSION_TICKS * tick)
 
 
 def _inside_band(ticker: Ticker, price: float) -> float:

@@ -17,13 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, ValidationError
 
 from models import (
     ActionType,
     AgentState,
     ApiCall,
     Clock,
+    ConfigurationError,
     ExecutionResult,
     Frozen,
     LedgerEntry,
@@ -166,6 +167,8 @@ class JsonlLog:
         except OSError as error:
             raise LogWriteError(f"the log folder {folder} cannot be made: {error.strerror}") from None
         for path in sorted(folder.glob(f"{prefix}-*.jsonl"))[-2:]:
+            if not path.is_file():  # a device or a pipe would be read without end
+                raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
             set_torn_line_aside(path)
 
     @property
@@ -315,18 +318,28 @@ def _state_columns(state: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def read_ledger(pattern: str | Path) -> pd.DataFrame:
-    """What moved the balances, one row an entry: trades, fees, deliveries, in coin. Entries seen twice count once."""
+    """What moved the balances, one row an entry: trades, fees, deliveries, in coin.
+
+    An entry read twice counts once: within a run, and over all runs of an account that outlives them.
+    """
     import pandas as pd
 
     rows = [
-        {"run_id": record["run_id"], "iteration": record["iteration"], **entry}
+        {"account": _account_of(record), "run_id": record["run_id"], "iteration": record["iteration"], **entry}
         for record in read_records(pattern)
         for entry in record.get("ledger", ())
     ]
-    frame = pd.DataFrame(rows, columns=["run_id", "iteration", *LedgerEntry.model_fields])
+    columns = ["account", "run_id", "iteration", *LedgerEntry.model_fields]
+    frame = pd.DataFrame(rows, columns=columns)
     frame["booked_at"] = pd.to_datetime(frame["booked_at"], utc=True, format="ISO8601")
-    same = ["run_id", "currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"]
+    same = ["account", "currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"]
     return frame.drop_duplicates(same).reset_index(drop=True)
+
+
+def _account_of(record: Mapping[str, Any]) -> str:
+    """Simulated and recorded runs start with a fresh account each, the others go on with theirs."""
+    mode = str(record["mode"])
+    return mode if mode in ("testnet", "dry_run") else str(record["run_id"])
 
 
 def state_from_record(record: Mapping[str, Any]) -> AgentState:
@@ -335,12 +348,22 @@ def state_from_record(record: Mapping[str, Any]) -> AgentState:
 
 
 def last_record(folder: Path) -> IterationRecord | None:
-    """The newest whole line of a log folder, None where there is none."""
+    """The newest whole line of a log folder, None where there is none.
+
+    Raises ConfigurationError for a line that another version of the agent wrote.
+    """
     files = sorted(folder.glob("decisions-*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in files:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 500_000))
             lines = [line for line in file.read().split(b"\n")[:-1] if line.startswith(b'{"schema_version"')]
         if lines:
-            return IterationRecord.model_validate_json(lines[-1])
+            return _validated(lines[-1], path)
     return None
+
+
+def _validated(line: bytes, path: Path) -> IterationRecord:
+    try:
+        return IterationRecord.model_validate_json(line)
+    except ValidationError:
+        raise ConfigurationError(f"the last line of {path} was written by another version of the agent") from None

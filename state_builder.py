@@ -135,7 +135,7 @@ def _instruments(
     """The cached list, read anew after 08:00 UTC, or when the chain shows symbols it does not know."""
     now = client.server_now()
     known, read_at = memory.instruments.get(coin, ({}, datetime.min.replace(tzinfo=now.tzinfo)))
-    is_old = read_at < _last_delivery(now)
+    is_old = read_at < last_delivery(now)
     may_look = memory.spare_requests > 0 and now - read_at > UNKNOWN_SYMBOL_PAUSE
     if is_old or (may_look and any(quote.symbol not in known for quote in quotes)):
         memory.spare_requests -= 1
@@ -144,7 +144,7 @@ def _instruments(
     return known
 
 
-def _last_delivery(now: datetime) -> datetime:
+def last_delivery(now: datetime) -> datetime:
     """The last 08:00 UTC: when options expire and new ones are listed."""
     today = now.replace(hour=8, minute=0, second=0, microsecond=0)
     return today if now >= today else today - timedelta(days=1)

@@ -250,16 +250,29 @@ def test_the_first_price_is_inside_the_band_too_where_mid_is_not() -> None:
     assert ladder("sell", a_ticker(0.0001, 0.05, 0.0002, **band))[0] <= 0.0175
 
 
-@pytest.mark.parametrize(("bid", "ask", "mark"), [(0.01, 0.40, 0.012), (0.0465, 0.4135, 0.0468), (0.02, 0.04, 0.02)])
+@pytest.mark.parametrize(
+    ("bid", "ask", "mark", "ceiling"),
+    [
+        (0.01, 0.40, 0.012, 0.015),
+        (0.0465, 0.4135, 0.0468, 0.0585),
+        (0.02, 0.04, 0.02, 0.025),
+        (0.0001, 0.05, 0.0002, 0.0004),  # two ticks: a quarter of the mark would be less than one
+    ],
+)
 def test_no_buy_back_costs_more_than_the_collar_allows_however_wide_the_book(
-    bid: float, ask: float, mark: float
+    bid: float, ask: float, mark: float, ceiling: float
 ) -> None:
-    assert max(ladder("buy", a_ticker(bid, ask, mark))) <= mark * 1.25
+    assert max(ladder("buy", a_ticker(bid, ask, mark))) == ceiling
 
 
-@pytest.mark.parametrize(("bid", "ask", "mark"), [(0.01, 0.02, 0.02), (0.001, 0.03, 0.024)])
-def test_no_sale_asks_less_than_the_collar_allows_however_low_the_book(bid: float, ask: float, mark: float) -> None:
-    assert min(ladder("sell", a_ticker(bid, ask, mark))) >= mark * 0.75
+@pytest.mark.parametrize(
+    ("bid", "ask", "mark", "floor"),
+    [(0.01, 0.02, 0.02, 0.015), (0.001, 0.03, 0.024, 0.018), (None, 0.0003, 0.0004, 0.0002)],
+)
+def test_no_sale_asks_less_than_the_collar_allows_however_low_the_book(
+    bid: float | None, ask: float, mark: float, floor: float
+) -> None:
+    assert min(ladder("sell", a_ticker(bid, ask, mark))) == floor
 
 
 # --- nothing is sent ----------------------------------------------------------------------------------

@@ -73,9 +73,10 @@ def test_with_one_return_fewer_than_asked_for_volatility_is_unknown() -> None:
     assert volatility(()) is None
 
 
-def test_less_than_four_days_of_closes_say_nothing_however_many_they_are() -> None:
-    assert volatility(zigzag(4 * 24 + 1, 1.0)) is not None
-    assert volatility(zigzag(4 * 24, 1.0)) is None
+def test_less_than_half_a_day_of_closes_says_nothing_however_many_they_are() -> None:
+    assert volatility(zigzag(25, 0.5)) is not None
+    assert volatility(zigzag(24, 0.5)) is None
+    assert volatility(zigzag(500, 1.0 / 60.0)) is None
 
 
 def test_only_closes_inside_the_window_and_not_from_the_future_count() -> None:
@@ -189,6 +190,12 @@ def test_a_snapshot_holds_every_figure_of_the_coin() -> None:
     assert found.rv_fraction == pytest.approx(math.log(1.003) * math.sqrt(365 * 24))
     assert found.iv_rv_ratio == pytest.approx(0.5 / (math.log(1.003) * math.sqrt(365 * 24)))
     assert (found.return_7d_fraction, found.regime) == (0.0, "sideways")
+
+
+@pytest.mark.parametrize(("hours", "count", "days"), [(1.0, 30 * 24 + 1, 30.0), (6.0, 21, 5.0), (1.0, 100 * 24, 30.0)])
+def test_a_snapshot_says_how_many_days_are_behind_its_volatility(hours: float, count: int, days: float) -> None:
+    found = market_snapshot(a_coin(bars=zigzag(count, hours)), NOW, a_config())
+    assert found.rv_days == days
 
 
 def test_what_cannot_be_known_is_none_and_never_zero() -> None:

@@ -529,6 +529,14 @@ def test_a_roll_within_one_expiry_adds_nothing_to_it() -> None:
     assert rules_hit(a_roll(held, target), state, risk={"max_expiry_exposure_fraction": 0.5}) == []
 
 
+def test_a_roll_to_another_expiry_counts_there_in_full() -> None:
+    held = a_due_call(size=0.3)
+    there = a_short_call(size=0.3, expiry=LATER_EXPIRY, strike=OTHER_STRIKE)
+    state = a_state(positions=(held, there), candidates=(LATER_CALL,))
+    assert rules_hit(a_roll(held, LATER_CALL), state, risk={"max_expiry_exposure_fraction": 0.6}) == []
+    assert rules_hit(a_roll(held, LATER_CALL), state, risk={"max_expiry_exposure_fraction": 0.5}) == ["expiry_exposure"]
+
+
 # --- what the figures of a state are made of -------------------------------------------------------------
 
 

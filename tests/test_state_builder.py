@@ -6,6 +6,7 @@ changed. `fell_at` names the rule at which the changed call falls, None where it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -591,6 +592,27 @@ def test_closes_and_dvol_are_renewed_within_the_hour_after_they_change() -> None
         build_agent_state(client, a_config(), memory)
     assert tap.methods.count("public/get_tradingview_chart_data") == 2
     assert tap.methods.count("public/get_volatility_index_data") == 2
+
+
+@pytest.mark.parametrize(("hourly_closes", "asked"), [(20, ["60", "5"]), (21, ["60"])])
+def test_finer_closes_are_asked_for_where_there_are_too_few_hourly_ones(hourly_closes: int, asked: list[str]) -> None:
+    resolutions: list[str] = []
+
+    def chart(resolution: str) -> httpx.Response:
+        resolutions.append(resolution)
+        ticks = [1_767_600_000_000 + 3_600_000 * n for n in range(hourly_closes)]
+        return a_reply({"status": "ok", "ticks": ticks, "close": [100.0 + n % 2 for n in range(hourly_closes)]})
+
+    config, setup = a_config(eth={"enabled": False}, agent={"rv_min_returns": 20}), shared_setup()
+    transport = httpx.MockTransport(lambda request: _chart_or_inner(request, setup, chart))
+    build_agent_state(a_client_on(replace(setup, transport=transport), config), config)
+    assert resolutions == asked
+
+
+def _chart_or_inner(request: httpx.Request, setup: Setup, chart: Callable[[str], httpx.Response]) -> httpx.Response:
+    if request.url.path.endswith(HISTORIES[0]):
+        return chart(json.loads(request.content)["params"]["resolution"])
+    return setup.transport.handle_request(request)
 
 
 def test_only_coins_that_are_enabled_are_read() -> None:

@@ -1,0 +1,295 @@
+"""The floor plan: who may import whom, where orders, clocks, dice and disks are, and what a visitor sees first.
+
+Read from the source with ast: imports inside functions and under TYPE_CHECKING count like any other. A new module
+needs a line in FLOOR_PLAN; a new import of an old one needs a reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# From the ground up: each entry may import what is named here, and only entries above it can be named.
+FLOOR_PLAN: dict[str, set[str]] = {
+    "models": set(),
+    "config": {"models"},
+    # core: no network, disk, clock or dice
+    "pricing": set(),
+    "market_context": {"config", "models", "pricing"},
+    "risk_engine": {"config", "models", "pricing"},
+    "policy_rule_based": {"config", "models"},
+    # client
+    "deribit_replies": {"models"},
+    "deribit_client": {"config", "deribit_replies", "models"},
+    # shell
+    "paper_exchange": {"pricing"},
+    "logging_utils": {"models"},
+    "state_builder": {"config", "deribit_client", "market_context", "models", "pricing", "risk_engine"},
+    "execution": {"config", "deribit_client", "logging_utils", "models", "pricing", "risk_engine"},
+    "console": {"config", "deribit_client", "logging_utils", "models"},
+    # top
+    "agent_setup": {"config", "deribit_client", "logging_utils", "models", "paper_exchange", "state_builder"},
+    "agent_loop": {
+        "agent_setup",
+        "config",
+        "console",
+        "deribit_client",
+        "execution",
+        "logging_utils",
+        "models",
+        "risk_engine",
+        "state_builder",
+    },
+    "backtest": {
+        "agent_loop",
+        "agent_setup",
+        "config",
+        "deribit_client",
+        "logging_utils",
+        "models",
+        "paper_exchange",
+        "state_builder",
+    },
+}
+CORE = ("pricing", "market_context", "risk_engine", "policy_rule_based")
+PURE_STANDARD_MODULES = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "itertools",
+    "math",
+    "random",  # only with a seed, see below
+    "typing",
+}
+
+# Every place that asks for the time or draws a number; all others are handed a clock or a seed.
+CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "deribit_client.py": {"time", "datetime.now", "random"},
+    "policy_rule_based.py": {"random"},
+    "paper_exchange/__main__.py": {"time"},
+    "paper_exchange/simulated.py": {"np.random"},
+    "paper_exchange/simulated_process.py": {"np.random"},
+    "paper_exchange/simulated_quotes.py": {"np.random"},
+}
+TIME_AND_CHANCE_MODULES = {"time", "random", "secrets", "uuid"}
+TIME_AND_CHANCE_NAMES = re.compile(r"(?:^|\.)(datetime\.now|datetime\.utcnow|datetime\.today|date\.today|np\.random)$")
+
+VISIBLE_ENTRIES = {
+    *(f"{name}.py" for name in FLOOR_PLAN if name not in ("backtest", "paper_exchange")),
+    "README.md",
+    "backtest",
+    "data",
+    "logs",
+    "paper_exchange",
+    "requirements.txt",
+    "tests",
+}
+EIGHT_PACKAGES = {"pydantic", "pydantic-settings", "python-dotenv", "httpx", "pandas", "numpy", "pytest", "respx"}
+
+
+# --- reading source -----------------------------------------------------------------------------
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def sources_of(name: str) -> list[Path]:
+    """The files of a top-level module or package."""
+    single = PROJECT / f"{name}.py"
+    return [single] if single.exists() else sorted((PROJECT / name).rglob("*.py"))
+
+
+def all_sources() -> list[Path]:
+    return [path for name in FLOOR_PLAN for path in sources_of(name)]
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where they lead"
+            yield node.module or ""
+
+
+def roots_of(name: str) -> set[str]:
+    """The first parts of everything a module or package imports."""
+    return {module.partition(".")[0] for path in sources_of(name) for module in imported_modules(tree_of(path))}
+
+
+def project_modules() -> set[str]:
+    files = {path.stem for path in PROJECT.glob("*.py") if not is_owners_policy(path)}
+    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    return (files | packages) - {"tests"}
+
+
+def is_owners_policy(path: Path) -> bool:
+    """A file that the owner may put beside ours and name with --policy."""
+    if path.suffix != ".py" or path.stem in FLOOR_PLAN:
+        return False
+    return any(isinstance(node, ast.FunctionDef) and node.name == "decide_action" for node in tree_of(path).body)
+
+
+def relative_name(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+# --- floors -------------------------------------------------------------------------------------
+
+
+def test_the_plan_names_every_module_and_no_other() -> None:
+    assert project_modules() == set(FLOOR_PLAN)
+
+
+def test_imports_only_ever_lead_downwards() -> None:
+    order = list(FLOOR_PLAN)
+    for position, (name, allowed) in enumerate(FLOOR_PLAN.items()):
+        assert allowed <= set(order[:position]), name
+
+
+@pytest.mark.parametrize("name", FLOOR_PLAN)
+def test_a_module_imports_only_what_the_plan_allows(name: str) -> None:
+    assert (roots_of(name) & set(FLOOR_PLAN)) - {name} <= FLOOR_PLAN[name]
+
+
+def test_execution_is_imported_by_the_loop_alone() -> None:
+    assert [name for name in FLOOR_PLAN if "execution" in roots_of(name)] == ["agent_loop"]
+
+
+def test_the_paper_exchange_shares_only_the_formulas_with_the_agent() -> None:
+    foreign = roots_of("paper_exchange") - set(sys.stdlib_module_names) - {"paper_exchange"}
+    assert foreign == {"pricing", "httpx", "numpy", "pydantic"}
+
+
+def test_only_the_set_up_imports_by_name() -> None:
+    def imports_by_name(path: Path) -> bool:
+        return "importlib" in set(imported_modules(tree_of(path))) or "__import__(" in path.read_text(encoding="utf-8")
+
+    assert [relative_name(path) for path in all_sources() if imports_by_name(path)] == ["agent_setup.py"]
+
+
+# --- one way to an order --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["private/buy", "private/sell"])
+def test_only_the_client_names_the_methods_that_send_orders(method: str) -> None:
+    naming = [relative_name(path) for path in all_sources() if method in path.read_text(encoding="utf-8")]
+    assert [name for name in naming if not name.startswith("paper_exchange/")] == ["deribit_client.py"]
+
+
+def test_one_function_of_the_client_names_them() -> None:
+    functions = [node for node in ast.walk(tree_of(PROJECT / "deribit_client.py")) if isinstance(node, ast.FunctionDef)]
+    naming = [function.name for function in functions if re.search(r"'private/(buy|sell)'", ast.unparse(function))]
+    assert naming == ["_send_order"]
+
+
+def test_only_these_can_reach_a_network() -> None:
+    doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests"}
+    with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
+    assert with_a_door == {"deribit_client", "agent_setup", "paper_exchange"}
+
+
+def modules_and_roots(path: Path) -> set[str]:
+    modules = set(imported_modules(tree_of(path)))
+    return modules | {module.partition(".")[0] for module in modules}
+
+
+# --- clocks and dice --------------------------------------------------------------------------------
+
+
+def time_and_chance(tree: ast.AST) -> set[str]:
+    """What a file has to do with the time of day and with chance."""
+    modules = TIME_AND_CHANCE_MODULES & set(imported_modules(tree))
+    names = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    matches = (TIME_AND_CHANCE_NAMES.search(name) for name in names)
+    return modules | {match.group(1) for match in matches if match is not None}
+
+
+def test_time_and_chance_come_from_the_places_that_are_listed() -> None:
+    found = {relative_name(path): time_and_chance(tree_of(path)) for path in all_sources()}
+    assert {name: uses for name, uses in found.items() if uses} == CLOCKS_AND_DICE
+
+
+def test_the_real_time_is_asked_for_in_the_system_clock_alone() -> None:
+    tree = tree_of(PROJECT / "deribit_client.py")
+    (clock,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SystemClock")
+    asking = r"datetime\.now\(|(?<!\.)\bmonotonic\(\)"
+    assert len(re.findall(asking, ast.unparse(tree))) == len(re.findall(asking, ast.unparse(clock))) == 2
+
+
+@pytest.mark.parametrize("name", ["deribit_client.py", "policy_rule_based.py"])
+def test_dice_are_never_thrown_without_a_seed(name: str) -> None:
+    uses = re.findall(r"\brandom\.\w+\(.?", ast.unparse(tree_of(PROJECT / name)))
+    assert len(uses) == 1
+    assert uses[0].startswith("random.Random(")
+    assert not uses[0].endswith(")")
+
+
+def test_the_simulated_market_draws_from_seeded_generators_alone() -> None:
+    for path in sources_of("paper_exchange"):
+        drawn = set(re.findall(r"np\.random\.(\w+)", path.read_text(encoding="utf-8")))
+        assert drawn <= {"default_rng", "Generator"}, path.name
+        assert "default_rng()" not in path.read_text(encoding="utf-8")
+
+
+# --- the pure core ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_knows_no_network_no_disk_and_no_process(name: str) -> None:
+    assert roots_of(name) - set(FLOOR_PLAN) <= PURE_STANDARD_MODULES
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_neither_opens_nor_prints_nor_looks_at_files(name: str) -> None:
+    forbidden = {"open", "print", "input", "exec", "eval", "exists", "read_text", "write_text", "stat", "is_file"}
+    calls = (node.func for node in ast.walk(tree_of(PROJECT / f"{name}.py")) if isinstance(node, ast.Call))
+    called = {func.attr if isinstance(func, ast.Attribute) else ast.unparse(func) for func in calls}
+    assert not called & forbidden
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_keeps_nothing_between_calls(name: str) -> None:
+    assert not [node for node in ast.walk(tree_of(PROJECT / f"{name}.py")) if isinstance(node, ast.Global)]
+
+
+# --- what a visitor sees --------------------------------------------------------------------------------
+
+
+def test_the_visible_top_level_is_the_one_that_was_agreed() -> None:
+    visible = {
+        path.name for path in PROJECT.iterdir() if not path.name.startswith((".", "__")) and not is_owners_policy(path)
+    }
+    assert visible == VISIBLE_ENTRIES
+
+
+def test_the_core_needs_eight_packages_and_says_how_new() -> None:
+    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line.split("~=") for line in lines if line and not line.startswith("#")]
+    assert {name for name, _ in wanted} == EIGHT_PACKAGES
+    assert len(wanted) == len(EIGHT_PACKAGES)
+    assert all(re.fullmatch(r"\d+\.\d+(\.\d+)?", version) for _, version in wanted)
+
+
+def test_the_agent_needs_no_package_beyond_them() -> None:
+    import_names = {package.replace("python-", "").replace("-", "_") for package in EIGHT_PACKAGES}
+    agent = (name for name in FLOOR_PLAN if name != "backtest")  # which has a requirements file of its own
+    used = set().union(*map(roots_of, agent)) - set(sys.stdlib_module_names) - set(FLOOR_PLAN)
+    assert used <= import_names - {"pytest", "respx"}
+
+
+def test_every_module_opens_by_saying_what_it_is() -> None:
+    for path in all_sources():
+        assert ast.get_docstring(tree_of(path)), relative_name(path)
