@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models import ConfigurationError, Underlying
 
@@ -311,6 +311,21 @@ class AgentConfig(BaseSettings):
     eth: EthConfig = EthConfig()
     agent: RunConfig = RunConfig()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Of the environment only the names of settings: a foreign AGENT_NAME must not look like a field of ours."""
+        if isinstance(env_settings, EnvSettingsSource):
+            known = {name: text for name, text in env_settings.env_vars.items() if _is_known(name)}
+            env_settings.env_vars = known
+        return init_settings, env_settings, dotenv_settings
+
     def strategy(self, underlying: str) -> StrategyConfig:
         """The section of one coin."""
         return self.btc if underlying == "BTC" else self.eth
@@ -373,7 +388,7 @@ def _unknown_in_file(env_file: Path | None) -> list[str]:
 
 
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
-    """Names that look meant for us: a close match, one of our sections, or a strategy field under a foreign one."""
+    """Names that look meant for us; other tools' variables (AGENT_NAME, ETH_RPC_URL) are left alone."""
     return [
         _unknown_setting(name, value, "the environment")
         for name, value in environment.items()
@@ -382,11 +397,19 @@ def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
 
 
 def _looks_like_ours(name: str) -> bool:
+    """Our own sections, a word of one of their settings, a strategy field under a foreign section, a close match."""
     section, _, tail = name.partition("_")
-    if section.lower() in SECTIONS:
+    if section in ("DERIBIT", "RISK") and tail:
         return True
-    tail = tail.strip("_")
-    return tail in _STRATEGY_TAILS - {"ENABLED"} or bool(difflib.get_close_matches(name, SETTING_NAMES, 1, 0.86))
+    if section.lower() in SECTIONS and set(tail.split("_")) & _words_of(section):
+        return True
+    is_strategy_field = tail.strip("_") in _STRATEGY_TAILS - {"ENABLED"}
+    return is_strategy_field or bool(difflib.get_close_matches(name, SETTING_NAMES, 1, 0.86))
+
+
+def _words_of(section: str) -> set[str]:
+    names = (name.removeprefix(f"{section}_") for name in SETTING_NAMES if name.startswith(f"{section}_"))
+    return {word for name in names for word in name.split("_")}
 
 
 def _is_known(name: str) -> bool:

@@ -7,21 +7,23 @@ simulated market; clocks move by sleeping. Files go to the folder a test hands i
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import ignore_patterns
 from typing import Any
 
 import httpx
-import pytest
 
 import agent_loop
 import agent_setup
 from agent_setup import Agent
-from config import AgentConfig
+from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, read_records
 from models import ActionType, AgentState, Clock, OrderLog, OrderRequest, ProposedAction, Underlying
@@ -307,25 +309,38 @@ class Ended:
     err: str
 
 
-def run_main(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Ended:
+def run_main(*arguments: str | Path) -> Ended:
     """The agent as from the command line, in this process; signal handlers are put back afterwards."""
     handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    capsys.readouterr()
-    try:
-        code: object = agent_loop.main([str(argument) for argument in arguments])
-    except SystemExit as ended:
-        code = ended.code
-    finally:
-        for name, handler in handlers.items():
-            signal.signal(name, handler)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code: object = agent_loop.main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
     assert isinstance(code, int)
-    out, err = capsys.readouterr()
-    return Ended(code, out, err)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def simulated_run(folder: Path, *arguments: str | Path) -> Ended:
+    """A run from the command line on the simulated market; its files are below the folder."""
+    return run_main("--dry-run", "--market", "simulated", *folders(folder), *arguments)
 
 
 def folders(folder: Path) -> tuple[str | Path, ...]:
     """The options that keep a run's files below a folder."""
     return "--log-dir", folder / "logs", "--data-dir", folder / "data"
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """The agent's own files somewhere else, for a process of its own that must see no settings of this machine."""
+    for path in PROJECT_FOLDER.glob("*.py"):
+        shutil.copy(path, folder)
+    shutil.copytree(PROJECT_FOLDER / "paper_exchange", folder / "paper_exchange", ignore=ignore_patterns("__pycache__"))
+    return folder
 
 
 def options(*arguments: str) -> argparse.Namespace:

@@ -23,6 +23,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # core: no network, disk, clock or dice
     "pricing": set(),
     "market_context": {"config", "models", "pricing"},
+    "candidates": {"config", "market_context", "models", "pricing"},
     "risk_engine": {"config", "models", "pricing"},
     "policy_rule_based": {"config", "models"},
     # client
@@ -31,7 +32,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # shell
     "paper_exchange": {"pricing"},
     "logging_utils": {"models"},
-    "state_builder": {"config", "deribit_client", "market_context", "models", "pricing", "risk_engine"},
+    "state_builder": {"candidates", "config", "deribit_client", "market_context", "models", "pricing", "risk_engine"},
     "execution": {"config", "deribit_client", "logging_utils", "models", "pricing", "risk_engine"},
     "console": {"config", "deribit_client", "logging_utils", "models"},
     # top
@@ -58,7 +59,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "state_builder",
     },
 }
-CORE = ("pricing", "market_context", "risk_engine", "policy_rule_based")
+CORE = ("pricing", "market_context", "candidates", "risk_engine", "policy_rule_based")
 PURE_STANDARD_MODULES = {
     "__future__",
     "bisect",

@@ -133,7 +133,6 @@ def test_an_unknown_name_in_the_file_is_refused_with_its_value_and_the_nearest_n
         ("RISK_MARGIN", "RISK_MAX_MARGIN_PCT"),
         ("AGENT_INTERVAL", "AGENT_INTERVAL_SECONDS"),
         ("ETH__DTE_MIN", "ETH_DTE_MIN"),
-        ("AGENT", "AGENT_SEED"),
     ],
 )
 def test_a_misspelt_name_or_section_in_the_environment_is_refused_too(
@@ -339,9 +338,15 @@ def test_no_refusal_ever_shows_a_secret(env_file: Path, lines: tuple[str, ...]) 
         error = error.__cause__ or error.__context__
 
 
-def test_the_value_of_a_foreign_variable_under_our_prefix_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ETH_RPC_URL", "https://node.example/madeUpKey")
-    with pytest.raises(ConfigurationError, match=re.escape("ETH_RPC_URL=(value not shown)")):
+@pytest.mark.parametrize("name", ["ETH_RPC_URL", "AGENT_NAME", "AGENT_TOOLSDIRECTORY", "AGENT", "PATH_INFO"])
+def test_variables_of_other_tools_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "https://node.example/madeUpKey")
+    assert load_config() == load_config(overrides={})
+
+
+def test_a_value_in_the_environment_that_is_no_number_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BTC_ORDER_URL", "https://node.example/madeUpKey")
+    with pytest.raises(ConfigurationError, match=re.escape("BTC_ORDER_URL=(value not shown)")):
         load_config()
 
 

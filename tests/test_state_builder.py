@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from candidates import HARD_RULES, MAX_CANDIDATES, SETTING_RULES, candidate_from
 from config import AgentConfig
 from market_context import CoinData
 from models import (
@@ -31,17 +32,7 @@ from models import (
 )
 from paper_exchange.setups import Setup, simulated_setup
 from pricing import black76_delta, years_between
-from state_builder import (
-    HARD_RULES,
-    MAX_CANDIDATES,
-    SETTING_RULES,
-    MarketMemory,
-    RawState,
-    assemble_state,
-    build_agent_state,
-    candidate_from,
-    fetch,
-)
+from state_builder import MarketMemory, RawState, assemble_state, build_agent_state, fetch
 from tests.builders import (
     COINS_HELD,
     EXPIRY,
