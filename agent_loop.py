@@ -18,6 +18,7 @@ import difflib
 import os
 import signal
 import traceback
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -164,7 +165,7 @@ def _ask_policy(agent: Agent, outcome: Outcome) -> ProposedAction:
     assert outcome.state is not None
     try:
         action = agent.policy(outcome.state, agent.config)
-    except Exception as error:  # noqa: BLE001 - the owner's own code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's own code may raise anything
         outcome.error = traceback.format_exc()
         why = f"policy_error: {agent.config.agent.policy} raised {type(error).__name__}: {error}"[:900]
         return ProposedAction(type=ActionType.DO_NOTHING, reason=why)
@@ -280,7 +281,6 @@ def _stop_on_signals(agent: Agent) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from agent_setup import build_agent, settings_from, take_lock
-    from config import changed_settings
 
     config = settings_from(options)
     if options.status:
@@ -288,17 +288,24 @@ def _run(options: argparse.Namespace) -> int:
     lock = take_lock(config.agent.data_dir)
     try:
         agent = build_agent(config, options)
-        _stop_on_signals(agent)
-        if options.check:
-            from console import check
-
-            return check(agent.client, config, agent.run.mode == "testnet", _say)
-        _say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
-        code = run_loop(agent, options)
-        _say(f"stopped after {agent.iteration} iterations; the log is in {config.agent.log_dir}")
-        return code
+        with closing(agent.client):
+            return _run_agent(agent, config, options)
     finally:
         os.close(lock)
+
+
+def _run_agent(agent: Agent, config: AgentConfig, options: argparse.Namespace) -> int:
+    """The doctor, or the loop from its first word to its last."""
+    from config import changed_settings
+    from console import check
+
+    _stop_on_signals(agent)
+    if options.check:
+        return check(agent.client, config, agent.run.mode == "testnet", _say)
+    _say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
+    code = run_loop(agent, options)
+    _say(f"stopped after {agent.iteration} iterations; the log is in {config.agent.log_dir}")
+    return code
 
 
 def _status(config: AgentConfig) -> int:

@@ -149,7 +149,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
         if error.name != module_name.partition(".")[0]:
             raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
         raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
-    except Exception as error:  # noqa: BLE001 - the owner's file may do anything when imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's file may do anything when imported
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
         raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
