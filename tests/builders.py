@@ -32,7 +32,7 @@ from models import (
 )
 from paper_exchange.setups import Setup, simulated_setup
 from risk_engine import coin_risk, expiry_exposures
-from state_builder import RawState
+from state_builder import MarketMemory, RawState, fetch
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 EXPIRY = datetime(2026, 1, 16, 8, 0, tzinfo=UTC)
@@ -326,3 +326,10 @@ def a_client_on(setup: Setup, config: AgentConfig | None = None) -> DeribitClien
 def a_simulated_client(seed: int = 1, config: AgentConfig | None = None) -> DeribitClient:
     """The agent's own client on a fresh simulated exchange with 1 BTC and 10 ETH; its clock moves by sleeping."""
     return a_client_on(simulated_setup(seed, COINS_HELD), config)
+
+
+def simulated_raw(seed: int, hours: float = 0.0) -> RawState:
+    """What is read from a simulated exchange, some hours after its start."""
+    client = a_simulated_client(seed)
+    client.clock.sleep(hours * 3600.0)
+    return fetch(client, a_config(), MarketMemory())
