@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 import deribit_replies as replies
 from config import LOOPBACK_HOSTS, TESTNET_HOST, AgentConfig
@@ -135,10 +135,10 @@ class DeribitClient:
         self._clock: Clock = SystemClock() if clock is None else clock
         self._order_log = order_log
         self._dice = random.Random(config.agent.seed)
-        self._credentials = _credentials(config) if credentials is None else credentials
+        self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
         self._http = _http_client(config, transport)
         self._server_ahead = timedelta(0)
-        self._token: str | None = None
+        self._token: SecretStr | None = None
         self._token_ends_at_seconds = 0.0
         self._request_id = 0
         self._calls: list[ApiCall] = []
@@ -380,7 +380,7 @@ class DeribitClient:
 
     def authenticate(self) -> None:
         """Get a token; raises AuthenticationError where the key is missing or not accepted."""
-        client_id, client_secret = self._credentials
+        client_id, client_secret = (secret.get_secret_value() for secret in self._credentials)
         params = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
         if not client_id or not client_secret:
             raise AuthenticationError("DERIBIT_CLIENT_ID and DERIBIT_CLIENT_SECRET are not set")
@@ -388,7 +388,7 @@ class DeribitClient:
         self.granted_scope = str(token.get("scope", ""))
         if "wallet:read_write" in self.granted_scope.split():
             raise AuthenticationError("this key may withdraw (wallet:read_write): make one that may only trade")
-        self._token = str(token.need("access_token"))
+        self._token = SecretStr(str(token.need("access_token")))
         lifetime_seconds = replies.finite(token.need("expires_in")) - TOKEN_MARGIN_SECONDS
         self._token_ends_at_seconds = self._clock.monotonic() + lifetime_seconds
         self._calls.append(ApiCall(method="public/auth", outcome="ok"))
@@ -397,13 +397,16 @@ class DeribitClient:
         if self._token is None or self._clock.monotonic() >= self._token_ends_at_seconds:
             self.authenticate()
 
+    def _authorization(self) -> dict[str, str]:
+        return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+
     # --- one request ------------------------------------------------------------------
 
     def _call_once(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
         """Exactly one HTTP request; everything foreign that can go wrong is translated here."""
         self._request_id += 1
         body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
-        headers = {"Authorization": f"Bearer {self._token}"} if method.startswith("private/") else {}
+        headers = self._authorization() if method.startswith("private/") else {}
         try:
             status, content = self._post(method, body, headers)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
@@ -445,9 +448,9 @@ class DeribitClient:
             self._server_ahead = replies.utc_from_ms(sent_at_us // 1000) - self._clock.now()
 
 
-def _credentials(config: AgentConfig) -> tuple[str, str]:
-    key, secret = config.deribit.client_id, config.deribit.client_secret
-    return key.get_secret_value() if key else "", secret.get_secret_value() if secret else ""
+def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
+    """Id and secret, kept as secrets so that no dump of an object shows them; blank where not set."""
+    return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
 
 
 def _http_client(config: AgentConfig, transport: httpx.BaseTransport | None) -> httpx.Client:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from config import AgentConfig
@@ -64,7 +64,8 @@ def execute_action(
     """Carry out an action that the risk engine has allowed.
 
     `agent_state` gives the decision its id and the mids that slippage is measured against; without it both are taken
-    at the time of the call. Never raises for what the exchange does; raises WrongEnvironmentError.
+    at the time of the call. What the exchange refuses or loses is in the result; only errors that end the process are
+    raised.
     """
     results: list[LegResult] = []
     bought_back: float | None = None
@@ -217,7 +218,11 @@ def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfi
         if leg.is_sell:
             amount = min(amount, read_room(client, leg.symbol[:3], option.min_trade_amount_coin))
     except DeribitError as error:
+        if error.exit_code is not None:
+            raise
         return _not_sent(leg, amount, str(error))
+    if leg.decision_mid_coin is None:
+        leg = replace(leg, decision_mid_coin=start_price(ticker, config.risk.price_collar_pct))
     amount = floor_to_step(amount, option.min_trade_amount_coin)
     if amount <= 0.0:
         return _not_sent(leg, amount, "no uncovered coins left to sell a call on")
@@ -321,6 +326,8 @@ def _finish(
             try:
                 final = client.get_order_state(order.order_id)
             except DeribitError as error:
+                if error.exit_code is not None:
+                    raise
                 note = f"{note} the order's end is not known: {error}".strip()
     if final.is_live:
         return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")

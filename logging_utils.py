@@ -239,10 +239,16 @@ class OrderLogFile:
 
     def _remember(self, record: Mapping[str, Any]) -> None:
         label = str(record.get("label"))
-        if record.get("event") == "intent":
+        if record.get("event") == "intent" and _can_be_looked_up(record):
             self._unresolved[label] = dict(record)
         elif record.get("outcome") in FINAL_OUTCOMES:
             self._unresolved.pop(label, None)
+
+
+def _can_be_looked_up(intent: Mapping[str, Any]) -> bool:
+    """Whether an intent is one of ours; a line edited by hand may be anything."""
+    names = (intent.get("label"), intent.get("symbol"))
+    return all(isinstance(name, str) for name in names) and type(intent.get("valid_until")) is int
 
 
 def may_be_looked_up(intent: Mapping[str, Any], now: datetime) -> bool:

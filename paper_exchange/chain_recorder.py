@@ -7,7 +7,10 @@ as Deribit gives them). A chain without an index before it is not recorded. Talk
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,5 +73,17 @@ class ChainRecorder(httpx.BaseTransport):
         snapshot = {"recorded_at": recorded_at_ms, "currency": currency, "index_price": self._index_usd[currency]}
         line = json.dumps(snapshot | {"book_summaries": rows}, separators=(",", ":")) + "\n"
         day = datetime.fromtimestamp(recorded_at_ms / 1000.0, UTC)
-        with (self._folder / f"{currency}_{day:%Y-%m-%d}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line)
+        path = self._folder / f"{currency}_{day:%Y-%m-%d}.jsonl"
+        try:
+            _append_whole(path, line.encode())
+        except OSError as error:
+            print(f"this chain was not recorded: {path.name}: {error.strerror}", file=sys.stderr)
+
+
+def _append_whole(path: Path, line: bytes) -> None:
+    """Append the line or nothing: half a line would make the recording unreadable."""
+    with path.open("ab", buffering=0) as file:
+        size_before = file.tell()
+        if file.write(line) != len(line):
+            file.truncate(size_before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

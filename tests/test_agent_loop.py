@@ -161,14 +161,17 @@ def test_a_delivery_whose_price_comes_late_is_in_the_ledger_too(tmp_path: Path) 
 # --- one iteration --------------------------------------------------------------------------------------
 
 
-def test_our_own_order_left_behind_is_taken_back_before_anything_is_decided(tmp_path: Path) -> None:
-    desk = simulated_desk(tmp_path)
-    resting = an_order_request("BTC-16JAN26-100000-C", amount_coin=0.1, price_coin=0.03)
-    desk.client.place_limit_order(resting)
+def test_our_own_order_left_behind_is_taken_back_and_the_state_read_again_before_anything_is_decided(
+    tmp_path: Path,
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    place(desk.account, "sell", 0.3, 0.04)
+    assert len(desk.account.open_orders()) == 2
     (record,) = run_for(agent_at(desk), 1)
     assert record.agent_state is not None
-    assert record.agent_state.portfolio.open_orders == ()
-    assert desk.account.open_orders() == []
+    assert [order.label for order in record.agent_state.portfolio.open_orders] == [""]
+    assert [order.label for order in desk.account.open_orders()] == [""]
 
 
 def always_sell(state: AgentState, config: AgentConfig) -> ProposedAction:

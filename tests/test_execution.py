@@ -17,6 +17,7 @@ from execution import cancel_own_orders, execute_action, plan_orders, price_ladd
 from models import (
     ActionType,
     AgentState,
+    AuthenticationError,
     DeribitConnectionError,
     Direction,
     ExecutionResult,
@@ -379,6 +380,14 @@ def test_an_answer_from_another_environment_is_not_swallowed(tmp_path: Path) -> 
     assert desk.wire.methods(SELL) == []
 
 
+def test_a_key_that_is_no_longer_accepted_is_not_swallowed(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("public/auth", refused(13004, "invalid_credentials"))
+    with pytest.raises(AuthenticationError):
+        execute(desk, opening())
+    assert desk.wire.methods(SELL) == []
+
+
 def test_a_kill_file_that_appears_at_the_last_moment_stops_the_order(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     desk.wire.disturb("private/get_account_summary", meanwhile(desk.config.risk.kill_file.touch))
@@ -657,7 +666,9 @@ def test_on_the_simulated_market_the_result_is_what_the_exchanges_own_ledger_say
     assert {trade.label for trade in trades} == {leg.label}
 
 
-def test_without_a_state_a_decision_gets_an_id_of_its_own(tmp_path: Path) -> None:
+def test_without_a_state_a_decision_gets_an_id_of_its_own_and_is_measured_against_the_mid_of_the_call(
+    tmp_path: Path,
+) -> None:
     leg = only_leg(execute(scripted_desk(tmp_path), opening()))
     assert leg.label.startswith("cc-260105120000-")
-    assert leg.slippage_coin is None
+    assert leg.slippage_coin == pytest.approx(0.02 - 0.0205)

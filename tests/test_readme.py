@@ -21,7 +21,7 @@ from agent_loop import main
 from logging_utils import IterationRecord
 
 README = config.PROJECT_FOLDER / "README.md"
-LONG_RUN = ["--market", "simulated", "--iterations", "200", "--interval", "14400", "--quiet"]
+LONG_RUN = ["--market", "simulated", "--iterations", "120", "--interval", "21600", "--quiet"]
 
 
 def section(name: str) -> str:
