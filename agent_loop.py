@@ -2,7 +2,7 @@
 
 In: settings, the command line, a policy module. Out: orders (through execution), one log line per iteration, a short
 block on the console, an exit code: 0 stopped, 1 the last iteration failed, 2 configuration, 3 already running,
-4 credentials, 5 wrong environment, 6 halted. `run_iteration` is the whole agent; everything else surrounds it.
+4 credentials, 5 wrong environment. `run_iteration` is the whole agent; everything else surrounds it.
 Heavy imports wait until the command line is understood, so that --help answers at once.
 """
 
@@ -18,7 +18,7 @@ import difflib
 import os
 import signal
 import traceback
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -58,10 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("what to run against (default: testnet, with orders)")
     where.add_argument("--dry-run", action="store_true", help="testnet quotes, paper account: no key, no order leaves")
     where.add_argument("--market", choices=("simulated", "recorded"), help="no network: simulated or recorded chains")
-    where.add_argument("--recording", type=Path, metavar="PATH", help="chain file or folder for --market recorded")
-    where.add_argument("--candles", type=Path, metavar="PATH", help="hourly candles (csv) for --market recorded")
+    where.add_argument("--recording", type=_path, metavar="PATH", help="chain file or folder for --market recorded")
+    where.add_argument("--candles", type=_path, metavar="PATH", help="hourly candles (csv) for --market recorded")
     where.add_argument(
-        "--delivery-prices", type=Path, metavar="PATH", help="delivery prices (csv) for --market recorded"
+        "--delivery-prices", type=_path, metavar="PATH", help="delivery prices (csv) for --market recorded"
     )
     how = parser.add_argument_group("how long and how")
     how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
@@ -71,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
     files = parser.add_argument_group("files")
-    files.add_argument("--log-dir", type=Path, metavar="DIR", help="default logs/ (logs/simulated/ or logs/recorded/)")
-    files.add_argument("--data-dir", type=Path, metavar="DIR", help="default data/ (data/simulated/ or data/recorded/)")
+    files.add_argument("--log-dir", type=_path, metavar="DIR", help="default logs/ (logs/simulated/, logs/recorded/)")
+    files.add_argument("--data-dir", type=_path, metavar="DIR", help="default data/ (data/simulated/, data/recorded/)")
     files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
     look = parser.add_argument_group("looking instead of running")
     look.add_argument(
@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--status", action="store_true", help="what the last log line says")
     look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
     return parser
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
 
 
 def _positive_int(text: str) -> int:
@@ -119,6 +125,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
         _decide_and_act(agent, outcome)
     except AgentError as error:
         outcome.error = f"{type(error).__name__}: {error}"
+        outcome.execution = outcome.execution or error.partial_result
         outcome.fatal = error if error.exit_code is not None else None
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
         outcome.error = traceback.format_exc()
@@ -140,7 +147,8 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     outcome.state = state = _read_state(agent)
     outcome.action = action = _ask_policy(agent, outcome)
     allowed, outcome.reasons = check_action_allowed(state, action, agent.config)
-    if allowed and action.type != ActionType.DO_NOTHING:
+    outcome.was_checked = True
+    if allowed and action.type != ActionType.DO_NOTHING and not agent.stop_requested:
         outcome.execution = execute_action(agent.client, action, agent.config, state)
     _read_what_changed(agent, outcome)
 
@@ -150,9 +158,11 @@ def _read_state(agent: Agent) -> AgentState:
     from execution import cancel_own_orders, resolve_intents
     from state_builder import build_agent_state
 
-    resolve_intents(agent.client, agent.order_log)
+    resolved = resolve_intents(agent.client, agent.order_log)
     state = build_agent_state(agent.client, agent.config, agent.memory)
-    if cancel_own_orders(agent.client, state.portfolio.open_orders):
+    cancelled = cancel_own_orders(agent.client, state.portfolio.open_orders)
+    agent.ledger_is_due = agent.ledger_is_due or resolved + cancelled > 0
+    if cancelled:
         state = build_agent_state(agent.client, agent.config, agent.memory)
     unresolved = tuple(str(intent.get("symbol")) for intent in agent.order_log.unresolved())
     return state.model_copy(update={"unresolved_symbols": unresolved})
@@ -164,7 +174,12 @@ def _ask_policy(agent: Agent, outcome: Outcome) -> ProposedAction:
 
     assert outcome.state is not None
     try:
-        action = agent.policy(outcome.state, agent.config)
+        # Copies, so that nothing a policy does to its arguments reaches the risk engine; checked anew, because
+        # model_copy and model_construct let values in that no action may have.
+        action = agent.policy(outcome.state.model_copy(deep=True), agent.config.model_copy(deep=True))
+        if isinstance(action, ProposedAction):
+            action = ProposedAction.model_validate(dict(action))
+            action.model_dump_json()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's own code may raise anything
         outcome.error = traceback.format_exc()
         why = f"policy_error: {agent.config.agent.policy} raised {type(error).__name__}: {error}"[:900]
@@ -184,8 +199,9 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
     traded = outcome.execution is not None and any(leg.filled_coin > 0.0 for leg in outcome.execution.legs)
     since = agent.ledger_read_until or outcome.state.timestamp - timedelta(minutes=1)
     now = agent.client.server_now()
+    agent.ledger_is_due = agent.ledger_is_due or traded or last_delivery(now) >= since
     try:
-        if traded or last_delivery(now) >= since:
+        if agent.ledger_is_due:
             outcome.ledger = tuple(
                 entry
                 for coin in agent.config.enabled_underlyings
@@ -193,19 +209,22 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
             )
             if not _is_settling(outcome.state):
                 since = now + timedelta(milliseconds=1)
+                agent.ledger_is_due = outcome.execution is not None and outcome.execution.status == "unknown"
         if traded:
             accounts = agent.client.get_account_summaries()
             outcome.equity_after_coin = {account.currency: account.equity_coin for account in accounts}
     except DeribitError as error:
         outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
-    agent.ledger_read_until = since
+    agent.ledger_read_until = outcome.ledger_read_until = since
 
 
 def _is_settling(state: AgentState) -> bool:
     """Whether an expired option still waits for its delivery, which is then booked with the time of its expiry."""
     coins = {account.currency for account in state.portfolio.accounts}
-    held = state.portfolio.other_positions
-    return any(other.kind == "option" and other.symbol.partition("-")[0] in coins for other in held)
+    unknown = (held for held in state.portfolio.other_positions if held.kind == "option")
+    if any(held.symbol.partition("-")[0] in coins for held in unknown):
+        return True
+    return any(held.expiry <= state.timestamp for held in state.portfolio.positions)
 
 
 def write_record(agent: Agent, record: IterationRecord) -> None:
@@ -258,18 +277,23 @@ def _say(text: str) -> None:
     """Print, and go on without a console where nobody reads it any more."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except UnicodeError:
+        print(text.encode("ascii", errors="replace").decode(), flush=True)
+    except OSError:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - stays open for the rest of the process
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with suppress(OSError, UnicodeError):  # a console that is gone must not stop the agent
+        print(text, file=sys.stderr, flush=True)
 
 
 def _stop_on_signals(agent: Agent) -> None:
     """A signal ends the loop after the call under way; a sleeping clock is woken."""
 
     def stop(*_: object) -> None:
+        if agent.stop_requested:
+            raise KeyboardInterrupt  # a second signal: whatever is running does not end by itself
         agent.stop_requested = True
         wake = getattr(agent.clock, "stop", None)
         if wake is not None:
@@ -280,28 +304,45 @@ def _stop_on_signals(agent: Agent) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from agent_setup import build_agent, settings_from, take_lock
+    from agent_setup import build_agent, settings_from, take_account_lock, take_lock
 
+    if options.check:
+        return _check(options)
     config = settings_from(options)
     if options.status:
         return _status(config)
-    lock = take_lock(config.agent.data_dir)
-    try:
+    with ExitStack() as held:
+        for folder in sorted({config.agent.data_dir, config.agent.log_dir}):
+            held.callback(os.close, take_lock(folder))
+        if options.market is None and not config.agent.dry_run:
+            held.callback(os.close, take_account_lock(config))
         agent = build_agent(config, options)
-        with closing(agent.client):
-            return _run_agent(agent, config, options)
-    finally:
-        os.close(lock)
+        held.enter_context(closing(agent.client))
+        return _run_agent(agent, config, options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    """The doctor. Takes no lock and writes no log, so that it can look at an agent that is running."""
+    from agent_setup import client_for_check, settings_from
+    from console import check, settings_failure
+    from models import ConfigurationError
+
+    try:
+        config = settings_from(options)
+        client = client_for_check(config, options)
+    except ConfigurationError as error:
+        _say(settings_failure(error))
+        return 2
+    needs_key = options.market is None and not config.agent.dry_run
+    with closing(client):
+        return check(client, config, needs_key, _say)
 
 
 def _run_agent(agent: Agent, config: AgentConfig, options: argparse.Namespace) -> int:
-    """The doctor, or the loop from its first word to its last."""
+    """The loop, from its first word to its last."""
     from config import changed_settings
-    from console import check
 
     _stop_on_signals(agent)
-    if options.check:
-        return check(agent.client, config, agent.run.mode == "testnet", _say)
     _say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
     code = run_loop(agent, options)
     _say(f"stopped after {agent.iteration} iterations; the log is in {config.agent.log_dir}")
@@ -338,6 +379,9 @@ def main(arguments: list[str] | None = None) -> int:
     except AgentError as error:
         _complain(str(error))
         return error.exit_code or 1
+    except KeyboardInterrupt:
+        _complain("stopped at once by a second signal; an order may be open, the next start takes it back")
+        return 1
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}")
         return 2

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import os
 import sys
+import tempfile
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from paper_exchange.storage import PaperAccountFileError
 from state_builder import MarketMemory
 
 MAX_UNWRITTEN_RECORDS = 1000
+LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
 NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
 
@@ -62,6 +64,7 @@ class Agent:
     run: RunInfo
     iteration: int = 0
     ledger_read_until: datetime | None = None
+    ledger_is_due: bool = False
     unwritten: deque[IterationRecord] = field(default_factory=lambda: deque(maxlen=MAX_UNWRITTEN_RECORDS))
     stop_requested: bool = False
 
@@ -96,6 +99,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     """Make the agent for one of the four ways to run; raises ConfigurationError."""
+    config.agent.data_dir.mkdir(parents=True, exist_ok=True)
     policy, policy_source = load_policy(config.agent.policy)
     if options.market is None and not config.agent.dry_run:
         settings.require_credentials(config)
@@ -112,7 +116,8 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash=short_hash(policy_source),
     )
-    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id)
+    logged_until = _logged_until(config, mode)
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
     paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
     return Agent(
         config=config,
@@ -123,26 +128,36 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
         order_log=order_log,
         run=run,
-        ledger_read_until=_logged_until(config, mode),
+        ledger_read_until=logged_until,
+        ledger_is_due=logged_until is not None,
     )
+
+
+def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
+    """A client that can look but not send an order; raises ConfigurationError."""
+    if options.market is None and not config.agent.dry_run:
+        settings.require_credentials(config)
+    transport, clock, _ = _exchange(config, options, keeps_account=False)
+    paper_key = ("paper", "paper") if options.market is not None or config.agent.dry_run else None
+    return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key)
 
 
 def _logged_until(config: AgentConfig, mode: str) -> datetime | None:
     """How far the last run of a lasting account got, so that what happened since is read from the exchange."""
-    if mode not in ("testnet", "dry_run"):
+    if mode not in LASTING_MODES:
         return None
     try:
-        record = last_record(config.agent.log_dir)
+        record = last_record(config.agent.log_dir, mode)
     except ConfigurationError as error:
         print(f"{error}; the ledger starts anew", file=sys.stderr)
         return None
-    return record.timestamp if record is not None and record.mode == mode else None
+    return None if record is None else record.ledger_read_until or record.timestamp
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
     """decide_action of a module and the source it came from; raises ConfigurationError."""
     module_name = name.removesuffix(".py")
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.append(str(Path.cwd()))  # last: a file lying there must not stand in for one of the agent's own
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -172,7 +187,7 @@ def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> Agent
 
 
 def _exchange(
-    config: AgentConfig, options: argparse.Namespace
+    config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True
 ) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
     """Transport (None is the real network), clock and coins of one of the four ways to run."""
     if options.market is None and not config.agent.dry_run:
@@ -186,7 +201,8 @@ def _exchange(
             setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
         else:
             account_file = config.agent.data_dir / "paper_account.json"
-            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network_transport())
+            network = network_transport()
+            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network, keeps_account)
     except (RecordingError, PaperAccountFileError) as error:
         raise ConfigurationError(str(error)) from None
     return setup.transport, setup.clock, setup.currencies
@@ -209,7 +225,7 @@ def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     if mode in ("testnet", "dry_run"):
         return f"{mode}-{now:%Y%m%dT%H%M%S}"
     counter = data_dir / "run_count"
-    text = counter.read_text() if counter.exists() else "0"
+    text = (counter.read_text() if counter.exists() else "").strip() or "0"
     if not text.isdecimal():
         raise ConfigurationError(f"{counter} does not hold the number of the last run: remove it to count anew")
     number = 1 + int(text)
@@ -217,15 +233,25 @@ def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     return f"{mode}-{number:04d}"
 
 
-def take_lock(data_dir: Path) -> int:
-    """Hold the data folder for this process; the kernel lets go of it however the process ends."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    path = data_dir / "agent.lock"
+def take_lock(folder: Path) -> int:
+    """Hold a folder for this process; the kernel lets go of it however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _flock(folder / "agent.lock", f"another agent is running with {folder}: use --data-dir and --log-dir")
+
+
+def take_account_lock(config: AgentConfig) -> int:
+    """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
+    client_id = config.deribit.client_id
+    account = f"{config.deribit.base_url} {client_id.get_secret_value() if client_id else ''}"
+    path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
+    return _flock(path, "another agent is trading this account")
+
+
+def _flock(path: Path, problem: str) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise AlreadyRunningError(
-            f"another agent is running with {data_dir} (lock {path}); stop it, or use --data-dir and --log-dir"
-        ) from None
+        os.close(handle)
+        raise AlreadyRunningError(f"{problem} (lock {path}); stop it first") from None
     return handle

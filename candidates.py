@@ -148,8 +148,10 @@ def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> boo
     bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
     if bid is None or mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
         return False
-    age_seconds = 0.0 if quote.quoted_at is None else (now - quote.quoted_at).total_seconds()
-    return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and age_seconds <= max_age_seconds
+    if quote.quoted_at is None:
+        return False
+    age_seconds = (now - quote.quoted_at).total_seconds()
+    return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and abs(age_seconds) <= max_age_seconds
 
 
 def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> _Call:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -147,13 +148,16 @@ class RiskConfig(Section):
         description="Older quotes are not traded on, seconds. High values sell into the past.",
     )
     price_collar_pct: Number = Field(
-        25.0, gt=0, le=50, description="A limit price may be this percent worse than the mark, not more."
+        25.0,
+        gt=0,
+        le=50,
+        description="A limit price may be this percent worse than the mark, or two ticks if that is more.",
     )
     min_minutes_to_expiry: Number = Field(
         15.0, ge=15, le=1440, description="Minutes before expiry from which an option is no longer traded."
     )
     kill_file: Path = Field(
-        Path("data/KILL"), description="While this file exists no order is sent and our own are cancelled."
+        Path("data/KILL"), description="While this file exists no order is sent (in no mode) and our own are cancelled."
     )
 
 
@@ -262,7 +266,7 @@ class RunConfig(Section):
         0.0,
         ge=0,
         le=100,
-        description="Percent of decisions drawn at random among allowed ones. For training.",
+        description="Percent of sales drawn at random among the candidates, for training data.",
     )
     rv_window_days: Number = Field(
         30.0, ge=2, le=60, description="Days of closes behind realised volatility (and behind IV/RV)."
@@ -381,10 +385,33 @@ def _unknown_in_file(env_file: Path | None) -> list[str]:
     if env_file.is_dir():
         raise ConfigurationError(f"{env_file.name} is a folder; settings are read from a file of that name")
     try:
-        values = dotenv_values(env_file, encoding="utf-8", interpolate=False)
+        with env_file.open(encoding="utf-8") as lines:
+            bindings = list(parse_stream(lines))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{env_file.name} cannot be read: {type(error).__name__}") from None
-    return [_unknown_setting(name, value, env_file.name) for name, value in values.items() if not _is_known(name)]
+    problems = [_line_problem(binding, env_file.name) for binding in bindings if binding.error]
+    names = [binding.key for binding in bindings if binding.key is not None]
+    unknown = [(b.key, b.value) for b in bindings if b.key is not None and not _is_known(b.key)]
+    problems += [_unknown_setting(name, value, env_file.name) for name, value in unknown]
+    return problems + _repeated(names, env_file.name) + _readable_by_others(env_file, names)
+
+
+def _line_problem(binding: Binding, source: str) -> str:
+    """A line that is not NAME=VALUE could hide a switch that was meant to be set; its text may be a secret."""
+    return f"{source}, line {binding.original.line}: not of the form NAME=VALUE (is a quote not closed?)"
+
+
+def _repeated(names: list[str], source: str) -> list[str]:
+    upper = [name.upper() for name in names]
+    twice = sorted({name for name in upper if upper.count(name) > 1})
+    return [f"{name} stands more than once in {source}: keep one" for name in twice]
+
+
+def _readable_by_others(env_file: Path, names: list[str]) -> list[str]:
+    holds_secret = "DERIBIT_CLIENT_SECRET" in (name.upper() for name in names)
+    if not holds_secret or os.name == "nt" or env_file.stat().st_mode & 0o077 == 0:
+        return []
+    return [f"{env_file.name} holds a secret that other users of this machine can read: chmod 600 {env_file.name}"]
 
 
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from config import LOOPBACK_HOSTS, AgentConfig, url_problem
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord
-from models import AgentError, AgentState, DeribitError, LedgerEntry, MarketSnapshot
+from models import AgentError, AgentState, ConfigurationError, DeribitError, LedgerEntry, MarketSnapshot
 
 MAX_CLOCK_SKEW_SECONDS = 5.0
 FEW_RV_DAYS = 15.0
@@ -25,9 +25,21 @@ def console_block(record: IterationRecord, quiet: bool = False) -> str:
     """One iteration in a few lines: time, markets, positions, decision, why, what was sent."""
     decision = _decision_lines(record)
     if quiet:
-        return f"{record.timestamp:%Y-%m-%d %H:%M} {record.action_type}: {printable(record.proposed_action.reason)}"
+        return f"{record.timestamp:%Y-%m-%d %H:%M} {_outcome_word(record)}: {printable(record.proposed_action.reason)}"
     head = f"--- {record.timestamp:%Y-%m-%d %H:%M:%S} UTC  {record.mode} #{record.iteration}"
     return "\n".join([head, *_state_lines(record.agent_state), *decision])
+
+
+def _outcome_word(record: IterationRecord) -> str:
+    """The action, and what became of it: blocked by which rule, or how its orders ended."""
+    if record.error is not None:
+        return f"{record.action_type} (failed)"
+    if not record.allowed:
+        rules = sorted({reason.partition(":")[0] for reason in record.risk_engine_result.reasons})
+        return f"{record.action_type} (blocked: {', '.join(rules)})"
+    return (
+        record.action_type if record.executed_status == "none" else f"{record.action_type} ({record.executed_status})"
+    )
 
 
 def _state_lines(state: AgentState | None) -> Iterator[str]:
@@ -43,9 +55,9 @@ def _state_lines(state: AgentState | None) -> Iterator[str]:
             f"{len(state.candidates_for(market.underlying))} candidates of {market.option_count}"
         )
     for position in state.portfolio.positions:
-        sign = "-" if position.side == "short" else "+"
+        sign, verb = ("-", "sold") if position.side == "short" else ("+", "bought")
         yield (
-            f"     {sign}{position.size:g} {position.symbol}  sold at {position.avg_price:.4f}, mark "
+            f"     {sign}{position.size:g} {position.symbol}  {verb} at {position.avg_price:.4f}, mark "
             f"{position.mark_price_coin:.4f}, {position.dte_days:.1f} days left"
         )
     for miss in state.near_misses:
@@ -57,15 +69,17 @@ def _decision_lines(record: IterationRecord) -> list[str]:
     lines = [f"     {record.proposed_action.type}: {printable(record.proposed_action.reason)}"]
     lines += [f"     blocked: {printable(reason)}" for reason in record.risk_engine_result.reasons]
     for leg in record.executed_action.legs:
-        price = "" if leg.avg_price_coin is None else f" at {leg.avg_price_coin:.4f}, fee {leg.fee_coin:.6f}"
+        fee = "not known" if leg.fee_coin is None else f"{leg.fee_coin:.6f}"
+        price = "" if leg.avg_price_coin is None else f" at {leg.avg_price_coin:.4f}, fee {fee}"
         tried = " -> ".join(f"{price_coin:g}" for price_coin in leg.prices_tried_coin)
         lines += [
             f"     {leg.direction} {leg.symbol}: {leg.status}, {leg.filled_coin:g} of {leg.requested_coin:g}{price}"
             f" (tried {tried or 'nothing'}){' ' + printable(leg.note) if leg.note else ''}"
         ]
     lines += [_settlement_line(entry) for entry in record.ledger if entry.entry_type == "delivery"]
-    if record.error is not None:
-        lines += [f"     error: {printable(record.error.strip().splitlines()[-1])}"]
+    error = "" if record.error is None else printable(record.error.strip().splitlines()[-1])
+    if error and error not in lines[0]:
+        lines += [f"     error: {error}"]
     return lines
 
 
@@ -98,10 +112,8 @@ def printable(text: str) -> str:
 
 def status_text(record: IterationRecord, now: datetime) -> str:
     """What the last line says, and how old it is."""
-    age = now - record.timestamp
-    lines = [
-        f"last line: {record.timestamp:%Y-%m-%d %H:%M:%S} UTC ({_age(age)} ago), {record.mode} run {record.run_id}"
-    ]
+    age = f" ({_age(now - record.timestamp)} ago)" if record.market == "testnet" else " of its own time"
+    lines = [f"last line: {record.timestamp:%Y-%m-%d %H:%M:%S} UTC{age}, {record.mode} run {record.run_id}"]
     lines += list(_state_lines(record.agent_state))
     orders = () if record.agent_state is None else record.agent_state.portfolio.open_orders
     lines += [
@@ -140,6 +152,11 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
         ("disk", lambda: _check_disk(config)),
     ]
     return max(_try(name, test, say) for name, test in tests)
+
+
+def settings_failure(error: ConfigurationError) -> str:
+    """The doctor's lines where the settings themselves are wrong."""
+    return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in str(error).splitlines())
 
 
 def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:

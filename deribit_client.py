@@ -54,6 +54,8 @@ from models import (
 READ_ATTEMPTS = 3
 READ_DEADLINE_SECONDS = 20.0
 BACKOFF_SECONDS = (0.5, 1.0)
+MAX_LEDGER_PAGES = 10
+MIN_SECRET_LETTERS = 6  # shorter values stand in ordinary words; real ids have eight letters
 MAX_REPLY_BYTES = 5_000_000
 KEEP_ALIVE_SECONDS = 14 * 60.0  # Deribit drops idle connections after 15 minutes
 ORDER_LIFETIME_SECONDS = 10.0  # valid_until: later than this the exchange refuses to execute
@@ -261,14 +263,24 @@ class DeribitClient:
 
     def get_transaction_log(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[LedgerEntry, ...]:
         """What moved the balance in a time span, oldest first: trades, deliveries, transfers."""
-        params = {
+        params: dict[str, Any] = {
             "currency": currency,
             "start_timestamp": ms_from_utc(start_at),
             "end_timestamp": ms_from_utc(end_at),
             "count": 250,
         }
-        method = "private/get_transaction_log"
-        return self._read(method, params, lambda result: replies.read_ledger(Row(result), currency))
+
+        def read_page(result: Any) -> tuple[tuple[LedgerEntry, ...], Any]:
+            return replies.read_ledger(Row(result), currency), Row(result).get("continuation")
+
+        entries: list[LedgerEntry] = []
+        for _ in range(MAX_LEDGER_PAGES):
+            page, continuation = self._read("private/get_transaction_log", params, read_page)
+            entries += page
+            if continuation is None:
+                return tuple(sorted(entries, key=lambda entry: entry.booked_at))
+            params["continuation"] = continuation
+        raise InvalidReplyError(f"the transaction log of {currency} has more than {MAX_LEDGER_PAGES} pages")
 
     # --- orders ---------------------------------------------------------------
 
@@ -276,9 +288,16 @@ class DeribitClient:
         """Send one limit order, once. Never raises for what the exchange or the network does."""
         return self._send_order(request)
 
-    def edit_order(self, order_id: str, amount_coin: float, price_coin: float) -> OrderReceipt:
-        """Move a resting order to another price; `amount_coin` is its total, filled part included."""
-        params = {"order_id": order_id, "amount": amount_coin, "price": price_coin}
+    def edit_order(self, order: Order, price_coin: float) -> OrderReceipt:
+        """Move a resting order to another price, its amount unchanged; written to the order log first."""
+        problem = self._reason_to_send_nothing()
+        if problem is not None:
+            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=problem)
+        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
+        try:
+            self._log_order("edit", {"label": order.label, "at": self.server_now().isoformat(), **params})
+        except LogWriteError as error:
+            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=str(error))
         return self._write("private/edit", params | self._deadline_params())
 
     def cancel_order(self, order_id: str) -> OrderReceipt:
@@ -307,13 +326,19 @@ class DeribitClient:
 
     def _reason_not_to_send(self, request: OrderRequest) -> str | None:
         """The last look before an order leaves, whatever came before."""
+        problem = self._reason_to_send_nothing()
+        if problem is not None:
+            return problem
+        strategy = self._config.strategy(request.symbol[:3])
+        if request.amount_coin > strategy.max_order_size:
+            return f"{request.amount_coin:g} is above max_order_size {strategy.max_order_size:g}"
+        return None
+
+    def _reason_to_send_nothing(self) -> str | None:
         if self._order_log is None:
             return "there is no order log: no line, no order"
         if self._config.risk.kill_file.exists():
             return f"the kill file {self._config.risk.kill_file.name} exists"
-        strategy = self._config.strategy(request.symbol[:3])
-        if request.amount_coin > strategy.max_order_size:
-            return f"{request.amount_coin:g} is above max_order_size {strategy.max_order_size:g}"
         return None
 
     def _deadline_params(self) -> dict[str, int]:
@@ -388,7 +413,10 @@ class DeribitClient:
         self.granted_scope = str(token.get("scope", ""))
         if "wallet:read_write" in self.granted_scope.split():
             raise AuthenticationError("this key may withdraw (wallet:read_write): make one that may only trade")
-        self._token = SecretStr(str(token.need("access_token")))
+        access_token = str(token.need("access_token"))
+        if not (access_token.isascii() and access_token.isprintable()):
+            raise InvalidReplyError("public/auth: the token is not plain text")
+        self._token = SecretStr(access_token)
         lifetime_seconds = replies.finite(token.need("expires_in")) - TOKEN_MARGIN_SECONDS
         self._token_ends_at_seconds = self._clock.monotonic() + lifetime_seconds
         self._calls.append(ApiCall(method="public/auth", outcome="ok"))
@@ -410,7 +438,7 @@ class DeribitClient:
         try:
             status, content = self._post(method, body, headers)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            raise _translated(method, error) from None
+            raise self._redacted(_translated(method, error)) from None
         try:
             problem = _problem_of_status(method, status, content)
             if problem is not None:
@@ -421,9 +449,20 @@ class DeribitClient:
         except RequestRefusedError as error:
             if error.code in TOKEN_CODES:
                 self._token = None  # the next attempt, or the next iteration, asks for a new one
-            raise
+            raise self._redacted(error) from None
+        except DeribitError as error:
+            raise self._redacted(error) from None
         except (ValidationError, TypeError, ValueError, LookupError, ArithmeticError) as error:
-            raise InvalidReplyError(f"{method}: {_short(error)}") from None
+            raise self._redacted(InvalidReplyError(f"{method}: {_short(error)}")) from None
+
+    def _redacted(self, error: AgentError) -> AgentError:
+        """The error without id, secret and token in its words: a server may echo what it was sent."""
+        hidden = [*self._credentials, *([self._token] if self._token is not None else [])]
+        for name in ("message", "reason"):
+            if isinstance(getattr(error, name, None), str):
+                setattr(error, name, _without(hidden, getattr(error, name)))
+        error.args = tuple(_without(hidden, str(part)) for part in error.args)
+        return error
 
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
         ends_at = self._clock.monotonic() + READ_DEADLINE_SECONDS
@@ -446,6 +485,13 @@ class DeribitClient:
         sent_at_us = envelope.get("usOut")
         if isinstance(sent_at_us, int):
             self._server_ahead = replies.utc_from_ms(sent_at_us // 1000) - self._clock.now()
+
+
+def _without(hidden: list[SecretStr], text: str) -> str:
+    for secret in hidden:
+        value = secret.get_secret_value()
+        text = text.replace(value, "***") if len(value) >= MIN_SECRET_LETTERS else text
+    return text
 
 
 def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:

@@ -314,9 +314,11 @@ def read_trades(result: object) -> tuple[Trade, ...]:
 
 
 def read_ledger(row: Row, currency: str) -> tuple[LedgerEntry, ...]:
-    """Transaction log entries, oldest first."""
-    entries = (read_ledger_entry(entry, currency) for entry in row.rows("logs"))
-    return tuple(sorted(entries, key=lambda entry: entry.booked_at))
+    """Transaction log entries, oldest first; Deribit lists the newest first."""
+    entries = [read_ledger_entry(entry, currency) for entry in row.rows("logs")]
+    entries.reverse()  # so that entries of the same millisecond come in the right order too
+    entries.sort(key=lambda entry: entry.booked_at)
+    return tuple(entries)
 
 
 # --- the envelope -------------------------------------------------------------------------

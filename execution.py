@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from config import AgentConfig
 from deribit_client import DeribitClient
-from logging_utils import may_be_looked_up
+from logging_utils import seconds_since_deadline
 from models import (
     OWN_LABEL_PREFIX,
     ActionType,
+    AgentError,
     AgentState,
     CandidateOption,
     DeribitError,
@@ -39,6 +41,9 @@ from pricing import floor_to_step, round_price_down, round_price_up, tick_size_a
 from risk_engine import in_settlement_window
 
 MIN_CONCESSION_TICKS = 2  # cheap options move by whole ticks: a percentage alone would never reach the other side
+
+RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
+ORDER_MEMORY_SECONDS = 25 * 60.0
 
 LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
 
@@ -72,7 +77,11 @@ def execute_action(
     decision_id = agent_state.decision_id if agent_state is not None else _id_from(deribit_client, action)
     for leg in plan_orders(action, agent_state, config, decision_id):
         amount = leg.amount_coin if bought_back is None else min(leg.amount_coin, bought_back)
-        result = _work_leg(deribit_client, leg, amount, config)
+        try:
+            result = _work_leg(deribit_client, leg, amount, config)
+        except AgentError as error:  # the process ends, but what was done until then belongs into its last line
+            error.partial_result = _interrupted(results, leg, amount, error)
+            raise
         results.append(result)
         if result.filled_coin <= 0.0 or result.status == "unknown":
             break  # a roll never sells what it has not surely bought back
@@ -99,29 +108,33 @@ def plan_orders(
     return leg("buy", action.symbol), leg("sell", action.new_symbol)
 
 
-def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> list[str]:
-    """Take back our own orders that are still resting; a line about each, foreign orders are left alone."""
-    notes = []
-    for order in orders:
-        if order.is_own and order.is_live:
-            receipt = deribit_client.cancel_order(order.order_id)
-            notes.append(f"stale order {order.label} on {order.symbol}: cancel {receipt.outcome}")
-    return notes
+def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> int:
+    """Take back our own orders that are still resting; how many there were. Foreign orders are left alone."""
+    own = [order for order in orders if order.is_own and order.is_live]
+    for order in own:
+        deribit_client.cancel_order(order.order_id)
+    return len(own)
 
 
-def resolve_intents(deribit_client: DeribitClient, order_log: OrderLog) -> None:
-    """Find out what became of orders whose answer was lost, once they can no longer come to life.
+def resolve_intents(deribit_client: DeribitClient, order_log: OrderLog) -> int:
+    """Find out what became of orders whose answer was lost, once they can no longer come to life; how many.
 
     Raises DeribitError when the exchange cannot be asked; the intent then stays open and its coin waits.
     """
+    resolved = 0
     for intent in order_log.unresolved():
-        if not may_be_looked_up(intent, deribit_client.server_now()):
+        age_seconds = seconds_since_deadline(intent, deribit_client.server_now())
+        if age_seconds <= RESOLVE_AFTER_SECONDS:
             continue
         symbol, label = str(intent.get("symbol")), str(intent.get("label"))
         found = deribit_client.get_orders_by_label(symbol.partition("-")[0], label)
-        outcome = "resolved_present" if found else "resolved_absent"
+        # Deribit forgets orders after half an hour: then the positions alone say what became of it.
+        absent = "resolved_absent" if age_seconds < ORDER_MEMORY_SECONDS else "resolved_by_positions"
+        outcome = "resolved_present" if found else absent
         orders = [order.model_dump(mode="json") for order in found]
         order_log.write({"event": "outcome", "label": label, "outcome": outcome, "orders": orders})
+        resolved += 1
+    return resolved
 
 
 # --- planning (pure) --------------------------------------------------------------------------
@@ -213,6 +226,8 @@ def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfi
         option = client.get_instrument(leg.symbol)
         ticker = client.get_ticker(leg.symbol)
         problem = _reason_not_to_trade(client, option, ticker, config)
+        if leg.is_sell and not ticker.mark_price_coin > 0.0:
+            problem = problem or f"{leg.symbol} has no mark price"
         if option is None or problem is not None:
             return _not_sent(leg, amount, problem or "the instrument is not known")
         if leg.is_sell:
@@ -226,7 +241,8 @@ def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfi
     amount = floor_to_step(amount, option.min_trade_amount_coin)
     if amount <= 0.0:
         return _not_sent(leg, amount, "no uncovered coins left to sell a call on")
-    return _work_order(client, leg, amount, price_ladder(leg.direction, ticker, option, config), config)
+    prices = price_ladder(leg.direction, ticker, option, config)
+    return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
 
 
 def _reason_not_to_trade(
@@ -255,7 +271,7 @@ def _reason_not_to_trade(
 def read_room(client: DeribitClient, currency: str, step: float) -> float:
     """Coins with no call against them, read afresh; orders before positions, so a fill in between counts twice.
 
-    Every short option and every resting sell of the coin counts, whoever made it.
+    Every short call and every resting sell of the coin counts, whoever made it.
     """
     orders = client.get_open_orders()
     positions = client.get_positions()
@@ -265,16 +281,21 @@ def read_room(client: DeribitClient, currency: str, step: float) -> float:
         for order in orders
         if order.symbol.startswith(f"{currency}-") and order.direction == "sell" and order.is_live
     )
-    short = sum(-held.size for held in positions if _is_short_option(held.symbol, held.kind, held.size, currency))
+    short = sum(-held.size for held in positions if _is_short_call(held.symbol, held.kind, held.size, currency))
     return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
 
 
-def _is_short_option(symbol: str, kind: str, size: float, currency: str) -> bool:
-    return kind == "option" and size < 0.0 and symbol.startswith(f"{currency}-")
+def _is_short_call(symbol: str, kind: str, size: float, currency: str) -> bool:
+    return kind == "option" and size < 0.0 and symbol.startswith(f"{currency}-") and symbol.endswith("-C")
 
 
 def _work_order(
-    client: DeribitClient, leg: Leg, amount: float, prices: tuple[float, ...], config: AgentConfig
+    client: DeribitClient,
+    leg: Leg,
+    amount: float,
+    prices: tuple[float, ...],
+    quoted_at: datetime,
+    config: AgentConfig,
 ) -> LegResult:
     request = OrderRequest(
         label=leg.label,
@@ -290,28 +311,41 @@ def _work_order(
     difference = _echo_problem(request, receipt.order)
     tried = prices[:1]
     if difference is None:
-        order, tried = _move_price(client, receipt.order, prices, config)
+        order, tried = _move_price(client, receipt.order, prices, quoted_at, config)
     else:
         order = receipt.order
     return _finish(client, leg, amount, order, tried, difference or "")
 
 
 def _move_price(
-    client: DeribitClient, order: Order, prices: tuple[float, ...], config: AgentConfig
+    client: DeribitClient, order: Order, prices: tuple[float, ...], quoted_at: datetime, config: AgentConfig
 ) -> tuple[Order, tuple[float, ...]]:
     """Let the order rest at each price in turn; the same order throughout, so it can never stand twice."""
     tried = prices[:1]
     for price in (*prices[1:], None):
-        if not order.is_live:
+        if not order.is_live or not _rested(client, config.agent.order_wait_seconds) or price is None:
             break
-        client.clock.sleep(config.agent.order_wait_seconds)
-        if price is None:
+        if not _may_still_move(client, quoted_at, config):
             break
-        receipt = client.edit_order(order.order_id, order.amount_coin, price)
+        receipt = client.edit_order(order, price)
         if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
             break  # filled meanwhile, refused or unknown: the cancel that follows finds out
         order, tried = receipt.order, (*tried, price)
     return order, tried
+
+
+def _rested(client: DeribitClient, seconds: float) -> bool:
+    """Wait; False where the wait was cut short because the run is being stopped."""
+    started = client.clock.monotonic()
+    client.clock.sleep(seconds)
+    return client.clock.monotonic() - started >= 0.5 * seconds
+
+
+def _may_still_move(client: DeribitClient, quoted_at: datetime, config: AgentConfig) -> bool:
+    """What held when the order was sent must hold for every new price: a fresh quote, outside the settlement window."""
+    now = client.server_now()
+    is_fresh = (now - quoted_at).total_seconds() <= config.risk.max_quote_age_seconds
+    return is_fresh and not in_settlement_window(now)
 
 
 def _finish(
@@ -331,7 +365,7 @@ def _finish(
                 note = f"{note} the order's end is not known: {error}".strip()
     if final.is_live:
         return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
-    fee = _fees(client, final) if final.filled_amount_coin > 0.0 else 0.0
+    fee = _fees(client, final) if final.filled_amount_coin > 0.0 else 0.0  # None: could not be read
     return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
 
 
@@ -342,12 +376,13 @@ def _fill_status(order: Order, amount: float) -> LegStatus:
     return "filled" if order.filled_amount_coin >= amount - 1e-9 else "partly_filled"
 
 
-def _fees(client: DeribitClient, order: Order) -> float:
-    """Fees of all fills of an order; 0.0 where they cannot be read (the ledger has them too)."""
+def _fees(client: DeribitClient, order: Order) -> float | None:
+    """Fees of all fills of an order; None where they cannot be read (the ledger has them too)."""
     try:
-        return sum(trade.fee_coin for trade in client.get_trades_of_order(order.order_id))
+        trades = client.get_trades_of_order(order.order_id)
     except DeribitError:
-        return 0.0
+        return None
+    return sum(trade.fee_coin for trade in trades) if trades else None
 
 
 def _echo_problem(request: OrderRequest, order: Order) -> str | None:
@@ -361,7 +396,7 @@ def _echo_problem(request: OrderRequest, order: Order) -> str | None:
 
 
 def _leg_result(
-    leg: Leg, amount: float, tried: tuple[float, ...], order: Order, fee: float, status: LegStatus, note: str
+    leg: Leg, amount: float, tried: tuple[float, ...], order: Order, fee: float | None, status: LegStatus, note: str
 ) -> LegResult:
     filled = order.filled_amount_coin
     avg_price = order.avg_price_coin if filled > 0.0 else None
@@ -395,6 +430,13 @@ def _not_sent(leg: Leg, amount: float, why: str) -> LegResult:
         status="not_sent",
         note=why,
     )
+
+
+def _interrupted(results: list[LegResult], leg: Leg, amount: float, error: AgentError) -> ExecutionResult:
+    """What had been done when an error ended the process; the order of this leg may be live."""
+    last = _not_sent(leg, amount, str(error)).model_copy(update={"status": "unknown"})
+    legs = (*results, last)
+    return ExecutionResult(status="unknown", legs=legs, note=_notes(list(legs)))
 
 
 def _unplaced(leg: Leg, amount: float, tried: tuple[float, ...], receipt: OrderReceipt) -> LegResult:

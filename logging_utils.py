@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
+MAX_ERROR_LETTERS = 20_000
 TAIL_BYTES = 5_000_000  # how much of an order log is read at the start
-FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
+FINAL_OUTCOMES = frozenset(
+    {"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present", "resolved_by_positions"}
+)
 
 
 class IterationRecord(Frozen):
@@ -74,6 +76,7 @@ class IterationRecord(Frozen):
     risk_engine_result: RiskResult
     executed_action: ExecutionResult
     ledger: tuple[LedgerEntry, ...] = ()
+    ledger_read_until: AwareDatetime | None = None
     api_responses: tuple[ApiCall, ...] = ()
 
 
@@ -98,7 +101,9 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     execution: ExecutionResult | None = None
     ledger: tuple[LedgerEntry, ...] = ()
+    ledger_read_until: datetime | None = None
     equity_after_coin: dict[str, float] = field(default_factory=dict)
+    was_checked: bool = False
     error: str | None = None
     fatal: BaseException | None = None
 
@@ -108,6 +113,7 @@ def make_record(
 ) -> IterationRecord:
     """The line of one iteration, whatever became of it."""
     state, action = outcome.state, outcome.action
+    allowed = outcome.was_checked and not outcome.reasons
     if action is None:
         why = (outcome.error or "no decision was reached").strip().splitlines()[-1]
         action = ProposedAction(type=ActionType.DO_NOTHING, reason=f"iteration failed: {why}"[:1000])
@@ -119,18 +125,21 @@ def make_record(
         underlying=action.underlying,
         symbol=action.symbol,
         size=action.size,
-        allowed=not outcome.reasons,
+        allowed=allowed,
         executed_status="none" if outcome.execution is None else outcome.execution.status,
-        error=outcome.error,
+        error=None if outcome.error is None else outcome.error[-MAX_ERROR_LETTERS:],
         **_flat_figures(state),
         portfolio_value_usd_after=_value_after(outcome),
         duration_ms=duration_ms,
         request_count=sum(call.attempts for call in calls),
         agent_state=state,
         proposed_action=action,
-        risk_engine_result=RiskResult(allowed=not outcome.reasons, reasons=tuple(outcome.reasons)),
+        risk_engine_result=RiskResult(
+            allowed=outcome.was_checked and not outcome.reasons, reasons=tuple(outcome.reasons)
+        ),
         executed_action=outcome.execution or ExecutionResult(status="none"),
         ledger=outcome.ledger,
+        ledger_read_until=outcome.ledger_read_until,
         api_responses=calls,
     )
 
@@ -220,12 +229,14 @@ def set_torn_line_aside(path: Path) -> None:
 class OrderLogFile:
     """The write-ahead log of orders: what was sent, what became of it, and what is still open to question."""
 
-    def __init__(self, folder: Path, clock: Clock, run_id: str) -> None:
+    def __init__(self, folder: Path, clock: Clock, run_id: str, account: str | None = None) -> None:
+        """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone."""
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
         self._run_id = run_id
         self._unresolved: dict[str, dict[str, Any]] = {}
         for record in _last_order_records(folder):
-            self._remember(record)
+            if account is not None and str(record.get("run_id")).startswith(f"{account}-"):
+                self._remember(record)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one event and force it to disk; raises LogWriteError."""
@@ -248,13 +259,13 @@ class OrderLogFile:
 def _can_be_looked_up(intent: Mapping[str, Any]) -> bool:
     """Whether an intent is one of ours; a line edited by hand may be anything."""
     names = (intent.get("label"), intent.get("symbol"))
-    return all(isinstance(name, str) for name in names) and type(intent.get("valid_until")) is int
+    is_named = all(isinstance(name, str) for name in names)
+    return is_named and str(names[1])[:4] in ("BTC-", "ETH-") and type(intent.get("valid_until")) is int
 
 
-def may_be_looked_up(intent: Mapping[str, Any], now: datetime) -> bool:
-    """Whether an order can no longer come to life: its valid_until lies behind by the exchange's clock."""
-    valid_until_ms = float(intent.get("valid_until", 0))
-    return now.timestamp() > valid_until_ms / 1000.0 + RESOLVE_AFTER_SECONDS
+def seconds_since_deadline(intent: Mapping[str, Any], now: datetime) -> float:
+    """Seconds since an order can no longer come to life (valid_until, by the exchange's clock); negative before."""
+    return now.timestamp() - float(intent.get("valid_until", 0)) / 1000.0
 
 
 def _last_order_records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -284,7 +295,12 @@ def short_hash(text: str) -> str:
 
 
 def read_records(pattern: str | Path) -> list[dict[str, Any]]:
-    """All lines of the files that match, as dicts, in order of time; a torn last line is left out."""
+    """All lines of the files that match, as dicts, in order of time; a torn last line is left out.
+
+    A folder stands for all its .jsonl files.
+    """
+    if Path(pattern).is_dir():
+        pattern = Path(pattern) / "*.jsonl"
     found = []
     for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207 - a pattern with its own folder is given
         found += list(_records(Path(name).read_bytes()))
@@ -353,8 +369,8 @@ def state_from_record(record: Mapping[str, Any]) -> AgentState:
     return AgentState.model_validate_json(json.dumps(record["agent_state"]))
 
 
-def last_record(folder: Path) -> IterationRecord | None:
-    """The newest whole line of a log folder, None where there is none.
+def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
+    """The newest whole line of a log folder (of a mode), None where there is none.
 
     Raises ConfigurationError for a line that another version of the agent wrote.
     """
@@ -362,10 +378,15 @@ def last_record(folder: Path) -> IterationRecord | None:
     for path in files:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 500_000))
-            lines = [line for line in file.read().split(b"\n")[:-1] if line.startswith(b'{"schema_version"')]
+            lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
         if lines:
             return _validated(lines[-1], path)
     return None
+
+
+def _is_of_mode(line: bytes, mode: str) -> bool:
+    wanted = f'"mode":"{mode}"'.encode() if mode else b""
+    return line.startswith(b'{"schema_version"') and wanted in line
 
 
 def _validated(line: bytes, path: Path) -> IterationRecord:

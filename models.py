@@ -475,7 +475,7 @@ class LegResult(Frozen):
     prices_tried_coin: tuple[float, ...] = ()
     filled_coin: float = 0.0
     avg_price_coin: float | None = None
-    fee_coin: float = 0.0
+    fee_coin: float | None = 0.0
     slippage_coin: float | None = None
     status: Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
     note: str = ""
@@ -539,9 +539,13 @@ class DecisionLog(Protocol):
 
 
 class AgentError(Exception):
-    """Base of all errors. `exit_code` is None where the loop goes on, else the process ends with it."""
+    """Base of all errors. `exit_code` is None where the loop goes on, else the process ends with it.
+
+    `partial_result` is set where orders had been sent before the error.
+    """
 
     exit_code: int | None = None
+    partial_result: ExecutionResult | None = None
 
 
 class ConfigurationError(AgentError):
@@ -556,18 +560,8 @@ class AlreadyRunningError(AgentError):
     exit_code = 3
 
 
-class HaltedError(AgentError):
-    """The agent stopped itself and waits for a person: the process ends."""
-
-    exit_code = 6
-
-
 class LogWriteError(AgentError):
     """A log line could not be written: no order leaves without one; the loop goes on and tries again."""
-
-
-class PolicyError(AgentError):
-    """The policy raised or returned nonsense: this iteration does nothing, the loop goes on."""
 
 
 class DeribitError(AgentError):

@@ -9,6 +9,7 @@ Pure. To see what an edit does:  python agent_loop.py --dry-run --market simulat
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from config import AgentConfig, StrategyConfig
 from models import (
@@ -27,30 +28,29 @@ from models import (
 POINTS_PER_YIELD_PCT = 1.0  # for each percent a year that the premium pays if the price stays flat
 POINTS_PER_DELTA = -40.0  # for each 1.00 of delta: the risk of being called away
 POINTS_PER_SPREAD_PCT = -0.2  # for each percent between bid and ask: the cost of getting out
+UNKNOWN_SPREAD_PCT = 30.0  # what a call that nobody offers counts as
 
 
 def score_parts(call: CandidateOption) -> tuple[ScorePart, ...]:
     """How good a call is to sell, part by part; the parts are added up and logged."""
+    spread_pct = UNKNOWN_SPREAD_PCT if call.spread_pct is None else call.spread_pct
     return (
         ScorePart(name="yield", points=POINTS_PER_YIELD_PCT * call.yield_if_flat_annual_pct),
         ScorePart(name="delta", points=POINTS_PER_DELTA * call.delta),
-        ScorePart(name="spread", points=POINTS_PER_SPREAD_PCT * (call.spread_pct or 0.0)),
+        ScorePart(name="spread", points=POINTS_PER_SPREAD_PCT * spread_pct),
     )
 
 
 def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: StrategyConfig) -> ProposedAction:
     """The rules for one coin, first match wins."""
     held = agent_state.short_calls(coin)
-    best = best_candidate(agent_state, coin)
-
-    if not held and best is None:
-        return nothing(f"{coin}: no call is held and no candidate passed the filters")
-    if not held and best is not None:
-        return open_call(best, strategy.order_size)
+    if not held:
+        return decide_to_open(agent_state, coin, strategy)
 
     call = min(held, key=lambda position: position.expiry)
+    size = min(call.size, strategy.max_order_size)
     if 0.0 < strategy.take_profit_pct <= call.captured_premium_pct:
-        return close_call(call, f"{call.captured_premium_pct:.0f} % of the premium is earned")
+        return close_call(call, size, f"{call.captured_premium_pct:.0f} % of the premium is earned")
     if call.dte_days >= strategy.roll_dte_days:
         return nothing(
             f"{coin}: {call.symbol} has {call.dte_days:.1f} days left, rolling starts at {strategy.roll_dte_days:g}"
@@ -59,21 +59,35 @@ def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: Strateg
     in_the_money = is_in_the_money(agent_state, call)
     if not in_the_money and not iv_is_high(agent_state, coin, strategy):
         return nothing(f"{coin}: {call.symbol} is out of the money and IV is not high, so it may expire worthless")
-    if best is not None and best.expiry >= call.expiry and best.symbol != call.symbol:
-        return roll_call(call, best, "is in the money" if in_the_money else "IV is still high")
+    later = [option for option in agent_state.candidates_for(coin) if option.expiry >= call.expiry]
+    best = best_of([option for option in later if option.symbol != call.symbol])
+    if best is not None:
+        return roll_call(call, best, size, "is in the money" if in_the_money else "IV is still high")
     if in_the_money:
-        return close_call(call, "due to roll, in the money, and there is nothing to roll to")
+        return close_call(call, size, "due to roll, in the money, and there is nothing to roll to")
     return nothing(f"{coin}: {call.symbol} is due to roll, but there is nothing to roll to")
+
+
+def decide_to_open(agent_state: AgentState, coin: Underlying, strategy: StrategyConfig) -> ProposedAction:
+    """Sell the best candidate, if there are free coins behind it."""
+    best, risk = best_of(agent_state.candidates_for(coin)), agent_state.risk(coin)
+    room = 0.0 if risk is None else risk.room_coin
+    if room < strategy.order_size:
+        return nothing(f"{coin}: {room:.6g} coins are free, order_size is {strategy.order_size:g}")
+    if best is None:
+        return nothing(f"{coin}: no call is held and no candidate passed the filters")
+    return open_call(best, strategy.order_size)
 
 
 # --- the decision ---------------------------------------------------------------------------------
 
 
 def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedAction:
-    """One action for the whole portfolio: what protects comes before what earns, BTC before ETH."""
-    proposals = [decide_for_coin(agent_state, coin, config.strategy(coin)) for coin in config.enabled_underlyings]
-    if not proposals:
+    """One action for the whole portfolio: what protects comes before what earns, the coins take turns."""
+    coins = coins_in_turn(agent_state, config)
+    if not coins:
         return nothing("no coin is enabled")
+    proposals = [decide_for_coin(agent_state, coin, config.strategy(coin)) for coin in coins]
     urgency = [ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL, ActionType.OPEN_COVERED_CALL]
     chosen = next((found for kind in urgency for found in proposals if found.type == kind), None)
     if chosen is None:
@@ -83,9 +97,16 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
     return chosen
 
 
-def best_candidate(agent_state: AgentState, coin: Underlying) -> CandidateOption | None:
-    """The candidate with the highest score, None where there is no candidate."""
-    return max(agent_state.candidates_for(coin), key=score, default=None)
+def coins_in_turn(agent_state: AgentState, config: AgentConfig) -> tuple[Underlying, ...]:
+    """The enabled coins, another one first in each interval: an order that never fills must not hold up the rest."""
+    coins = config.enabled_underlyings
+    turn = int(agent_state.timestamp.timestamp() // config.agent.interval_seconds) % max(1, len(coins))
+    return coins[turn:] + coins[:turn]
+
+
+def best_of(calls: Sequence[CandidateOption]) -> CandidateOption | None:
+    """The call with the highest score, None where there is none."""
+    return max(calls, key=score, default=None)
 
 
 def score(call: CandidateOption) -> float:
@@ -151,25 +172,25 @@ def open_call(call: CandidateOption, size: float) -> ProposedAction:
     )
 
 
-def roll_call(call: OptionPosition, best: CandidateOption, why: str) -> ProposedAction:
+def roll_call(call: OptionPosition, best: CandidateOption, size: float, why: str) -> ProposedAction:
     return ProposedAction(
         type=ActionType.ROLL_COVERED_CALL,
         underlying=call.underlying,
         symbol=call.symbol,
         new_symbol=best.symbol,
-        size=call.size,
+        size=size,
         reason=f"{call.underlying}: {call.symbol} has {call.dte_days:.1f} days left and {why}; "
         f"{best.symbol} scores best ({score(best):.1f})",
         choices=(_only(ActionType.ROLL_COVERED_CALL, best.symbol),),
     )
 
 
-def close_call(call: OptionPosition, why: str) -> ProposedAction:
+def close_call(call: OptionPosition, size: float, why: str) -> ProposedAction:
     return ProposedAction(
         type=ActionType.CLOSE_COVERED_CALL,
         underlying=call.underlying,
         symbol=call.symbol,
-        size=call.size,
+        size=size,
         reason=f"{call.underlying}: buying {call.symbol} back: {why}",
         choices=(_only(ActionType.CLOSE_COVERED_CALL, call.symbol),),
     )

@@ -8,6 +8,7 @@ as Deribit gives them). A chain without an index before it is not recorded. Talk
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -82,8 +83,20 @@ class ChainRecorder(httpx.BaseTransport):
 
 def _append_whole(path: Path, line: bytes) -> None:
     """Append the line or nothing: half a line would make the recording unreadable."""
-    with path.open("ab", buffering=0) as file:
-        size_before = file.tell()
+    with path.open("a+b", buffering=0) as file:
+        _cut_torn_line(file)
+        size_before = file.seek(0, os.SEEK_END)
         if file.write(line) != len(line):
             file.truncate(size_before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _cut_torn_line(file: io.FileIO) -> None:
+    """A run that was killed may have left half a line: nothing must be glued to it."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate((file.read() or b"").rfind(b"\n") + 1)

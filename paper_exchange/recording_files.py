@@ -81,6 +81,8 @@ def _scan_file(path: Path) -> Iterator[RecordHead]:
                 if line.strip() != b"":
                     yield _head(line, path, line_number, offset)
                 offset += len(line)
+    except RecordingError:
+        raise
     except EOFError:
         raise RecordingError(f"{path}, line {line_number + 1}: the gzip file is cut off") from None
     except (OSError, zlib.error) as error:
@@ -125,7 +127,7 @@ def parse_record(line: bytes, place: str) -> dict[str, Any]:
     """One line as JSON, its four fields checked."""
     try:
         record = json.loads(line)
-    except ValueError:  # UnicodeDecodeError is one as well
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         raise RecordingError(f"{place}: not JSON") from None
     if not isinstance(record, dict):
         raise RecordingError(f"{place}: not an object with recorded_at, currency, index_price, book_summaries")

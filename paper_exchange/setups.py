@@ -54,12 +54,20 @@ def recorded_setup(
 
 
 def dry_run_setup(
-    account_file: Path, balances_coin: Mapping[str, float], clock: MarketClock, network: httpx.BaseTransport
+    account_file: Path,
+    balances_coin: Mapping[str, float],
+    clock: MarketClock,
+    network: httpx.BaseTransport,
+    keeps_account: bool = True,
 ) -> Setup:
-    """Testnet's quotes through `network`, private calls to the account in the file. Raises PaperAccountFileError."""
+    """Testnet's quotes through `network`, private calls to the account in the file. Raises PaperAccountFileError.
+
+    Without `keeps_account` the file is read but never written.
+    """
     market = TestnetMarket(clock)
     account = load_account(account_file, market, balances_coin)
-    exchange = PaperExchange(market, account, on_change=lambda changed: save_account(account_file, changed))
+    save = (lambda changed: save_account(account_file, changed)) if keeps_account else None
+    exchange = PaperExchange(market, account, on_change=save)
     return Setup(DryRunTransport(exchange, network), clock, exchange)
 
 

@@ -17,12 +17,14 @@ import pytest
 
 import agent_loop
 import config
+from config import AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import read_records
-from models import ActionType, AgentState
+from models import ActionType, AgentState, ProposedAction
 from paper_exchange.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.server import PaperServer
+from policy_rule_based import decide_action
 from tests.agent_builders import (
     Desk,
     Ended,
@@ -36,6 +38,7 @@ from tests.agent_builders import (
     options,
     run_for,
     run_main,
+    simulated_agent,
     simulated_desk,
     simulated_run,
 )
@@ -158,7 +161,7 @@ def test_a_broken_env_file_ends_with_code_2_and_names_what_is_wrong(
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
     ended = simulated_run(tmp_path, "--once")
     assert_one_sentence(ended, 2, *words)
-    assert not (tmp_path / "logs").exists()
+    assert list((tmp_path / "logs").glob("*.jsonl")) == []
 
 
 def test_an_env_file_that_is_a_folder_ends_with_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +228,7 @@ def test_a_recording_that_is_none_ends_with_code_2_and_is_named(tmp_path: Path, 
     chains.mkdir()
     (chains / name).write_bytes(content)
     assert_one_sentence(play(tmp_path, chains), 2, str(chains))
-    assert not (tmp_path / "logs").exists()
+    assert list((tmp_path / "logs").glob("*.jsonl")) == []
 
 
 def test_an_empty_folder_is_no_recording(tmp_path: Path) -> None:
@@ -296,6 +299,35 @@ def test_a_policy_that_raises_or_returns_nonsense_is_a_logged_do_nothing(
     assert desk.wire.methods("private/buy", "private/sell") == []
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"size": float("nan")},
+        {"size": "0.1"},
+        {"size": 10**400},
+        {"reason": None},
+        {"reason": "\udcff"},
+        {"type": "open_covered_call"},
+    ],
+)
+def test_an_action_changed_behind_its_checks_is_checked_again(tmp_path: Path, nonsense: dict[str, object]) -> None:
+    agent = simulated_agent(tmp_path, lambda state, config: decide_action(state, config).model_copy(update=nonsense))
+    (record,) = run_for(agent, 1)
+    assert (record.action_type, record.executed_status) == ("DO_NOTHING", "none")
+    assert record.error is not None
+    assert len(decision_lines(tmp_path)) == 1
+
+
+def test_a_policy_that_rewrites_its_arguments_does_not_reach_the_risk_engine(tmp_path: Path) -> None:
+    def rewrites(state: AgentState, config: AgentConfig) -> ProposedAction:
+        state.risks[0].__dict__["coins_held"] = 1e6
+        config.btc.__dict__["max_order_size"] = 1e6
+        return decide_action(state, config).model_copy(update={"size": 5.0})
+
+    (record,) = run_for(simulated_agent(tmp_path, rewrites), 1)
+    assert {reason.split(":")[0] for reason in record.risk_engine_result.reasons} >= {"coverage", "order_size"}
+
+
 def test_of_a_policy_that_raises_the_console_shows_a_sentence_and_the_log_the_traceback(tmp_path: Path) -> None:
     desk = simulated_desk(tmp_path)
     code = agent_loop.run_loop(agent_at(desk, raises), options("--once"))  # type: ignore[arg-type]
@@ -332,7 +364,7 @@ def test_a_policy_that_cannot_be_used_ends_with_code_2_before_any_request(
     (owners_folder / "owners_policy.py").write_text(source)
     ended = simulated_run(owners_folder, "--once", "--policy", "owners_policy")
     assert_one_sentence(ended, 2, "policy owners_policy", words)
-    assert not (owners_folder / "logs").exists()
+    assert list((owners_folder / "logs").glob("*.jsonl")) == []
 
 
 @pytest.mark.parametrize("name", ["no_such_policy", "no_such.policy", "no such policy", "../policy"])
@@ -384,7 +416,7 @@ def test_a_log_file_that_is_a_device_ends_with_code_2(tmp_path: Path) -> None:
     assert_one_sentence(simulated_run(tmp_path, "--once"), 2, "is not a file")
 
 
-@pytest.mark.parametrize("text", ["", "three", "-1", "1.5"])
+@pytest.mark.parametrize("text", ["three", "-1", "1.5"])
 def test_a_damaged_run_count_ends_with_code_2_and_says_what_to_do(tmp_path: Path, text: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "run_count").write_text(text)

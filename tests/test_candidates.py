@@ -78,6 +78,8 @@ def test_an_ordinary_call_passes_every_filter() -> None:
         ({"underlying_price_usd": None}, "no_usable_quote"),
         ({"ask_price_coin": 0.0099}, "no_usable_quote"),
         ({"quoted_at": NOW - timedelta(seconds=121)}, "no_usable_quote"),
+        ({"quoted_at": NOW + timedelta(seconds=121)}, "no_usable_quote"),
+        ({"quoted_at": None}, "no_usable_quote"),
     ],
 )
 def test_what_cannot_be_sold_falls_at_its_own_rule(change: dict[str, Any], rule: str) -> None:
@@ -89,7 +91,6 @@ def test_what_cannot_be_sold_falls_at_its_own_rule(change: dict[str, Any], rule:
     [
         {"ask_price_coin": None},
         {"ask_price_coin": 0.01},
-        {"quoted_at": None},
         {"quoted_at": NOW - timedelta(seconds=120)},
         {"expiry": NOW + timedelta(days=3)},
     ],

@@ -37,7 +37,9 @@ CLIENT_ID, CLIENT_SECRET = "madeUpId42", "madeUpSecret-s3cr3t-value"
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    return tmp_path / ".env"
+    path = tmp_path / ".env"
+    path.touch(mode=0o600)
+    return path
 
 
 def loaded(env_file: Path, *lines: str) -> AgentConfig:
@@ -246,6 +248,7 @@ def test_a_file_that_is_no_text_is_one_sentence(env_file: Path, content: bytes) 
 
 
 def test_a_folder_in_place_of_the_file_is_one_sentence(env_file: Path) -> None:
+    env_file.unlink()
     env_file.mkdir()
     with pytest.raises(ConfigurationError, match=r"^\.env is a folder"):
         load_config(env_file)
@@ -311,6 +314,30 @@ def test_mainnet_and_everything_that_only_looks_like_testnet_is_refused(url: str
 def test_mainnet_in_the_file_is_refused_with_key_value_and_reason(env_file: Path) -> None:
     text = refusal(env_file, "DERIBIT_BASE_URL=https://www.deribit.com")
     assert text.startswith("DERIBIT_BASE_URL='https://www.deribit.com': host not allowed")
+
+
+# --- .env line by line ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ['AGENT_DRY_RUN="true', "AGENT_DRY_RUN true", "AGENT_DRY_RUN: true"])
+def test_a_line_that_is_not_name_equals_value_is_refused_and_never_skipped(env_file: Path, line: str) -> None:
+    assert ".env, line 2: not of the form NAME=VALUE" in refusal(env_file, "BTC_ORDER_SIZE=0.2", line)
+
+
+@pytest.mark.parametrize("second", ["AGENT_DRY_RUN=false", "agent_dry_run=false", "AGENT_DRY_RUN=true"])
+def test_a_name_that_stands_twice_is_refused(env_file: Path, second: str) -> None:
+    assert "AGENT_DRY_RUN stands more than once" in refusal(env_file, "AGENT_DRY_RUN=true", second)
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o600, False), (0o400, False), (0o640, True), (0o644, True)])
+def test_a_secret_that_others_can_read_is_refused(env_file: Path, mode: int, is_refused: bool) -> None:
+    env_file.write_text(f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}")
+    env_file.chmod(mode)
+    if is_refused:
+        with pytest.raises(ConfigurationError, match=r"chmod 600 \.env"):
+            load_config(env_file)
+    else:
+        assert load_config(env_file).deribit.client_secret is not None
 
 
 # --- secrets -------------------------------------------------------------------------------------------

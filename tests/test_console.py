@@ -31,7 +31,7 @@ from tests.paper_builders import account_on, market_with
 
 
 def a_record(**outcome: Any) -> IterationRecord:
-    return make_record(RUN, 7, NOW, 12.5, Outcome(**{"state": a_state(), **outcome}), ())
+    return make_record(RUN, 7, NOW, 12.5, Outcome(**{"state": a_state(), "was_checked": True, **outcome}), ())
 
 
 def a_leg(**fields: Any) -> LegResult:
@@ -133,8 +133,14 @@ def test_the_nearest_miss_is_shown_where_there_is_nothing_to_sell_and_nothing_he
 
 def test_of_an_error_the_last_line_is_shown() -> None:
     block = console_block(a_record(state=None, error="Traceback\n  File ...\nValueError: no"))
-    assert block.endswith("     error: ValueError: no")
+    assert block.endswith("ValueError: no")
     assert "Traceback" not in block
+
+
+def test_a_quiet_block_says_what_became_of_the_action() -> None:
+    blocked = a_record(action=an_opening(), reasons=["coverage: no room", "margin: too much"])
+    assert "OPEN_COVERED_CALL (blocked: coverage, margin)" in console_block(blocked, quiet=True)
+    assert "DO_NOTHING (failed)" in console_block(a_record(state=None, error="lost"), quiet=True)
 
 
 def test_a_quiet_block_is_one_line() -> None:
@@ -172,7 +178,8 @@ def test_a_real_iteration_reads_as_a_person_would_tell_it(tmp_path: Path) -> Non
     ],
 )
 def test_the_status_says_how_old_it_is(age: timedelta, words: str) -> None:
-    assert words in status_text(a_record(), NOW + age).splitlines()[0]
+    record = a_record().model_copy(update={"market": "testnet"})
+    assert words in status_text(record, NOW + age).splitlines()[0]
 
 
 def test_the_status_shows_positions_open_orders_and_the_last_decision() -> None:

@@ -47,7 +47,7 @@ from tests.agent_builders import (
     result_of,
     scripted_desk,
 )
-from tests.builders import a_config
+from tests.builders import a_config, an_order
 from tests.paper_builders import CALL, START, exchange_on, market_with
 
 BASE = "https://test.deribit.com/api/v2"
@@ -361,7 +361,7 @@ def test_cancels_and_edits_are_sent_once_too(tmp_path: Path, fault: Fault) -> No
     desk.wire.disturb("private/cancel", fault)
     desk.wire.disturb("private/edit", fault)
     assert desk.client.cancel_order("1").outcome != SendOutcome.ACCEPTED
-    assert desk.client.edit_order("1", 1.0, 0.02).outcome != SendOutcome.ACCEPTED
+    assert desk.client.edit_order(an_order(), 0.02).outcome != SendOutcome.ACCEPTED
     assert desk.wire.methods("private/cancel", "private/edit") == ["private/cancel", "private/edit"]
 
 
@@ -476,7 +476,7 @@ def test_a_resting_order_is_found_by_id_by_label_and_among_the_open_ones(tmp_pat
 def test_an_edit_moves_the_price_and_keeps_the_order(tmp_path: Path) -> None:
     client = scripted_desk(tmp_path).client
     order = a_resting_order(client)
-    receipt = client.edit_order(order.order_id, 1.0, 0.025)
+    receipt = client.edit_order(order, 0.025)
     assert receipt.order == order.model_copy(update={"price_coin": 0.025})
 
 
@@ -691,3 +691,16 @@ def test_the_system_clock_tells_utc_and_a_stopped_one_does_not_sleep() -> None:
     clock.stop()
     clock.sleep(3_600.0)
     assert not clock.wait_for_next(3_600.0)
+
+
+def test_secrets_that_a_server_echoes_are_taken_out_of_the_error(network: respx.MockRouter, tmp_path: Path) -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        error = {"code": 10001, "message": f"what is {SECRET}", "data": {"reason": f"{ID} and {TOKEN}"}}
+        return httpx.Response(400, json={"jsonrpc": "2.0", "id": json.loads(request.content)["id"], "error": error})
+
+    network.post("/private/get_positions").mock(side_effect=echo)
+    client = a_client(tmp_path)
+    with pytest.raises(RequestRefusedError) as caught:
+        client.get_positions()
+    shown = f"{caught.value} {vars(caught.value)} {client.take_calls()} {vars(client)}"
+    assert all(secret not in shown for secret in (ID, SECRET, TOKEN))

@@ -20,10 +20,10 @@ from logging_utils import (
     Outcome,
     last_record,
     make_record,
-    may_be_looked_up,
     read_decisions,
     read_ledger,
     read_records,
+    seconds_since_deadline,
     set_torn_line_aside,
     short_hash,
     state_from_record,
@@ -72,7 +72,7 @@ def a_log(folder: Path, prefix: str = "decisions") -> JsonlLog:
 
 
 def an_order_log(folder: Path) -> OrderLogFile:
-    return OrderLogFile(folder, SimulatedClock(START), "test-0001")
+    return OrderLogFile(folder, SimulatedClock(START), "test-0001", account="test")
 
 
 def an_outcome(outcome: str, label: str = LABEL) -> dict[str, Any]:
@@ -320,12 +320,25 @@ def test_intents_are_told_apart_by_their_labels_oldest_first(tmp_path: Path) -> 
     assert [intent["label"] for intent in an_order_log(tmp_path).unresolved()] == ["first", "third"]
 
 
+@pytest.mark.parametrize(("run_id", "account"), [("dry_run-1", "dry_run"), ("testnet-2", None)])
+def test_an_intent_of_another_account_is_left_to_its_own_runs(tmp_path: Path, run_id: str, account: str | None) -> None:
+    OrderLogFile(tmp_path, SimulatedClock(START), "testnet-1", account="testnet").write(INTENT)
+    assert OrderLogFile(tmp_path, SimulatedClock(START), run_id, account).unresolved() == ()
+
+
+def test_an_intent_is_forced_to_disk_before_write_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[int] = []
+    monkeypatch.setattr("logging_utils.os.fsync", forced.append)
+    an_order_log(tmp_path).write(INTENT)
+    assert len(forced) == 1
+
+
 def test_an_intent_of_yesterday_is_still_open_today(tmp_path: Path) -> None:
     clock = SimulatedClock(START)
-    OrderLogFile(tmp_path, clock, "test-0001").write(INTENT)
+    OrderLogFile(tmp_path, clock, "test-0001", account="test").write(INTENT)
     clock.sleep(86_400.0)
-    OrderLogFile(tmp_path, clock, "test-0002").write(an_outcome("unknown"))
-    assert len(OrderLogFile(tmp_path, clock, "test-0003").unresolved()) == 1
+    OrderLogFile(tmp_path, clock, "test-0002", account="test").write(an_outcome("unknown"))
+    assert len(OrderLogFile(tmp_path, clock, "test-0003", account="test").unresolved()) == 1
 
 
 def test_a_damaged_line_in_the_middle_hides_no_intent(tmp_path: Path) -> None:
@@ -335,9 +348,9 @@ def test_a_damaged_line_in_the_middle_hides_no_intent(tmp_path: Path) -> None:
     assert len(an_order_log(tmp_path).unresolved()) == 1
 
 
-@pytest.mark.parametrize(("seconds", "is_due"), [(14.9, False), (15.0, False), (15.1, True)])
-def test_an_order_may_be_looked_up_five_seconds_after_it_lapsed(seconds: float, is_due: bool) -> None:
-    assert may_be_looked_up(INTENT, START + timedelta(seconds=seconds)) == is_due
+@pytest.mark.parametrize(("seconds", "since_deadline"), [(4.0, -6.0), (10.0, 0.0), (15.5, 5.5)])
+def test_an_order_lapses_ten_seconds_after_it_was_sent(seconds: float, since_deadline: float) -> None:
+    assert seconds_since_deadline(INTENT, START + timedelta(seconds=seconds)) == pytest.approx(since_deadline)
 
 
 # --- reading -------------------------------------------------------------------------------------------------

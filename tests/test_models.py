@@ -198,5 +198,4 @@ def test_exit_codes_of_fatal_errors_are_those_of_the_manual() -> None:
         "AlreadyRunningError": 3,
         "AuthenticationError": 4,
         "WrongEnvironmentError": 5,
-        "HaltedError": 6,
     }

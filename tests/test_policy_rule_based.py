@@ -14,7 +14,7 @@ from policy_rule_based import (
     POINTS_PER_DELTA,
     POINTS_PER_SPREAD_PCT,
     POINTS_PER_YIELD_PCT,
-    best_candidate,
+    best_of,
     decide_action,
     iv_is_high,
     score,
@@ -33,6 +33,7 @@ from tests.builders import (
     a_short_call,
     a_simulated_client,
     a_state,
+    an_account,
 )
 
 NOTHING, OPEN, ROLL, CLOSE = (
@@ -104,7 +105,7 @@ def test_the_parts_of_a_score_are_named_and_add_up() -> None:
 )
 def test_more_yield_less_delta_and_a_tighter_spread_score_higher(better: dict[str, Any]) -> None:
     plain, improved = a_candidate(), a_candidate(strike=120_000.0, **better)
-    assert best_candidate(a_state(candidates=(plain, improved)), "BTC") == improved
+    assert best_of((plain, improved)) == improved
 
 
 def test_the_choices_of_a_sale_are_logged_with_scores_and_parts() -> None:
@@ -330,3 +331,23 @@ def test_every_kind_of_action_lists_the_choice_it_made() -> None:
         action = decide(state)
         assert action.type in {choice.type for choice in action.choices}
         assert sum(choice.probability for choice in action.choices) == 1.0
+
+
+# --- the coins take turns ------------------------------------------------------------------------------
+
+
+def test_a_coin_without_free_coins_does_not_hold_up_the_other() -> None:
+    accounts = (an_account("BTC", coins=0.05), an_account("ETH"))
+    state = a_state(accounts=accounts, candidates=(a_candidate("BTC"), a_candidate("ETH")))
+    actions = [decide_action(at(state, minutes), a_config()) for minutes in (0, 5)]
+    assert {(action.type, action.underlying) for action in actions} == {(ActionType.OPEN_COVERED_CALL, "ETH")}
+
+
+def test_when_both_coins_could_be_sold_they_come_first_in_turn() -> None:
+    state = a_state(candidates=(a_candidate("BTC"), a_candidate("ETH")))
+    actions = [decide_action(at(state, minutes), a_config()) for minutes in (0, 5, 10, 15)]
+    assert [action.underlying for action in actions] in (["BTC", "ETH"] * 2, ["ETH", "BTC"] * 2)
+
+
+def at(state: AgentState, minutes: float) -> AgentState:
+    return state.model_copy(update={"timestamp": state.timestamp + timedelta(minutes=minutes)})

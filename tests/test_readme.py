@@ -72,7 +72,7 @@ def answers(folder: Path) -> list[str]:
     for snippet in snippets:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            exec(snippet.replace("logs/simulated", str(folder / "logs" / "simulated")), names)
+            exec(snippet.replace("logs/example", str(folder / "logs" / "simulated")), names)
         found.append(output.getvalue())
     return found
 
