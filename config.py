@@ -61,6 +61,12 @@ def _secret_text(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
+def _named_path(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
 def _allowed_url(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("must be a URL")
@@ -96,6 +102,7 @@ Number = Annotated[float, BeforeValidator(_plain_number)]
 Whole = Annotated[int, BeforeValidator(_plain_number)]
 Switch = Annotated[bool, BeforeValidator(_strict_bool)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret_text)]
+FilePath = Annotated[Path, BeforeValidator(_named_path)]
 Url = Annotated[str, BeforeValidator(_allowed_url)]
 
 
@@ -156,7 +163,7 @@ class RiskConfig(Section):
     min_minutes_to_expiry: Number = Field(
         15.0, ge=15, le=1440, description="Minutes before expiry from which an option is no longer traded."
     )
-    kill_file: Path = Field(
+    kill_file: FilePath = Field(
         Path("data/KILL"), description="While this file exists no order is sent (in no mode) and our own are cancelled."
     )
 
@@ -259,8 +266,8 @@ class RunConfig(Section):
     policy: str = Field(
         "policy_rule_based", description="Module with decide_action(agent_state, config). --policy sets it."
     )
-    log_dir: Path = Field(Path("logs"), description="Folder of the decision and order logs.")
-    data_dir: Path = Field(Path("data"), description="Folder of the paper account, the lock and recorded chains.")
+    log_dir: FilePath = Field(Path("logs"), description="Folder of the decision and order logs.")
+    data_dir: FilePath = Field(Path("data"), description="Folder of the paper account, the lock and recorded chains.")
     seed: Whole = Field(1, ge=0, le=2**31 - 1, description="Seed of exploration and of the simulated market.")
     exploration_pct: Number = Field(
         0.0,
@@ -376,7 +383,16 @@ def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[st
         config = AgentConfig(_env_file=env_file, **dict(overrides or {}))  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigurationError("\n".join(_problem_lines(error, env_file))) from None
-    return _with_absolute_paths(config)
+    return _with_absolute_paths(_the_safer_dry_run(config, env_file))
+
+
+def _the_safer_dry_run(config: AgentConfig, env_file: Path | None) -> AgentConfig:
+    """Where the environment turns off a dry run that `.env` asks for, the dry run wins, and it is said."""
+    in_file = {name.upper(): text for name, text in dotenv_values(env_file).items()} if env_file else {}
+    if config.agent.dry_run or in_file.get("AGENT_DRY_RUN") != "true":
+        return config
+    print("AGENT_DRY_RUN is true in .env and false in the environment: this is a dry run", file=sys.stderr)
+    return config.model_copy(update={"agent": config.agent.model_copy(update={"dry_run": True})})
 
 
 def _unknown_in_file(env_file: Path | None) -> list[str]:

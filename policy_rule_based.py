@@ -91,7 +91,7 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
     urgency = [ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL, ActionType.OPEN_COVERED_CALL]
     chosen = next((found for kind in urgency for found in proposals if found.type == kind), None)
     if chosen is None:
-        return nothing("; ".join(proposal.reason for proposal in proposals))
+        return nothing("; ".join(sorted(proposal.reason for proposal in proposals)))
     if chosen.type == ActionType.OPEN_COVERED_CALL:
         return explore(agent_state, chosen, config)
     return chosen

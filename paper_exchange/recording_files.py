@@ -32,6 +32,9 @@ _HEAD = re.compile(rb'\{\s*"recorded_at":\s*(\d+),\s*"currency":\s*"(\w+)",\s*"i
 _HEAD_BYTES = 200
 
 
+LATEST_MS = 7_258_118_400_000  # the year 2200
+
+
 class RecordingError(OSError):
     """A recording cannot be used; the message says which file and line, and why."""
 
@@ -109,6 +112,8 @@ def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
     else:
         recorded_at, currency = int(match[1]), match[2].decode()
         index_price = _number(match[3], place)
+    if not 0 <= recorded_at <= LATEST_MS:
+        raise RecordingError(f"{place}: recorded_at {recorded_at} is not a time in milliseconds since 1970")
     if isinstance(index_price, bool) or not isinstance(index_price, int | float):
         raise RecordingError(f"{place}: index_price is not a number")
     if not 0.0 < index_price < math.inf:

@@ -329,6 +329,19 @@ def test_a_name_that_stands_twice_is_refused(env_file: Path, second: str) -> Non
     assert "AGENT_DRY_RUN stands more than once" in refusal(env_file, "AGENT_DRY_RUN=true", second)
 
 
+def test_a_dry_run_asked_for_in_the_file_is_not_turned_off_by_the_environment(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENT_DRY_RUN", "false")
+    assert loaded(env_file, "AGENT_DRY_RUN=true").agent.dry_run is True
+    assert "this is a dry run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["RISK_KILL_FILE", "AGENT_LOG_DIR", "AGENT_DATA_DIR"])
+def test_a_path_is_never_blank(env_file: Path, name: str) -> None:
+    assert f"{name}=''" in refusal(env_file, f"{name}=") or "must not be blank" in refusal(env_file, f"{name}=")
+
+
 @pytest.mark.parametrize(("mode", "is_refused"), [(0o600, False), (0o400, False), (0o640, True), (0o644, True)])
 def test_a_secret_that_others_can_read_is_refused(env_file: Path, mode: int, is_refused: bool) -> None:
     env_file.write_text(f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}")
