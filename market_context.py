@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -39,7 +39,7 @@ class CoinData:
 
     underlying: Underlying
     spot_usd: float
-    instruments: Mapping[str, OptionInstrument]
+    instruments: dict[str, OptionInstrument]
     quotes: tuple[OptionQuote, ...]
     bars: tuple[PriceBar, ...]
     dvol_fraction: float | None
