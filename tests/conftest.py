@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 import config
 
 
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_settings_of_this_machine() -> Iterator[None]:
     """A developer's own .env and variables must not change what the tests see."""
-    monkeypatch.setattr(config, "ENV_FILE", None)
-    for name in list(os.environ):
-        if name.upper() in config.SETTING_NAMES:
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setattr(config, "ENV_FILE", None)
+        for name in list(os.environ):
+            if name.upper() in config.SETTING_NAMES:
+                environment.delenv(name)
+        yield
