@@ -26,7 +26,7 @@ from models import (
     ProposedAction,
     Underlying,
 )
-from pricing import is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
+from pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 
 SETTLEMENT_STARTS = time(7, 55)
 SETTLEMENT_ENDS = time(8, 5)
@@ -57,6 +57,15 @@ class Trade:
     @property
     def freed_size(self) -> float:
         return 0.0 if self.bought_back is None else self.size
+
+    @property
+    def sold_size(self) -> float:
+        """What would be sold. A roll sells no more than there is room for once the old call is bought back."""
+        if self.sold is None or self.bought_back is None:
+            return self.size
+        free = self.risk.coins_held - self.risk.short_calls_coin - self.risk.resting_sells_coin
+        room = floor_to_step(free + self.size + ROUNDING, self.sold.min_trade_amount_coin)
+        return min(self.size, room)
 
 
 def check_action_allowed(
@@ -233,11 +242,11 @@ def coverage(trade: Trade) -> Iterator[str]:
     if trade.sold is None:
         return
     risk = trade.risk
-    after = risk.short_calls_coin + risk.resting_sells_coin - trade.freed_size + trade.size
-    if not after <= risk.coins_held + ROUNDING:
+    after = risk.short_calls_coin + risk.resting_sells_coin - trade.freed_size + trade.sold_size
+    if not (after <= risk.coins_held + ROUNDING and trade.sold_size > 0.0):
         yield (
             f"coverage: {after:g} {trade.underlying} of calls after the trade "
-            f"(held {risk.short_calls_coin:g}, on offer {risk.resting_sells_coin:g}, this {trade.size:g}, "
+            f"(held {risk.short_calls_coin:g}, on offer {risk.resting_sells_coin:g}, this {trade.sold_size:g}, "
             f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held"
         )
 
@@ -271,7 +280,7 @@ def net_delta(trade: Trade) -> Iterator[str]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_net_delta_fraction * trade.risk.coins_held
-    after = trade.risk.net_delta - trade.sold.delta * trade.size
+    after = trade.risk.net_delta - trade.sold.delta * trade.sold_size
     if trade.bought_back is not None:
         after -= trade.bought_back.delta * trade.size / trade.bought_back.size
     if not abs(after) <= limit + ROUNDING:
@@ -287,7 +296,7 @@ def expiry_exposure(trade: Trade) -> Iterator[str]:
         return
     fraction = trade.config.risk.max_expiry_exposure_fraction
     limit = fraction * trade.risk.coins_held
-    after = trade.size + sum(
+    after = trade.sold_size + sum(
         exposure.short_calls_coin
         for exposure in trade.state.expiry_exposures
         if exposure.underlying == trade.underlying and exposure.expiry == trade.sold.expiry
@@ -330,8 +339,9 @@ def estimated_margin_pct(trade: Trade) -> float | None:
     added, cash = -_freed_margin_coin(trade), 0.0
     if trade.sold is not None:
         call = trade.sold
-        added += trade.size * short_call_initial_margin_coin(trade.market.spot_usd, call.strike, call.mark_price_coin)
-        cash += trade.size * call.bid_price_coin - trade_fee_coin(call.bid_price_coin, trade.size)
+        size, spot_usd = trade.sold_size, trade.market.spot_usd
+        added += size * short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin)
+        cash += size * call.bid_price_coin - trade_fee_coin(call.bid_price_coin, size)
     if trade.bought_back is not None:
         ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
         cash -= trade.size * ask + trade_fee_coin(ask, trade.size)

@@ -388,6 +388,20 @@ def test_no_new_short_call_once_margin_is_above_ninety_percent_of_the_limit(used
     assert rules_hit(an_opening(), state, risk={"max_margin_pct": 50}) == hit
 
 
+@pytest.mark.parametrize(
+    ("coins", "sold", "hit"),
+    [(1.0, 1.0, []), (0.98, 0.9, []), (0.1, 0.1, []), (0.09, 0.0, ["coverage"])],
+)
+def test_a_roll_after_a_loss_sells_what_the_coins_still_cover_and_is_blocked_where_that_is_nothing(
+    coins: float, sold: float, hit: list[str]
+) -> None:
+    held = a_short_call(size=1.0, delta=-0.2)
+    accounts = (an_account("BTC", coins=coins, margin_balance_coin=5.0),)
+    state = a_state(accounts=accounts, positions=(held,), candidates=(LATER_CALL,))
+    assert a_trade(state, a_roll(held, LATER_CALL)).sold_size == pytest.approx(sold)
+    assert [rule for rule in rules_hit(a_roll(held, LATER_CALL), state) if rule == "coverage"] == hit
+
+
 def test_a_roll_is_judged_by_the_margin_that_is_left_once_the_old_call_is_bought_back() -> None:
     held = a_due_call(size=1.0, mark_price_coin=0.01)
     state = a_state(
