@@ -2,7 +2,7 @@
 
 In: settings, the command line, a policy module. Out: orders (through execution), one log line per iteration, a short
 block on the console, an exit code: 0 stopped, 1 the last iteration failed, 2 configuration, 3 already running,
-4 credentials, 5 wrong environment. `run_iteration` is the whole agent; everything else surrounds it.
+4 credentials, 5 wrong environment, 6 halted. `run_iteration` is the whole agent; everything else surrounds it.
 Heavy imports wait until the command line is understood, so that --help answers at once.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - the message is for those who run something older
-    sys.exit("Python 3.11 or newer is needed")
+    sys.stderr.write("Python 3.11 or newer is needed\n")
+    sys.exit(2)
 
 import argparse
 import difflib
@@ -25,12 +26,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from agent_setup import Agent
+    from breaker import IterationEvents
     from config import AgentConfig
     from logging_utils import IterationRecord, Outcome
-    from models import AgentState, ProposedAction
+    from models import AgentState, ExecutionResult
 
 VERSION = "1.0"
 PROGRESS_EVERY_SECONDS = 10.0
+UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 
 
 # --- command line ------------------------------------------------------------------------
@@ -40,10 +43,11 @@ class _Parser(argparse.ArgumentParser):
     """Exits with 2 and names the nearest option for one it does not know."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = [word for word in message.split() if word.startswith("--")] if "unrecognized" in message else []
-        nearest = (
-            difflib.get_close_matches(unknown[0].split("=")[0], self._option_string_actions, 1, 0.3) if unknown else []
-        )
+        unknown: list[str] = []
+        if "unrecognized" in message:  # what was typed behind an option nobody knows may be a key
+            unknown = [word.partition("=")[0] for word in message.split() if word.startswith("-")]
+            message = "unrecognized arguments: " + (" ".join(unknown) or "words that belong to no option")
+        nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         self.exit(2, f"agent_loop.py: {message}{hint}\n(--help lists all options)\n")
 
@@ -69,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--interval", type=float, metavar="SECONDS", help="time between iterations, 30 to 86400")
     how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
+    how.add_argument("--resume", action="store_true", help="go on after the agent halted itself: you have looked")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
     files = parser.add_argument_group("files")
     files.add_argument("--log-dir", type=_path, metavar="DIR", help="default logs/ (logs/simulated/, logs/recorded/)")
@@ -114,11 +119,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run_iteration(agent: Agent) -> IterationRecord:
     """Read, decide, check, act, log. Errors that end the process are raised after their line was written."""
+    from breaker import after_iteration
     from logging_utils import Outcome, make_record
     from models import AgentError
 
     agent.iteration += 1
-    agent.client.take_calls()
+    agent.client.begin_iteration()
     started = agent.clock.monotonic()
     outcome = Outcome()
     try:
@@ -129,8 +135,10 @@ def run_iteration(agent: Agent) -> IterationRecord:
         outcome.fatal = error if error.exit_code is not None else None
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
         outcome.error = traceback.format_exc()
+    agent.breaker = outcome.breaker = after_iteration(agent.breaker, _events(outcome))
     duration_ms = round((agent.clock.monotonic() - started) * 1000.0, 1)
-    calls = agent.client.take_calls()
+    outcome.request_count = agent.client.requests_made
+    calls = agent.client.end_iteration()
     record = make_record(agent.run, agent.iteration, agent.client.server_now(), duration_ms, outcome, calls)
     write_record(agent, record)
     if outcome.fatal is not None:
@@ -142,52 +150,98 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     """Fill in the outcome step by step, so that what was reached before a failure is logged."""
     from execution import execute_action
     from models import ActionType
+    from policy_call import ask_policy
     from risk_engine import check_action_allowed
 
-    outcome.state = state = _read_state(agent)
-    outcome.action = action = _ask_policy(agent, outcome)
-    allowed, outcome.reasons = check_action_allowed(state, action, agent.config)
+    outcome.state = state = _read_state(agent, outcome)
+    answer = ask_policy(agent.policy, state, agent.config)
+    outcome.action, outcome.error = answer.action, answer.error
+    outcome.has_policy_error = answer.error is not None
+    allowed, outcome.reasons = check_action_allowed(state, answer.action, agent.config)
     outcome.was_checked = True
-    if allowed and action.type != ActionType.DO_NOTHING and not agent.stop_requested:
-        outcome.execution = execute_action(agent.client, action, agent.config, state)
+    if allowed and answer.action.type != ActionType.DO_NOTHING and not agent.stop_requested:
+        outcome.execution = execute_action(agent.client, answer.action, agent.config, state)
+        _remember_trade(agent, outcome.execution)
     _read_what_changed(agent, outcome)
 
 
-def _read_state(agent: Agent) -> AgentState:
+def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
     """The state, after orders of ours that were left over have been taken back."""
-    from execution import cancel_own_orders, resolve_intents
+    from execution import cancel_own_orders, has_duplicates, recover_orders
     from state_builder import build_agent_state
 
-    resolved = resolve_intents(agent.client, agent.order_log)
+    disk_problem = _disk_problem(agent)
+    recovery = recover_orders(agent.client, agent.order_log)
+    if recovery.ended:
+        agent.memory.last.expect_fewer_positions()
     state = build_agent_state(agent.client, agent.config, agent.memory)
+    outcome.is_duplicated = recovery.is_duplicated or has_duplicates(state.portfolio.open_orders)
     cancelled = cancel_own_orders(agent.client, state.portfolio.open_orders)
-    agent.ledger_is_due = agent.ledger_is_due or resolved + cancelled > 0
+    agent.ledger_is_due = agent.ledger_is_due or recovery.ended + cancelled > 0
     if cancelled:
+        agent.memory.last.expect_fewer_positions()
         state = build_agent_state(agent.client, agent.config, agent.memory)
-    unresolved = tuple(str(intent.get("symbol")) for intent in agent.order_log.unresolved())
-    return state.model_copy(update={"unresolved_symbols": unresolved})
+    return _with_own_limits(agent, state, disk_problem, outcome.is_duplicated)
 
 
-def _ask_policy(agent: Agent, outcome: Outcome) -> ProposedAction:
-    """The policy's action; DO_NOTHING with the traceback in the line where it raises or returns nonsense."""
-    from models import ActionType, ProposedAction
+def _disk_problem(agent: Agent) -> str | None:
+    """Why lines that wait for the disk still wait, if any do."""
+    from models import LogWriteError
 
-    assert outcome.state is not None
     try:
-        # Copies, so that nothing a policy does to its arguments reaches the risk engine; checked anew, because
-        # model_copy and model_construct let values in that no action may have.
-        action = agent.policy(outcome.state.model_copy(deep=True), agent.config.model_copy(deep=True))
-        if isinstance(action, ProposedAction):
-            action = ProposedAction.model_validate(dict(action))
-            action.model_dump_json()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's own code may raise anything
-        outcome.error = traceback.format_exc()
-        why = f"policy_error: {agent.config.agent.policy} raised {type(error).__name__}: {error}"[:900]
-        return ProposedAction(type=ActionType.DO_NOTHING, reason=why)
-    if isinstance(action, ProposedAction):
-        return action
-    outcome.error = f"policy_output_not_an_action: decide_action returned {type(action).__name__}, not a ProposedAction"
-    return ProposedAction(type=ActionType.DO_NOTHING, reason=outcome.error)
+        agent.order_log.write_kept()
+    except LogWriteError as error:
+        return str(error)
+    return f"{len(agent.unwritten)} decision lines wait for the disk" if agent.unwritten else None
+
+
+def _with_own_limits(agent: Agent, state: AgentState, disk_problem: str | None, is_duplicated: bool) -> AgentState:
+    """The state with what the agent knows of itself: the breaker, its disk, its key, its own orders."""
+    from models import TradingState
+
+    why = [f"breaker: {agent.breaker.why}"] if agent.breaker.state != TradingState.ACTIVE else []
+    why += [f"disk: {disk_problem}"] if disk_problem else []
+    why += ["key: it may not trade"] if not agent.client.may_trade else []
+    why += ["duplicated: two orders stood under one label"] if is_duplicated else []
+    halted = agent.breaker.state == TradingState.HALTED or is_duplicated
+    reduced = TradingState.REDUCING if why else state.trading_state
+    return state.model_copy(
+        update={
+            "unresolved_symbols": agent.order_log.busy_symbols(state.timestamp),
+            "orders_today": agent.order_log.sent_since(state.timestamp.replace(hour=0, minute=0, second=0)),
+            "trading_state": TradingState.HALTED if halted else reduced,
+            "restrictions": (*why, *state.restrictions),
+        }
+    )
+
+
+def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
+    """What the next reading must know of this trade: calls bought back are gone, refused instruments do not exist."""
+    for leg in execution.legs:
+        if leg.direction == "buy" and leg.status not in ("not_sent", "rejected"):
+            agent.memory.last.expect_fewer_positions()
+        if leg.refusal_code in UNKNOWN_INSTRUMENT_CODES:
+            agent.memory.refused_symbols.add(leg.symbol)
+
+
+def _events(outcome: Outcome) -> IterationEvents:
+    """What the breaker counts."""
+    from breaker import IterationEvents
+
+    legs = () if outcome.execution is None else outcome.execution.legs
+    is_blocked = any(not reason.startswith(("halted", "reducing")) for reason in outcome.reasons)
+    action = outcome.action
+    return IterationEvents(
+        has_failed=outcome.error is not None and not outcome.has_policy_error,
+        has_decided=action is not None,
+        has_policy_error=outcome.has_policy_error,
+        orders_rejected=sum(leg.status == "rejected" for leg in legs),
+        orders_accepted=sum(leg.status in ("filled", "partly_filled", "not_filled") for leg in legs),
+        blocked_action=f"{action.type} {action.symbol} {action.new_symbol} {action.size}"
+        if action is not None and is_blocked
+        else "",
+        is_duplicated=outcome.is_duplicated or any(leg.is_duplicated for leg in legs),
+    )
 
 
 def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
@@ -251,7 +305,7 @@ def write_what_is_left(agent: Agent) -> None:
 def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     """Iterate until told to stop, until the market ends, or for the number of iterations asked for."""
     from console import console_block, progress_text
-    from deribit_client import SystemClock
+    from deribit_wire import SystemClock
 
     wanted = 1 if options.once else options.iterations
     wall = SystemClock()
@@ -267,10 +321,25 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
             _complain(progress_text(agent.iteration, wanted, record.timestamp, shown - started))
         if not agent.clock.wait_for_next(agent.config.agent.interval_seconds):
             break
+    _leave_nothing_behind(agent)
+    failed = record is not None and record.error is not None and wanted is not None
+    if agent.breaker.state == "HALTED" and not agent.stop_requested:
+        return 6
+    return 1 if failed or agent.unwritten else 0
+
+
+def _leave_nothing_behind(agent: Agent) -> None:
+    """The last thing a run does: take back an order that may still rest, write lines that still wait."""
+    from execution import take_back_all
+    from models import AgentError
+
+    agent.client.begin_iteration()
+    try:
+        take_back_all(agent.client, agent.order_log)
+    except AgentError as error:
+        _complain(f"an order of ours may rest until 08:00 UTC: {error}")
     if agent.unwritten:
         write_what_is_left(agent)
-    failed = record is not None and record.error is not None and wanted is not None
-    return 1 if failed or agent.unwritten else 0
 
 
 def _say(text: str) -> None:
@@ -304,7 +373,7 @@ def _stop_on_signals(agent: Agent) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from agent_setup import build_agent, settings_from, take_account_lock, take_lock
+    from agent_setup import build_agent, resume_or_stay_halted, settings_from, take_account_lock, take_lock
 
     if options.check:
         return _check(options)
@@ -312,11 +381,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.status:
         return _status(config)
     with ExitStack() as held:
-        for folder in sorted({config.agent.data_dir, config.agent.log_dir}):
-            held.callback(os.close, take_lock(folder))
+        folders = {config.agent.data_dir: "AGENT_DATA_DIR", config.agent.log_dir: "AGENT_LOG_DIR"}
+        for folder, setting in sorted(folders.items()):
+            held.callback(os.close, take_lock(folder, setting))
         if options.market is None and not config.agent.dry_run:
             held.callback(os.close, take_account_lock(config))
         agent = build_agent(config, options)
+        resume_or_stay_halted(agent, options.resume)
         held.enter_context(closing(agent.client))
         return _run_agent(agent, config, options)
 
@@ -351,7 +422,7 @@ def _run_agent(agent: Agent, config: AgentConfig, options: argparse.Namespace) -
 
 def _status(config: AgentConfig) -> int:
     from console import status_text
-    from deribit_client import SystemClock
+    from deribit_wire import SystemClock
     from logging_utils import last_record
 
     record = last_record(config.agent.log_dir)
@@ -368,8 +439,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         import agent_setup  # noqa: F401 - imports all that has to be installed
         from models import AgentError, LogWriteError
-    except ImportError as error:
-        _complain(f"{error.name} is not installed: pip install -r requirements.txt")
+    except ImportError as error:  # not there, or of a version that lacks something
+        _complain(f"{error.name} is not installed, or too old: pip install -r requirements.txt ({error})")
         return 2
     try:
         return _run(options)

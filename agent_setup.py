@@ -11,11 +11,11 @@ import fcntl
 import importlib
 import inspect
 import os
+import platform
 import sys
 import tempfile
 import traceback
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,30 +24,32 @@ from typing import Any
 import httpx
 
 import config as settings
+from breaker import Breaker
 from config import AgentConfig
-from deribit_client import DeribitClient, SystemClock, network_transport
-from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, last_record, short_hash
+from deribit_client import DeribitClient
+from deribit_wire import SystemClock, network_transport
+from logging_utils import IterationRecord, JsonlLog, RunInfo, last_record, short_hash
 from models import (
-    AgentState,
     AlreadyRunningError,
     Clock,
     ConfigurationError,
     DecisionLog,
-    OrderLog,
-    ProposedAction,
+    HaltedError,
+    TradingState,
 )
+from order_log import OrderLogFile, OrderMemory
 from paper_exchange import setups
 from paper_exchange.chain_recorder import ChainRecorder
 from paper_exchange.recording_files import RecordingError
 from paper_exchange.storage import PaperAccountFileError
+from plausibility import LastSeen
+from policy_call import Policy
 from state_builder import MarketMemory
 
 MAX_UNWRITTEN_RECORDS = 1000
 LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
 NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
-
-Policy = Callable[[AgentState, AgentConfig], ProposedAction]
 
 
 @dataclass
@@ -60,8 +62,9 @@ class Agent:
     policy: Policy
     memory: MarketMemory
     decision_log: DecisionLog
-    order_log: OrderLog
+    order_log: OrderMemory
     run: RunInfo
+    breaker: Breaker = field(default_factory=Breaker)
     iteration: int = 0
     ledger_read_until: datetime | None = None
     ledger_is_due: bool = False
@@ -100,7 +103,6 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     """Make the agent for one of the four ways to run; raises ConfigurationError."""
     config.agent.data_dir.mkdir(parents=True, exist_ok=True)
-    policy, policy_source = load_policy(config.agent.policy)
     if options.market is None and not config.agent.dry_run:
         settings.require_credentials(config)
     transport, clock, coins = _exchange(config, options)
@@ -108,6 +110,23 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     if config.agent.record_chains:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
+    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
+    return assemble_agent(config, transport, clock, mode, market, paper_key)
+
+
+def assemble_agent(
+    config: AgentConfig,
+    transport: httpx.BaseTransport | None,
+    clock: Clock,
+    mode: str = "testnet",
+    market: str = "testnet",
+    credentials: tuple[str, str] | None = None,
+) -> Agent:
+    """The agent on a transport (None is the real network) and a clock, with what its own files remember.
+
+    A lasting account (mode testnet or dry_run) goes on where its last run stopped. Raises ConfigurationError.
+    """
+    policy, policy_source = load_policy(config.agent.policy)
     run = RunInfo(
         run_id=_run_id(mode, clock.now(), config.agent.data_dir),
         mode=mode,
@@ -115,22 +134,43 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         policy=config.agent.policy,
         config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash=short_hash(policy_source),
+        credentials_source="none" if credentials is not None else settings.credentials_source(settings.ENV_FILE),
     )
-    logged_until = _logged_until(config, mode)
+    before = _last_record(config, mode)
     order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
-    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
+    if order_log.unreadable_lines:
+        print(f"{order_log.unreadable_lines} lines of the order log cannot be read: no order for a minute")
     return Agent(
         config=config,
-        client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=paper_key),
+        client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials),
         clock=clock,
         policy=policy,
-        memory=MarketMemory(),
+        memory=MarketMemory(last=_last_seen(before)),
         decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
         order_log=order_log,
         run=run,
-        ledger_read_until=logged_until,
-        ledger_is_due=logged_until is not None,
+        breaker=Breaker() if before is None or before.breaker is None else before.breaker,
+        ledger_read_until=None if before is None else before.ledger_read_until or before.timestamp,
+        ledger_is_due=before is not None,
     )
+
+
+def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
+    """A person who has looked closes the breaker; without one a halted agent does not start. Raises HaltedError."""
+    if is_resumed:
+        agent.breaker = Breaker()
+    if agent.breaker.state == TradingState.HALTED:
+        raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
+
+
+def _last_seen(record: IterationRecord | None) -> LastSeen:
+    """Prices and positions of the last run, against which the first reading of this one is held."""
+    last = LastSeen()
+    if record is None or record.agent_state is None or record.executed_action.legs:
+        return last  # after a trade the account is no longer what the record says
+    last.remember_state(record.agent_state)
+    last.remember_markets(record.agent_state.markets, record.timestamp)
+    return last
 
 
 def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
@@ -142,16 +182,15 @@ def client_for_check(config: AgentConfig, options: argparse.Namespace) -> Deribi
     return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key)
 
 
-def _logged_until(config: AgentConfig, mode: str) -> datetime | None:
-    """How far the last run of a lasting account got, so that what happened since is read from the exchange."""
+def _last_record(config: AgentConfig, mode: str) -> IterationRecord | None:
+    """The last line of a lasting account; None where there is none, or where a newer version wrote it."""
     if mode not in LASTING_MODES:
         return None
     try:
-        record = last_record(config.agent.log_dir, mode)
+        return last_record(config.agent.log_dir, mode)
     except ConfigurationError as error:
-        print(f"{error}; the ledger starts anew", file=sys.stderr)
+        print(f"{error}; this run starts without it", file=sys.stderr)
         return None
-    return None if record is None else record.ledger_read_until or record.timestamp
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
@@ -233,10 +272,13 @@ def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     return f"{mode}-{number:04d}"
 
 
-def take_lock(folder: Path) -> int:
+def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
     """Hold a folder for this process; the kernel lets go of it however the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return _flock(folder / "agent.lock", f"another agent is running with {folder}: use --data-dir and --log-dir")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _flock(folder / "agent.lock", f"another agent is running with {folder}: use --data-dir and --log-dir")
+    except OSError as error:
+        raise ConfigurationError(f"{setting}: {folder} cannot be written: {error.strerror}") from None
 
 
 def take_account_lock(config: AgentConfig) -> int:
@@ -251,7 +293,17 @@ def _flock(path: Path, problem: str) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(handle)
-        raise AlreadyRunningError(f"{problem} (lock {path}); stop it first") from None
+        if not isinstance(error, BlockingIOError):
+            raise ConfigurationError(f"{path} cannot be locked: {error.strerror}") from None
+        raise AlreadyRunningError(f"{problem} (lock {path}, held by {_holder(path)}); stop it first") from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
     return handle
+
+
+def _holder(path: Path) -> str:
+    """What the holder of a lock wrote into it; the file itself is never touched."""
+    text = path.read_bytes()[:200].decode(errors="replace").strip()
+    return "".join(letter if letter.isprintable() else " " for letter in text) or "a process that left no name"

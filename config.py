@@ -9,6 +9,7 @@ In: text. Out: one frozen AgentConfig, or a ConfigurationError that lists every 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from models import ConfigurationError, Underlying
 
@@ -37,6 +44,10 @@ ENV_FILE: Path | None = PROJECT_FOLDER / ".env"
 TESTNET_HOST = "test.deribit.com"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 EXAMPLE_VALUES = frozenset({"your_client_id_here", "your_client_secret_here"})
+ENV_FILE_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
+MAX_ENV_FILE_BYTES = 100_000
+MAX_SHOWN_LENGTH = 100
+MIN_SECRET_LENGTH = 8
 
 
 def _strict_bool(value: object) -> object:
@@ -47,23 +58,46 @@ def _strict_bool(value: object) -> object:
 
 
 def _plain_number(value: object) -> object:
-    """Numbers as people write them; no hexadecimal, no underscores, no other alphabets, no nan."""
-    if isinstance(value, str) and not (value.isascii() and all(c in "0123456789.-+eE" for c in value)):
+    """Numbers as people write them; no hexadecimal, no underscores, no other alphabets, nothing infinite."""
+    if isinstance(value, str) and not _is_finite_number(value):
         raise ValueError("must be a finite number")
     return value
 
 
+def _is_finite_number(text: str) -> bool:
+    if not (text.isascii() and all(char in "0123456789.-+eE" for char in text)):
+        return False
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _secret_text(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
+    """Without the blanks and the one pair of quotes that copying adds; what else is odd in it is never repeated."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    if not text:
         raise ValueError("must not be blank")
-    if isinstance(value, str) and value.strip() in EXAMPLE_VALUES:
+    if text in EXAMPLE_VALUES:
         raise ValueError("is still the example value")
-    return value.strip() if isinstance(value, str) else value
+    if not (text.isascii() and text.isprintable()) or set(text) & set(" \"'"):
+        raise ValueError("must be letters, digits and signs only: no blanks, quotes or other alphabets inside")
+    return text
 
 
 def _named_path(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
         raise ValueError("must not be blank")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters")
+    if ".." in Path(value).parts:
+        raise ValueError("must not contain ..")
     return value
 
 
@@ -163,6 +197,12 @@ class RiskConfig(Section):
     min_minutes_to_expiry: Number = Field(
         15.0, ge=15, le=1440, description="Minutes before expiry from which an option is no longer traded."
     )
+    max_orders_per_day: Whole = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="Orders sent per day (UTC) at most, over all coins; a runaway policy stops here.",
+    )
     kill_file: FilePath = Field(
         Path("data/KILL"), description="While this file exists no order is sent (in no mode) and our own are cancelled."
     )
@@ -200,10 +240,15 @@ class StrategyConfig(Section):
         0.1,
         gt=0,
         le=100,
+        multiple_of=0.1,
         description="Contracts (coins) per call sold. A multiple of the exchange's minimum.",
     )
     max_order_size: Number = Field(
-        1.0, gt=0, le=100, description="No order is ever larger than this, in coin, whatever the policy says."
+        1.0,
+        gt=0,
+        le=100,
+        multiple_of=0.1,
+        description="No order is ever larger than this, in coin, whatever the policy says.",
     )
     roll_dte_days: Number = Field(
         1.0, ge=0, le=60, description="A sold call with fewer days left is looked at for rolling."
@@ -220,12 +265,14 @@ class StrategyConfig(Section):
 
     @model_validator(mode="after")
     def ranges_are_the_right_way_round(self) -> StrategyConfig:
-        if self.delta_min > self.delta_max:
-            raise ValueError(f"delta_min {self.delta_min:g} is above delta_max {self.delta_max:g}")
-        if self.dte_min > self.dte_max:
-            raise ValueError(f"dte_min {self.dte_min:g} is above dte_max {self.dte_max:g}")
-        if self.order_size > self.max_order_size:
-            raise ValueError(f"order_size {self.order_size:g} is above max_order_size {self.max_order_size:g}")
+        pairs = (("delta_min", "delta_max"), ("dte_min", "dte_max"), ("order_size", "max_order_size"))
+        problems = [
+            f"{least} {getattr(self, least):g} is above {greatest} {getattr(self, greatest):g}"
+            for least, greatest in pairs
+            if getattr(self, least) > getattr(self, greatest)
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -243,12 +290,14 @@ class EthConfig(StrategyConfig):
         1.0,
         gt=0,
         le=1000,
+        multiple_of=1,
         description="Contracts (coins) per call sold. A multiple of the exchange's minimum.",
     )
     max_order_size: Number = Field(
         10.0,
         gt=0,
         le=1000,
+        multiple_of=1,
         description="No order is ever larger than this, in coin, whatever the policy says.",
     )
 
@@ -313,7 +362,7 @@ class AgentConfig(BaseSettings):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
-        env_file_encoding="utf-8",
+        env_file_encoding=ENV_FILE_ENCODING,
     )
 
     deribit: DeribitConfig = DeribitConfig()
@@ -376,40 +425,69 @@ def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[st
     `env_file` None: settings from the environment alone. `overrides` are the command line's values by section, and win
     over everything else.
     """
+    given = dict(overrides or {})
     problems = [*_unknown_in_file(env_file), *_unknown_in_environment(os.environ)]
-    if problems:
-        raise ConfigurationError("\n".join(problems))
+    config: AgentConfig | None = None
     try:
-        config = AgentConfig(_env_file=env_file, **dict(overrides or {}))  # type: ignore[arg-type]
+        config = AgentConfig(_env_file=env_file, **given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_problem_lines(error, env_file))) from None
+        problems += _problem_lines(error, env_file, given)
+    except SettingsError as error:  # a section's bare name, such as BTC=1, which is among the unknown names by now
+        problems = problems or [str(error)]
+    if config is None or problems:
+        raise ConfigurationError("\n".join(problems))
     return _with_absolute_paths(_the_safer_dry_run(config, env_file))
 
 
 def _the_safer_dry_run(config: AgentConfig, env_file: Path | None) -> AgentConfig:
-    """Where the environment turns off a dry run that `.env` asks for, the dry run wins, and it is said."""
-    in_file = {name.upper(): text for name, text in dotenv_values(env_file).items()} if env_file else {}
-    if config.agent.dry_run or in_file.get("AGENT_DRY_RUN") != "true":
+    """Where `.env` and the environment do not agree on a dry run, the dry run wins, and it is said."""
+    in_file = _values_in_file(env_file).get("AGENT_DRY_RUN")
+    in_environment = _values_in_environment().get("AGENT_DRY_RUN")
+    if None in (in_file, in_environment) or in_file == in_environment:
         return config
-    print("AGENT_DRY_RUN is true in .env and false in the environment: this is a dry run", file=sys.stderr)
+    said = f"AGENT_DRY_RUN is {in_file} in .env and {in_environment} in the environment: this is a dry run"
+    print(said, file=sys.stderr)
     return config.model_copy(update={"agent": config.agent.model_copy(update={"dry_run": True})})
+
+
+def _values_in_file(env_file: Path | None) -> dict[str, str | None]:
+    if env_file is None or not env_file.exists():
+        return {}
+    values = dotenv_values(env_file, interpolate=False, encoding=ENV_FILE_ENCODING)
+    return {name.upper(): text for name, text in values.items()}
+
+
+def _values_in_environment() -> dict[str, str]:
+    return {name.upper(): text for name, text in os.environ.items() if _is_known(name)}
 
 
 def _unknown_in_file(env_file: Path | None) -> list[str]:
     if env_file is None or not env_file.exists():
         return []
-    if env_file.is_dir():
-        raise ConfigurationError(f"{env_file.name} is a folder; settings are read from a file of that name")
-    try:
-        with env_file.open(encoding="utf-8") as lines:
-            bindings = list(parse_stream(lines))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{env_file.name} cannot be read: {type(error).__name__}") from None
-    problems = [_line_problem(binding, env_file.name) for binding in bindings if binding.error]
+    bindings = _lines_of(env_file)
     names = [binding.key for binding in bindings if binding.key is not None]
     unknown = [(b.key, b.value) for b in bindings if b.key is not None and not _is_known(b.key)]
-    problems += [_unknown_setting(name, value, env_file.name) for name, value in unknown]
-    return problems + _repeated(names, env_file.name) + _readable_by_others(env_file, names)
+    problems = [_unknown_setting(name, value, env_file.name) for name, value in unknown]
+    problems += _repeated(names, env_file.name) + _readable_by_others(env_file, names)
+    broken_lines = [_line_problem(binding, env_file.name) for binding in bindings if binding.error]
+    if broken_lines:  # nothing is made of such a file: who knows what else its lines were meant to say
+        raise ConfigurationError("\n".join(broken_lines + problems))
+    return problems
+
+
+def _lines_of(env_file: Path) -> list[Binding]:
+    """The file as NAME=VALUE lines; raises ConfigurationError where it is no text file of a sensible size."""
+    if env_file.is_dir():
+        raise ConfigurationError(f"{env_file.name} is a folder; settings are read from a file of that name")
+    if not env_file.is_file():
+        raise ConfigurationError(f"{env_file.name} is not a file")
+    if env_file.stat().st_size > MAX_ENV_FILE_BYTES:
+        raise ConfigurationError(f"{env_file.name} is larger than {MAX_ENV_FILE_BYTES} bytes: this is no settings file")
+    try:
+        with env_file.open(encoding=ENV_FILE_ENCODING) as lines:
+            return list(parse_stream(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{env_file.name} cannot be read: {type(error).__name__}") from None
 
 
 def _line_problem(binding: Binding, source: str) -> str:
@@ -482,23 +560,35 @@ def _may_be_secret(name: str) -> bool:
     )
 
 
-def _problem_lines(error: ValidationError, env_file: Path | None) -> Iterator[str]:
-    given = {**(dotenv_values(env_file, interpolate=False) if env_file else {}), **os.environ}
-    values = {name.upper(): value for name, value in given.items()}
+def _problem_lines(
+    error: ValidationError, env_file: Path | None, overrides: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    on_command_line = {
+        f"{section}_{name}".upper(): v for section, given in overrides.items() for name, v in given.items()
+    }
+    values = {**_values_in_file(env_file), **_values_in_environment(), **on_command_line}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        if problem["type"] == "extra_forbidden":
+            continue  # an unknown name, which is listed with the nearest one
         name = "_".join(str(part) for part in problem["loc"][:2]).upper()
-        value = values.get(name)
-        shown = "" if value is None or (_may_be_secret(name) and "URL" not in name) else f"={value!r}"
-        if "@" in shown:
-            shown = ""  # a URL with credentials in it
-        message = problem["msg"].removeprefix("Value error, ")
-        yield f"{name}{shown}: {message[:1].lower()}{message[1:]}{_unit_hint(name)}"
+        shown = _shown_value(name, values.get(name))
+        for message in problem["msg"].removeprefix("Value error, ").splitlines():
+            yield f"{name}{shown}: {message[:1].lower()}{message[1:]}{_unit_hint(name)}"
+
+
+def _shown_value(name: str, value: object) -> str:
+    """`=value` as it was given; nothing where it may be secret, such as a URL with credentials in it."""
+    text = "" if value is None else f"={value!r}"
+    is_hidden = (_may_be_secret(name) and not name.endswith(("_URL", "_SECONDS"))) or "@" in text
+    return "" if is_hidden else text[:MAX_SHOWN_LENGTH]
 
 
 def _unit_hint(name: str) -> str:
-    """The field's own sentence, which holds its unit, so that 0.8 for 80 percent explains itself."""
-    sentences = {variable: field.description for variable, _, field in setting_fields()}
-    return f" [{sentences[name]}]" if name in sentences else ""
+    """Bounds and the field's own sentence, which holds its unit, so that 0.8 for 80 percent explains itself."""
+    hints = {variable: (bounds_text(field), field.description) for variable, _, field in setting_fields()}
+    bounds, sentence = hints.get(name, ("", ""))
+    words = f"{bounds}: {sentence}" if bounds else sentence
+    return f" [{words}]" if words else ""
 
 
 def _with_absolute_paths(config: AgentConfig) -> AgentConfig:
@@ -522,6 +612,27 @@ def require_credentials(config: AgentConfig) -> None:
         raise ConfigurationError("\n".join(missing))
 
 
+def credentials_source(env_file: Path | None = None) -> str:
+    """Where the key comes from, never what it is: "env", ".env", "env and .env", or "none"."""
+    key_names = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
+    in_environment, in_file = _values_in_environment(), _values_in_file(env_file)
+    found = {
+        "env" if name in in_environment else ".env" for name in key_names if name in in_environment or name in in_file
+    }
+    return " and ".join(sorted(found, reverse=True)) or "none"
+
+
+def without_secrets(text: str, config: AgentConfig) -> str:
+    """A text of unknown origin without our key and the keys in the environment: a library may repeat its own."""
+    own = (config.deribit.client_id, config.deribit.client_secret)
+    values = {secret.get_secret_value() for secret in own if secret is not None}
+    values |= {value for name, value in os.environ.items() if _may_be_secret(name) and not name.endswith("_URL")}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= MIN_SECRET_LENGTH:
+            text = text.replace(value, "(hidden)")
+    return text
+
+
 # --- showing ----------------------------------------------------------------------
 
 
@@ -538,7 +649,7 @@ def changed_settings(config: AgentConfig) -> list[str]:
 
 def bounds_text(field: FieldInfo) -> str:
     """The bounds of a field as people write them, '' where it has none."""
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
     parts = [
         f"{sign} {getattr(rule, key):g}" for rule in field.metadata for key, sign in signs.items() if hasattr(rule, key)
     ]

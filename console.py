@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 from config import LOOPBACK_HOSTS, AgentConfig, url_problem
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord
-from models import AgentError, AgentState, ConfigurationError, DeribitError, LedgerEntry, MarketSnapshot
+from models import (
+    AgentError,
+    AgentState,
+    ConfigurationError,
+    DeribitError,
+    LedgerEntry,
+    MarketSnapshot,
+    TradingState,
+)
 
 MAX_CLOCK_SKEW_SECONDS = 5.0
 FEW_RV_DAYS = 15.0
@@ -27,7 +35,20 @@ def console_block(record: IterationRecord, quiet: bool = False) -> str:
     if quiet:
         return f"{record.timestamp:%Y-%m-%d %H:%M} {_outcome_word(record)}: {printable(record.proposed_action.reason)}"
     head = f"--- {record.timestamp:%Y-%m-%d %H:%M:%S} UTC  {record.mode} #{record.iteration}"
-    return "\n".join([head, *_state_lines(record.agent_state), *decision])
+    return "\n".join([head, *_limits_lines(record), *_state_lines(record.agent_state), *decision])
+
+
+def _limits_lines(record: IterationRecord) -> Iterator[str]:
+    """What the agent may not do for now, and why; orders of another hand that it counts as sold."""
+    state = record.agent_state
+    why = list(() if state is None else state.restrictions)
+    if record.breaker is not None and record.breaker.why and not any(record.breaker.why in text for text in why):
+        why.append(f"breaker: {record.breaker.why}")
+    if record.trading_state != TradingState.ACTIVE:
+        yield f"     {record.trading_state}: {printable('; '.join(why))}"
+    for order in () if state is None else state.portfolio.open_orders:
+        if not order.is_own:
+            yield f"     not ours, counted and left alone: {order.direction} {order.amount_coin:g} {order.symbol}"
 
 
 def _outcome_word(record: IterationRecord) -> str:
@@ -114,7 +135,7 @@ def status_text(record: IterationRecord, now: datetime) -> str:
     """What the last line says, and how old it is."""
     age = f" ({_age(now - record.timestamp)} ago)" if record.market == "testnet" else " of its own time"
     lines = [f"last line: {record.timestamp:%Y-%m-%d %H:%M:%S} UTC{age}, {record.mode} run {record.run_id}"]
-    lines += list(_state_lines(record.agent_state))
+    lines += [*_limits_lines(record), *_state_lines(record.agent_state)]
     orders = () if record.agent_state is None else record.agent_state.portfolio.open_orders
     lines += [
         f"     open order: {o.direction} {o.amount_coin:g} {o.symbol} at {o.price_coin} ({o.label})" for o in orders

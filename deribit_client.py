@@ -1,29 +1,24 @@
 """Synchronous wrapper over Deribit's JSON-RPC: typed models out, orders through one function.
 
-In: method calls. Out: models of models.py; deribit_replies.py says what each reply means. Talks to Deribit, or to the
-paper exchange through the httpx transport it is given. Reads are retried inside a deadline; an order is put on the
-wire once and only after it was written to the order log. Only testnet and this machine are ever contacted: no
-redirects, no proxies.
+In: method calls. Out: models of models.py. deribit_wire.py carries each request, deribit_replies.py says what each
+reply means. Talks to Deribit, or to the paper exchange through the httpx transport it is given. An order is put on
+the wire once, after a last look and after it was written to the order log.
 """
 
 from __future__ import annotations
 
-import random
-import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from threading import Event
-from time import monotonic
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import SecretStr, ValidationError
 
 import deribit_replies as replies
-from config import LOOPBACK_HOSTS, TESTNET_HOST, AgentConfig
+from config import AgentConfig
 from deribit_replies import Row, ms_from_utc, rows
+from deribit_wire import JsonRpc, Reader, SystemClock
 from models import (
-    AgentError,
     ApiCall,
     AuthenticationError,
     Clock,
@@ -44,27 +39,20 @@ from models import (
     PriceBar,
     RateLimitError,
     RawPosition,
+    RequestBudgetError,
     RequestRefusedError,
     SendOutcome,
     Ticker,
     Trade,
-    WrongEnvironmentError,
 )
+from risk_engine import in_settlement_window
 
-READ_ATTEMPTS = 3
-READ_DEADLINE_SECONDS = 20.0
-BACKOFF_SECONDS = (0.5, 1.0)
 MAX_LEDGER_PAGES = 10
-MIN_SECRET_LETTERS = 6  # shorter values stand in ordinary words; real ids have eight letters
-MAX_REPLY_BYTES = 5_000_000
-KEEP_ALIVE_SECONDS = 14 * 60.0  # Deribit drops idle connections after 15 minutes
+MAX_ORDERS_PER_ITERATION = 2  # a roll: one to buy back, one to sell
 ORDER_LIFETIME_SECONDS = 10.0  # valid_until: later than this the exchange refuses to execute
-TOKEN_MARGIN_SECONDS = 60.0
-# "session:" so that the token outlives a dropped connection; no more rights are asked for than the agent uses.
-SCOPE = "session:covered-call trade:read_write account:read wallet:none"
+TRADING_SCOPE = "trade:read_write"
+KILL_NOTE_LETTERS = 200
 
-TOKEN_CODES = frozenset({10000, 13009})
-RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
 # Answers after which an order surely does not exist; every other failure of an order leaves it unknown.
 DEFINITIVE_REFUSALS = frozenset(
     {
@@ -90,30 +78,6 @@ DEFINITIVE_REFUSALS = frozenset(
 )
 
 Result = TypeVar("Result")
-Reader = Callable[[Any], Result]
-
-
-class SystemClock:
-    """The real time. `stop` wakes a sleeper, for a clean end on a signal."""
-
-    def __init__(self) -> None:
-        self._stopped = Event()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        self._stopped.wait(max(0.0, seconds))
-
-    def wait_for_next(self, interval_seconds: float) -> bool:
-        self.sleep(interval_seconds)
-        return not self._stopped.is_set()
-
-    def stop(self) -> None:
-        self._stopped.set()
 
 
 class DeribitClient:
@@ -134,38 +98,48 @@ class DeribitClient:
         credentials: tuple[str, str] | None = None,
     ) -> None:
         self._config = config
-        self._clock: Clock = SystemClock() if clock is None else clock
         self._order_log = order_log
-        self._dice = random.Random(config.agent.seed)
-        self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
-        self._http = _http_client(config, transport)
-        self._server_ahead = timedelta(0)
-        self._token: SecretStr | None = None
-        self._token_ends_at_seconds = 0.0
-        self._request_id = 0
-        self._calls: list[ApiCall] = []
-        self.granted_scope = ""
+        self._rpc = JsonRpc(config, transport, SystemClock() if clock is None else clock, credentials)
+        self._orders_left: int | None = None
 
     def close(self) -> None:
-        self._http.close()
+        self._rpc.close()
+
+    def begin_iteration(self) -> None:
+        """Limit requests and orders from here on, until end_iteration."""
+        self._rpc.begin_counting()
+        self._orders_left = MAX_ORDERS_PER_ITERATION
+
+    def end_iteration(self) -> tuple[ApiCall, ...]:
+        """Lift the limits; the calls that were made, for the log."""
+        self._orders_left = None
+        return self._rpc.end_counting()
 
     def server_now(self) -> datetime:
-        """The exchange's time, from the last reply; the local clock until there was one."""
-        return self._clock.now() + self._server_ahead
+        """The exchange's time, carried on from the last reply; the local clock until there was one."""
+        return self._rpc.server_clock.now()
 
     @property
     def clock(self) -> Clock:
-        return self._clock
+        return self._rpc.clock
+
+    @property
+    def granted_scope(self) -> str:
+        """The rights of the key, as the exchange said when it gave out the token; empty until then."""
+        return self._rpc.granted_scope
 
     @property
     def requests_made(self) -> int:
-        """Requests since take_calls was last asked, retries included."""
-        return sum(call.attempts for call in self._calls)
+        """Requests since the iteration began, retries included."""
+        return self._rpc.requests_sent
 
-    def take_calls(self) -> tuple[ApiCall, ...]:
-        """The requests made since this was last asked, for the log."""
-        calls, self._calls = tuple(self._calls), []
-        return calls
+    def authenticate(self) -> None:
+        """Get a token; raises AuthenticationError where the key is missing or not accepted."""
+        self._rpc.authenticate()
+
+    def kill_note(self) -> str | None:
+        """What stands in the kill file, None where there is none. One that cannot be looked at counts as there."""
+        return kill_note(self._config.risk.kill_file)
 
     # --- public -------------------------------------------------------------
 
@@ -189,7 +163,9 @@ class DeribitClient:
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
         """One instrument, also an expired one; None where it is not a plain BTC or ETH option."""
         params = {"instrument_name": symbol}
-        return self._read("public/get_instrument", params, lambda result: replies.read_instrument(Row(result)))
+        return self._read(
+            "public/get_instrument", params, lambda result: replies.read_instrument(_about(symbol, result))
+        )
 
     def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]:
         """The whole option chain in one request."""
@@ -198,11 +174,13 @@ class DeribitClient:
 
     def get_ticker(self, symbol: str) -> Ticker:
         params = {"instrument_name": symbol}
-        return self._read("public/ticker", params, lambda result: replies.read_ticker(Row(result)))
+        return self._read("public/ticker", params, lambda result: replies.read_ticker(_about(symbol, result)))
 
     def get_order_book(self, symbol: str, depth: int = 5) -> OrderBook:
         params = {"instrument_name": symbol, "depth": depth}
-        return self._read("public/get_order_book", params, lambda result: replies.read_order_book(Row(result)))
+        return self._read(
+            "public/get_order_book", params, lambda result: replies.read_order_book(_about(symbol, result))
+        )
 
     def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
         """Candles of the coin's perpetual, oldest first; empty where the exchange has none."""
@@ -291,14 +269,19 @@ class DeribitClient:
     def edit_order(self, order: Order, price_coin: float) -> OrderReceipt:
         """Move a resting order to another price, its amount unchanged; written to the order log first."""
         problem = self._reason_to_send_nothing()
-        if problem is not None:
-            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=problem)
+        if problem is not None or self._order_log is None:
+            return _not_sent(problem or "")
         params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
+        line = {"event": "edit", "label": order.label, "symbol": order.symbol, "at": self.server_now().isoformat()}
         try:
-            self._log_order("edit", {"label": order.label, "at": self.server_now().isoformat(), **params})
+            self._order_log.write(line | params)
         except LogWriteError as error:
-            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=str(error))
-        return self._write("private/edit", params | self._deadline_params())
+            return _not_sent(str(error))
+        problem = self._reason_to_send_nothing()  # writing can take long
+        if problem is not None:
+            return _not_sent(problem)
+        send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
+        return self._write("private/edit", params | {"valid_until": ms_from_utc(send_before)})
 
     def cancel_order(self, order_id: str) -> OrderReceipt:
         """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
@@ -310,259 +293,147 @@ class DeribitClient:
 
     def _send_order(self, request: OrderRequest) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
-        problem = self._reason_not_to_send(request)
+        send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
+        problem = self._reason_not_to_send(request, send_before) or self._token_problem()
         if problem is not None:
-            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=problem)
-        deadline = self._deadline_params()
-        intent = request.model_dump() | deadline | {"sent_at": self.server_now().isoformat()}
-        try:
-            self._log_order("intent", intent)
-        except LogWriteError as error:
-            return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=str(error))
-        method = "private/sell" if request.direction == "sell" else "private/buy"
-        receipt = self._write(method, _order_params(request) | deadline)
-        self._log_outcome(request, receipt)
+            return _not_sent(problem)
+        params = _order_params(request) | {"valid_until": ms_from_utc(send_before)}
+        problem = self._log_intent(request, params["valid_until"])
+        if problem is not None:
+            return _not_sent(problem)
+        # Forcing a line to disk can take long, and the kill file may have come: the last look is the one after it.
+        problem = self._reason_not_to_send(request, send_before)
+        if problem is not None:
+            receipt = _not_sent(problem)
+        else:
+            self._orders_left = None if self._orders_left is None else self._orders_left - 1
+            receipt = self._write("private/sell" if request.direction == "sell" else "private/buy", params)
+        self._note_outcome(request, receipt)
         return receipt
 
-    def _reason_not_to_send(self, request: OrderRequest) -> str | None:
+    def note_closed(self, order: Order) -> None:
+        """Write down that an order of ours is over, and what of it was filled."""
+        if self._order_log is None:
+            return
+        line = {"event": "closed", "label": order.label, "symbol": order.symbol, "order_state": order.order_state}
+        self._note(line | {"filled_amount_coin": order.filled_amount_coin})
+
+    def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
         """The last look before an order leaves, whatever came before."""
-        problem = self._reason_to_send_nothing()
-        if problem is not None:
-            return problem
-        strategy = self._config.strategy(request.symbol[:3])
-        if request.amount_coin > strategy.max_order_size:
-            return f"{request.amount_coin:g} is above max_order_size {strategy.max_order_size:g}"
-        return None
+        now, limit = self.server_now(), self._config.strategy(request.symbol[:3]).max_order_size
+        age_seconds, oldest_seconds = (now - request.quoted_at).total_seconds(), self._config.risk.max_quote_age_seconds
+        if not (request.symbol[:4] in ("BTC-", "ETH-") and request.symbol.endswith("-C")):
+            return f"{request.symbol} is not a call on BTC or ETH"
+        if request.direction == "buy" and not request.reduce_only:
+            return "a buy must be reduce-only"
+        if not request.amount_coin <= limit:
+            return f"{request.amount_coin:g} is above max_order_size {limit:g}"
+        if not -oldest_seconds <= age_seconds <= oldest_seconds:
+            return f"the quote is {age_seconds:.0f} s old, at most {oldest_seconds:g} s allowed"
+        if not now < send_before:
+            return "the order's deadline passed before it could leave"
+        if self._orders_left is not None and self._orders_left <= 0:
+            return f"{MAX_ORDERS_PER_ITERATION} orders have left in this iteration"
+        return self._reason_to_send_nothing()
 
     def _reason_to_send_nothing(self) -> str | None:
         if self._order_log is None:
             return "there is no order log: no line, no order"
-        if self._config.risk.kill_file.exists():
+        if in_settlement_window(self.server_now()):
+            return f"no orders from 07:55 to 08:05 UTC, it is {self.server_now():%H:%M:%S}"
+        if self.kill_note() is not None:
             return f"the kill file {self._config.risk.kill_file.name} exists"
+        if not self.may_trade:
+            return f"this key may not trade: it lacks {TRADING_SCOPE}"
         return None
 
-    def _deadline_params(self) -> dict[str, int]:
-        return {"valid_until": ms_from_utc(self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS))}
+    @property
+    def may_trade(self) -> bool:
+        """Whether the key has the right to trade; assumed until the exchange has said so."""
+        return not self.granted_scope or TRADING_SCOPE in self.granted_scope.split()
 
-    def _log_order(self, event: str, values: dict[str, Any]) -> None:
-        if self._order_log is not None:
-            self._order_log.write({"event": event, **values})
-
-    def _log_outcome(self, request: OrderRequest, receipt: OrderReceipt) -> None:
-        """The order is out: a line that cannot be written now must not hide what became of it."""
-        values = {"label": request.label, "at": self.server_now().isoformat()}
+    def _token_problem(self) -> str | None:
         try:
-            self._log_order("outcome", values | receipt.model_dump(mode="json"))
+            self._rpc.ensure_token()
+        except DeribitError as error:
+            return str(error)
+        return None
+
+    def _log_intent(self, request: OrderRequest, valid_until: int) -> str | None:
+        """Write the order down before it leaves; why it may not leave where that fails."""
+        assert self._order_log is not None
+        intent = request.model_dump(mode="json") | {"valid_until": valid_until, "at": self.server_now().isoformat()}
+        try:
+            self._order_log.write({"event": "intent", **intent})
         except LogWriteError as error:
-            self._calls.append(ApiCall(method="order_log", outcome=str(error)))
+            return str(error)
+        return None
+
+    def _note_outcome(self, request: OrderRequest, receipt: OrderReceipt) -> None:
+        line = {"event": "outcome", "label": request.label, "symbol": request.symbol}
+        self._note(line | receipt.model_dump(mode="json", exclude_none=True))
+
+    def _note(self, line: dict[str, Any]) -> None:
+        """Write down what has happened: a line that cannot be written now is kept, and must not hide the event."""
+        assert self._order_log is not None
+        problem = self._order_log.note(line | {"at": self.server_now().isoformat()})
+        if problem is not None:
+            self._rpc.calls.append(ApiCall(method="order_log", outcome=problem))
 
     def _write(self, method: str, params: dict[str, Any]) -> OrderReceipt:
         """One request that moves an order, put on the wire once; what is known afterwards."""
+        problem = self._token_problem()
+        if problem is not None:
+            return self._failed_write(method, _not_sent(problem))
         try:
-            self._ensure_token()
+            receipt = self._rpc.send_once(method, params, _read_receipt)
         except DeribitError as error:
-            return self._failed_write(method, SendOutcome.NOT_SENT, error)
-        try:
-            return self._accepted(method, self._call_once(method, params, _read_receipt))
-        except DeribitError as error:
-            return self._failed_write(method, _outcome_after(error), error)
-
-    def _accepted(self, method: str, receipt: OrderReceipt) -> OrderReceipt:
+            code = error.code if isinstance(error, RequestRefusedError) else None
+            receipt = OrderReceipt(outcome=_outcome_after(error), error=str(error), refusal_code=code)
+            return self._failed_write(method, receipt)
         order = None if receipt.order is None else receipt.order.model_dump(mode="json")
-        self._calls.append(ApiCall(method=method, outcome=receipt.outcome, detail={"order": order}))
+        self._rpc.calls.append(ApiCall(method=method, outcome=receipt.outcome, detail={"order": order}))
         return receipt
 
-    def _failed_write(self, method: str, outcome: SendOutcome, error: DeribitError) -> OrderReceipt:
-        self._calls.append(ApiCall(method=method, outcome=f"{outcome}: {error}"))
-        return OrderReceipt(outcome=outcome, error=str(error))
-
-    # --- reading, with retries ----------------------------------------------------
+    def _failed_write(self, method: str, receipt: OrderReceipt) -> OrderReceipt:
+        self._rpc.calls.append(ApiCall(method=method, outcome=f"{receipt.outcome}: {receipt.error}"[:300]))
+        return receipt
 
     def _read(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
-        """Ask until there is a usable answer, at most READ_ATTEMPTS times within READ_DEADLINE_SECONDS."""
-        started = self._clock.monotonic()
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                if method.startswith("private/"):
-                    self._ensure_token()
-                value = self._call_once(method, params, reader)
-            except DeribitError as error:
-                elapsed = self._clock.monotonic() - started
-                if attempt == READ_ATTEMPTS or elapsed > READ_DEADLINE_SECONDS or not _worth_a_retry(error):
-                    self._note(method, str(error), attempt, started)
-                    raise
-                self._clock.sleep(BACKOFF_SECONDS[attempt - 1] * self._dice.uniform(0.75, 1.25))
-            else:
-                self._note(method, "ok", attempt, started)
-                return value
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _note(self, method: str, outcome: str, attempts: int, started: float) -> None:
-        elapsed_ms = round((self._clock.monotonic() - started) * 1000.0, 1)
-        self._calls.append(ApiCall(method=method, outcome=outcome[:300], attempts=attempts, duration_ms=elapsed_ms))
-
-    # --- authentication -------------------------------------------------------------
-
-    def authenticate(self) -> None:
-        """Get a token; raises AuthenticationError where the key is missing or not accepted."""
-        client_id, client_secret = (secret.get_secret_value() for secret in self._credentials)
-        params = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        if not client_id or not client_secret:
-            raise AuthenticationError("DERIBIT_CLIENT_ID and DERIBIT_CLIENT_SECRET are not set")
-        token = self._call_once("public/auth", params | {"scope": SCOPE}, Row)
-        self.granted_scope = str(token.get("scope", ""))
-        if "wallet:read_write" in self.granted_scope.split():
-            raise AuthenticationError("this key may withdraw (wallet:read_write): make one that may only trade")
-        access_token = str(token.need("access_token"))
-        if not (access_token.isascii() and access_token.isprintable()):
-            raise InvalidReplyError("public/auth: the token is not plain text")
-        self._token = SecretStr(access_token)
-        lifetime_seconds = replies.finite(token.need("expires_in")) - TOKEN_MARGIN_SECONDS
-        self._token_ends_at_seconds = self._clock.monotonic() + lifetime_seconds
-        self._calls.append(ApiCall(method="public/auth", outcome="ok"))
-
-    def _ensure_token(self) -> None:
-        if self._token is None or self._clock.monotonic() >= self._token_ends_at_seconds:
-            self.authenticate()
-
-    def _authorization(self) -> dict[str, str]:
-        return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
-
-    # --- one request ------------------------------------------------------------------
-
-    def _call_once(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
-        """Exactly one HTTP request; everything foreign that can go wrong is translated here."""
-        self._request_id += 1
-        body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
-        headers = self._authorization() if method.startswith("private/") else {}
-        try:
-            status, content = self._post(method, body, headers)
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            raise self._redacted(_translated(method, error)) from None
-        try:
-            problem = _problem_of_status(method, status, content)
-            if problem is not None:
-                raise problem
-            envelope = replies.read_envelope(content, method, self._request_id)
-            self._look_at(envelope)
-            return reader(replies.result_of(envelope, method))
-        except RequestRefusedError as error:
-            if error.code in TOKEN_CODES:
-                self._token = None  # the next attempt, or the next iteration, asks for a new one
-            raise self._redacted(error) from None
-        except DeribitError as error:
-            raise self._redacted(error) from None
-        except (ValidationError, TypeError, ValueError, LookupError, ArithmeticError) as error:
-            raise self._redacted(InvalidReplyError(f"{method}: {_short(error)}")) from None
-
-    def _redacted(self, error: AgentError) -> AgentError:
-        """The error without id, secret and token in its words: a server may echo what it was sent."""
-        hidden = [*self._credentials, *([self._token] if self._token is not None else [])]
-        for name in ("message", "reason"):
-            if isinstance(getattr(error, name, None), str):
-                setattr(error, name, _without(hidden, getattr(error, name)))
-        error.args = tuple(_without(hidden, str(part)) for part in error.args)
-        return error
-
-    def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
-        ends_at = self._clock.monotonic() + READ_DEADLINE_SECONDS
-        content = bytearray()
-        with self._http.stream("POST", f"/api/v2/{method}", json=body, headers=headers) as response:
-            if response.has_redirect_location:
-                raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect, which is never followed")
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_REPLY_BYTES or self._clock.monotonic() > ends_at:
-                    raise InvalidReplyError(f"{method}: the reply is too large or too slow")
-            return response.status_code, bytes(content)
-
-    def _look_at(self, envelope: Row) -> None:
-        """Every reply says which exchange it came from and what time it is there."""
-        if envelope.get("testnet") is False:
-            raise WrongEnvironmentError(
-                "the exchange says that it is not testnet: stopped before anything else is sent"
-            )
-        sent_at_us = envelope.get("usOut")
-        if isinstance(sent_at_us, int):
-            self._server_ahead = replies.utc_from_ms(sent_at_us // 1000) - self._clock.now()
+        return self._rpc.read(method, params, reader)
 
 
-def _without(hidden: list[SecretStr], text: str) -> str:
-    for secret in hidden:
-        value = secret.get_secret_value()
-        text = text.replace(value, "***") if len(value) >= MIN_SECRET_LETTERS else text
-    return text
+def _about(symbol: str, result: Any) -> Row:
+    """A result about the instrument that was asked for, and no other."""
+    row = Row(result)
+    if row.need("instrument_name") != symbol:
+        raise InvalidReplyError(f"the reply is not about {symbol}")
+    return row
 
 
-def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
-    """Id and secret, kept as secrets so that no dump of an object shows them; blank where not set."""
-    return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
+def _not_sent(why: str) -> OrderReceipt:
+    return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
 
 
-def _http_client(config: AgentConfig, transport: httpx.BaseTransport | None) -> httpx.Client:
-    return httpx.Client(
-        base_url=config.deribit.base_url,
-        transport=network_transport() if transport is None else transport,
-        timeout=config.deribit.timeout_seconds,
-        follow_redirects=False,
-        trust_env=False,
-        event_hooks={"request": [_guard_host]},
-    )
-
-
-def network_transport() -> httpx.HTTPTransport:
-    """The real network: certificates checked, one more try to connect (nothing has been sent then)."""
-    limits = httpx.Limits(max_connections=4, keepalive_expiry=KEEP_ALIVE_SECONDS)
-    return httpx.HTTPTransport(retries=1, limits=limits, trust_env=False)
-
-
-def _guard_host(request: httpx.Request) -> None:
-    """The last word on where a request may go, on the address that is really used."""
-    is_testnet = request.url.host == TESTNET_HOST and request.url.scheme == "https"
-    if not is_testnet and request.url.host.strip("[]") not in LOOPBACK_HOSTS:
-        raise WrongEnvironmentError(f"refused to contact {request.url.host}: only testnet and this machine are allowed")
-
-
-def _translated(method: str, error: Exception) -> AgentError:
-    """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
-    if _is_bad_certificate(error):
-        return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
-        hint = "--market simulated needs no network"
-        return DeribitConnectionError(f"{method}: cannot reach the exchange ({_short(error)}); {hint}", was_sent=False)
-    return DeribitConnectionError(f"{method}: {_short(error)}")
-
-
-def _is_bad_certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _problem_of_status(method: str, status: int, content: bytes) -> DeribitError | None:
-    """What the HTTP status alone says; 400 with a JSON body is Deribit's normal way to refuse."""
-    if status >= 500:
-        return DeribitConnectionError(f"{method}: HTTP {status} from the exchange's gateway", was_sent=True)
-    if content.lstrip()[:1] == b"{":
+def kill_note(kill_file: Path) -> str | None:
+    """The first words of the kill file, None where there is none. Only a file that is surely not there is none."""
+    try:
+        kill_file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if status == 429:
-        return RateLimitError(f"{method}: HTTP 429")
-    if status in (401, 403):
-        return RequestRefusedError(method, 13009, f"HTTP {status}")
-    return InvalidReplyError(f"{method}: HTTP {status} without JSON")
-
-
-def _worth_a_retry(error: DeribitError) -> bool:
-    if isinstance(error, RequestRefusedError):
-        return error.code in RETRIED_READ_CODES | TOKEN_CODES
-    return isinstance(error, (DeribitConnectionError, InvalidReplyError))
+    except OSError as error:
+        return f"it cannot be looked at: {error.strerror}"
+    if not kill_file.is_file():
+        return "it is not a plain file"
+    try:
+        return kill_file.read_bytes()[:KILL_NOTE_LETTERS].decode(errors="replace").strip()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
 
 
 def _outcome_after(error: DeribitError) -> SendOutcome:
     """What is known of an order whose request failed; unknown unless surely otherwise."""
-    if isinstance(error, DeribitConnectionError) and not error.was_sent:
+    if isinstance(error, RequestBudgetError) or (isinstance(error, DeribitConnectionError) and not error.was_sent):
         return SendOutcome.NOT_SENT
     if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
         return SendOutcome.REJECTED
@@ -595,11 +466,3 @@ def _order_params(request: OrderRequest) -> dict[str, Any]:
 
 def _each(reader: Callable[[Row], Result]) -> Reader[tuple[Result, ...]]:
     return lambda result: tuple(reader(row) for row in rows(result))
-
-
-def _short(error: Exception) -> str:
-    """One line about a foreign error; never the input of a validation error, which may be anything."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return f"{type(error).__name__}: {str(error)[:200]}"

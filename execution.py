@@ -1,9 +1,9 @@
 """execute_action: turn an approved action into orders, work them, and say what became of them.
 
 In: the client, an action the risk engine has allowed, settings, the state it was decided on. Out: ExecutionResult.
-Planning is pure; sending goes through DeribitClient.place_limit_order and nowhere else. Prices in coin per contract,
-amounts in coin. A sale starts at mid and steps towards the bid down to a floor, a buy-back the other way round; what
-has not traded by then is cancelled. A roll buys back first, reads the account again and sells only what has room.
+Sending goes through DeribitClient.place_limit_order and nowhere else. Prices in coin per contract, amounts in coin.
+What has not traded at the last price is cancelled. A roll buys back first, reads the account again and sells only
+what has room. `recover_orders` finds out what became of orders whose end was not heard, in this run or the last.
 """
 
 from __future__ import annotations
@@ -12,55 +12,34 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from config import AgentConfig
 from deribit_client import DeribitClient
-from logging_utils import seconds_since_deadline
 from models import (
-    OWN_LABEL_PREFIX,
     ActionType,
     AgentError,
     AgentState,
-    CandidateOption,
     DeribitError,
-    Direction,
     ExecutionResult,
     LegResult,
     OptionInstrument,
-    OptionPosition,
     Order,
-    OrderLog,
     OrderReceipt,
     OrderRequest,
     ProposedAction,
     SendOutcome,
     Ticker,
 )
-from pricing import floor_to_step, round_price_down, round_price_up, tick_size_at
+from order_log import LoggedOrder, OrderMemory, seconds_since_deadline
+from order_planning import Leg, plan_orders, price_ladder, start_price
+from pricing import floor_to_step
 from risk_engine import in_settlement_window
-
-MIN_CONCESSION_TICKS = 2  # cheap options move by whole ticks: a percentage alone would never reach the other side
 
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
 ORDER_MEMORY_SECONDS = 25 * 60.0
 
 LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
-
-
-@dataclass(frozen=True)
-class Leg:
-    """One order to work: what, which way, how much, and the mid it was decided on."""
-
-    label: str
-    symbol: str
-    direction: Direction
-    amount_coin: float
-    decision_mid_coin: float | None
-
-    @property
-    def is_sell(self) -> bool:
-        return self.direction == "sell"
 
 
 def execute_action(
@@ -89,23 +68,7 @@ def execute_action(
     return ExecutionResult(status=_overall(results, action), legs=tuple(results), note=_notes(results))
 
 
-def plan_orders(
-    action: ProposedAction, agent_state: AgentState | None, config: AgentConfig, decision_id: str
-) -> tuple[Leg, ...]:
-    """The legs of an action in the order in which they are sent, none above max_order_size. Pure."""
-    if action.type == ActionType.DO_NOTHING or action.underlying is None or action.symbol is None:
-        return ()
-    amount = min(action.size, config.strategy(action.underlying).max_order_size)
-
-    def leg(direction: Direction, symbol: str) -> Leg:
-        label = f"{OWN_LABEL_PREFIX}{decision_id}-{direction}"
-        return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state))
-
-    if action.type == ActionType.OPEN_COVERED_CALL:
-        return (leg("sell", action.symbol),)
-    if action.type == ActionType.CLOSE_COVERED_CALL or action.new_symbol is None:
-        return (leg("buy", action.symbol),)
-    return leg("buy", action.symbol), leg("sell", action.new_symbol)
+# --- orders left over -----------------------------------------------------------------------------
 
 
 def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> int:
@@ -116,105 +79,77 @@ def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) ->
     return len(own)
 
 
-def resolve_intents(deribit_client: DeribitClient, order_log: OrderLog) -> int:
-    """Find out what became of orders whose answer was lost, once they can no longer come to life; how many.
+def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> None:
+    """At the end of a run: cancel what may rest of ours and write down how it ended. Raises DeribitError."""
+    if order_log.unresolved() or order_log.unclosed():
+        cancel_own_orders(deribit_client, deribit_client.get_open_orders())
+        recover_orders(deribit_client, order_log)
 
-    Raises DeribitError when the exchange cannot be asked; the intent then stays open and its coin waits.
+
+def has_duplicates(orders: Iterable[Order]) -> bool:
+    """Whether two live orders of ours carry one label: something between here and the exchange sent it twice."""
+    labels = [order.label for order in orders if order.is_own and order.is_live]
+    return len(labels) > len(set(labels))
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was found out about earlier orders: how many ended, and whether one had been duplicated on its way."""
+
+    ended: int = 0
+    is_duplicated: bool = False
+
+    def __add__(self, other: Recovery) -> Recovery:
+        return Recovery(self.ended + other.ended, self.is_duplicated or other.is_duplicated)
+
+
+def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory) -> Recovery:
+    """Find out what became of orders whose answer was lost, and of accepted ones not yet known to be over.
+
+    An order of unknown fate is asked for once it can no longer come to life. Raises DeribitError when the exchange
+    cannot be asked; the order then stays open and its coin waits.
     """
-    resolved = 0
-    for intent in order_log.unresolved():
-        age_seconds = seconds_since_deadline(intent, deribit_client.server_now())
-        if age_seconds <= RESOLVE_AFTER_SECONDS:
-            continue
-        symbol, label = str(intent.get("symbol")), str(intent.get("label"))
-        found = deribit_client.get_orders_by_label(symbol.partition("-")[0], label)
-        # Deribit forgets orders after half an hour: then the positions alone say what became of it.
-        absent = "resolved_absent" if age_seconds < ORDER_MEMORY_SECONDS else "resolved_by_positions"
-        outcome = "resolved_present" if found else absent
-        orders = [order.model_dump(mode="json") for order in found]
-        order_log.write({"event": "outcome", "label": label, "outcome": outcome, "orders": orders})
-        resolved += 1
-    return resolved
+    found = Recovery()
+    for order in order_log.unresolved():
+        if seconds_since_deadline(order.intent, deribit_client.server_now()) > RESOLVE_AFTER_SECONDS:
+            _resolve(deribit_client, order_log, order)
+    for order in order_log.unclosed():
+        found += _close(deribit_client, order_log, order)
+    return found
 
 
-# --- planning (pure) --------------------------------------------------------------------------
+def _resolve(client: DeribitClient, order_log: OrderMemory, order: LoggedOrder) -> None:
+    """Write down whether the exchange has the order. It forgets orders after half an hour: then positions decide."""
+    found = client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
+    line = _line_about(client, order, "outcome") | {"outcome": "resolved_present" if found else "resolved_absent"}
+    if not found and seconds_since_deadline(order.intent, client.server_now()) > ORDER_MEMORY_SECONDS:
+        line |= {"decided_by": "positions"}
+    order_log.note(line | {"orders": [one.model_dump(mode="json") for one in found]})
+
+
+def _close(client: DeribitClient, order_log: OrderMemory, order: LoggedOrder) -> Recovery:
+    """Take an order back if it still rests, and write down how it ended once that is certain."""
+    found = client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
+    last = [_taken_back(client, one) for one in found]
+    if any(one.is_live for one in last):
+        return Recovery(is_duplicated=len(found) > 1)
+    filled = sum(one.filled_amount_coin for one in last) if last else None  # None: forgotten, positions know
+    order_log.note(_line_about(client, order, "closed") | {"filled_amount_coin": filled})
+    return Recovery(1, len(found) > 1)
+
+
+def _taken_back(client: DeribitClient, order: Order) -> Order:
+    return (client.cancel_order(order.order_id).order or order) if order.is_live else order
+
+
+def _line_about(client: DeribitClient, order: LoggedOrder, event: str) -> dict[str, Any]:
+    return {"event": event, "label": order.label, "symbol": order.symbol, "at": client.server_now().isoformat()}
 
 
 def _id_from(client: DeribitClient, action: ProposedAction) -> str:
     """An id for a decision that came without a state."""
     now = client.server_now()
     return f"{now:%y%m%d%H%M%S}-" + hashlib.sha256(f"{now.isoformat()}:{action.symbol}".encode()).hexdigest()[:6]
-
-
-def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
-    """The mid when the decision was made, the mark where a side was missing."""
-    if state is None:
-        return None
-    option: CandidateOption | OptionPosition | None = state.candidate(symbol) or state.position(symbol)
-    if option is None:
-        return None
-    bid, ask = option.bid_price_coin, option.ask_price_coin
-    return option.mark_price_coin if bid is None or ask is None else (bid + ask) / 2.0
-
-
-def price_ladder(
-    direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig
-) -> tuple[float, ...]:
-    """The limit prices to try, first to last, on the tick grid and rounded to our side. Pure.
-
-    From mid (last or mark where a side is missing) in equal steps to the other side of the book, but no further than
-    order_concession_pct from the start, nor worse than price_collar_pct from the mark (two ticks are always allowed),
-    nor outside the band.
-    """
-    mark = ticker.mark_price_coin
-    start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
-    concession = _percent_or_two_ticks(start, config.agent.order_concession_pct, option)
-    collar = _percent_or_two_ticks(mark, config.risk.price_collar_pct, option)
-    if direction == "sell":
-        end = _sell_floor(ticker, max(start - concession, mark - collar))
-        start = max(start, end)
-    else:
-        end = _buy_ceiling(ticker, min(start + concession, mark + collar))
-        start = min(start, end)
-    steps = max(1, config.agent.order_price_steps - 1)
-    raw = [start + (end - start) * step / steps for step in range(steps + 1)]
-    rounding = round_price_up if direction == "sell" else round_price_down
-    prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]
-    return tuple(dict.fromkeys(prices))
-
-
-def start_price(ticker: Ticker, collar_pct: float) -> float:
-    """Mid; without both sides the last trade if it lies near the mark (testnet prints absurd ones), else the mark."""
-    bid, ask, last, mark = (
-        ticker.bid_price_coin,
-        ticker.ask_price_coin,
-        ticker.last_price_coin,
-        ticker.mark_price_coin,
-    )
-    if bid is not None and ask is not None:
-        return (bid + ask) / 2.0
-    if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
-        return last
-    return mark
-
-
-def _percent_or_two_ticks(price: float, pct: float, option: OptionInstrument) -> float:
-    tick = tick_size_at(price, option.tick_size_coin, option.tick_steps)
-    return max(price * pct / 100.0, MIN_CONCESSION_TICKS * tick)
-
-
-def _inside_band(ticker: Ticker, price: float) -> float:
-    highest = price if ticker.max_price_coin is None else min(price, ticker.max_price_coin)
-    return max(highest, ticker.min_price_coin or 0.0)
-
-
-def _sell_floor(ticker: Ticker, lowest: float) -> float:
-    return max(lowest, ticker.bid_price_coin or 0.0, ticker.min_price_coin or 0.0)
-
-
-def _buy_ceiling(ticker: Ticker, highest: float) -> float:
-    limits = [limit for limit in (ticker.ask_price_coin, ticker.max_price_coin) if limit is not None]
-    return min([highest, *limits])
 
 
 # --- one leg --------------------------------------------------------------------------------------
@@ -304,6 +239,7 @@ def _work_order(
         amount_coin=amount,
         price_coin=prices[0],
         reduce_only=not leg.is_sell,
+        quoted_at=quoted_at,
     )
     receipt = client.place_limit_order(request)
     if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
@@ -330,8 +266,23 @@ def _move_price(
         receipt = client.edit_order(order, price)
         if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
             break  # filled meanwhile, refused or unknown: the cancel that follows finds out
+        if not _is_moved(order, receipt.order, price):
+            break  # that is not what was asked for
         order, tried = receipt.order, (*tried, price)
     return order, tried
+
+
+def _is_moved(order: Order, answer: Order, price: float) -> bool:
+    """Whether an edit's answer is about the same order, changed in nothing but its price."""
+    before = (order.order_id, order.label, order.symbol, order.direction, order.amount_coin, price)
+    return before == (
+        answer.order_id,
+        answer.label,
+        answer.symbol,
+        answer.direction,
+        answer.amount_coin,
+        answer.price_coin,
+    )
 
 
 def _rested(client: DeribitClient, seconds: float) -> bool:
@@ -352,21 +303,40 @@ def _finish(
     client: DeribitClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...], note: str
 ) -> LegResult:
     """Cancel what is left and count what was filled, whatever the state says."""
-    final = order
-    if order.is_live:
-        receipt = client.cancel_order(order.order_id)
-        final = receipt.order or order
-        if receipt.order is None:
-            try:
-                final = client.get_order_state(order.order_id)
-            except DeribitError as error:
-                if error.exit_code is not None:
-                    raise
-                note = f"{note} the order's end is not known: {error}".strip()
+    try:
+        final = _ended(client, order)
+    except DeribitError as error:
+        if error.exit_code is not None:
+            raise
+        return _leg_result(leg, amount, tried, order, 0.0, "unknown", f"{note} its end is not known: {error}".strip())
     if final.is_live:
         return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
+    others = _others_under(client, leg, order)
+    if others:
+        result = _leg_result(leg, amount, tried, final, None, "unknown", "two orders stand under one label")
+        return result.model_copy(update={"is_duplicated": True})
+    if others is not None:
+        client.note_closed(final)
     fee = _fees(client, final) if final.filled_amount_coin > 0.0 else 0.0  # None: could not be read
     return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
+
+
+def _others_under(client: DeribitClient, leg: Leg, order: Order) -> list[Order] | None:
+    """Orders that something on the way made of the same request, taken back; None where nobody could be asked."""
+    try:
+        found = client.get_orders_by_label(leg.symbol[:3], leg.label)
+    except DeribitError as error:
+        if error.exit_code is not None:
+            raise
+        return None
+    return [_taken_back(client, one) for one in found if one.order_id != order.order_id]
+
+
+def _ended(client: DeribitClient, order: Order) -> Order:
+    """The order once it has been taken back; asked for where the answer to that was lost."""
+    if not order.is_live:
+        return order
+    return client.cancel_order(order.order_id).order or client.get_order_state(order.order_id)
 
 
 def _fill_status(order: Order, amount: float) -> LegStatus:
@@ -382,7 +352,8 @@ def _fees(client: DeribitClient, order: Order) -> float | None:
         trades = client.get_trades_of_order(order.order_id)
     except DeribitError:
         return None
-    return sum(trade.fee_coin for trade in trades) if trades else None
+    fees = {trade.trade_id: trade.fee_coin for trade in trades}  # the exchange may list a trade twice
+    return sum(fees.values()) if fees else None
 
 
 def _echo_problem(request: OrderRequest, order: Order) -> str | None:
@@ -444,7 +415,8 @@ def _unplaced(leg: Leg, amount: float, tried: tuple[float, ...], receipt: OrderR
     statuses: dict[SendOutcome, LegStatus] = {SendOutcome.NOT_SENT: "not_sent", SendOutcome.REJECTED: "rejected"}
     status = statuses.get(receipt.outcome, "unknown")
     unsent = _not_sent(leg, amount, receipt.error or "")
-    return unsent.model_copy(update={"status": status, "prices_tried_coin": () if status == "not_sent" else tried})
+    details = {"prices_tried_coin": () if status == "not_sent" else tried, "refusal_code": receipt.refusal_code}
+    return unsent.model_copy(update={"status": status, **details})
 
 
 def _overall(

@@ -7,6 +7,7 @@ not at all; a torn last line found at the start is set aside. `read_decisions` g
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ValidationError
 
+from breaker import Breaker
 from models import (
     ActionType,
     AgentState,
@@ -31,6 +33,7 @@ from models import (
     LogWriteError,
     ProposedAction,
     RiskResult,
+    TradingState,
 )
 
 if TYPE_CHECKING:
@@ -38,10 +41,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MAX_ERROR_LETTERS = 20_000
-TAIL_BYTES = 5_000_000  # how much of an order log is read at the start
-FINAL_OUTCOMES = frozenset(
-    {"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present", "resolved_by_positions"}
-)
 
 
 class IterationRecord(Frozen):
@@ -62,6 +61,7 @@ class IterationRecord(Frozen):
     size: float = 0.0
     allowed: bool
     executed_status: str
+    trading_state: str = TradingState.ACTIVE
     error: str | None = None
     spot_btc: float | None = None
     spot_eth: float | None = None
@@ -71,10 +71,12 @@ class IterationRecord(Frozen):
     portfolio_value_usd_after: float | None = None
     duration_ms: float = 0.0
     request_count: int = 0
+    credentials_source: str = "none"
     agent_state: AgentState | None = None
     proposed_action: ProposedAction
     risk_engine_result: RiskResult
     executed_action: ExecutionResult
+    breaker: Breaker | None = None
     ledger: tuple[LedgerEntry, ...] = ()
     ledger_read_until: AwareDatetime | None = None
     api_responses: tuple[ApiCall, ...] = ()
@@ -90,6 +92,7 @@ class RunInfo:
     policy: str
     config_hash: str
     policy_hash: str
+    credentials_source: str = "none"
 
 
 @dataclass
@@ -105,6 +108,10 @@ class Outcome:
     equity_after_coin: dict[str, float] = field(default_factory=dict)
     was_checked: bool = False
     error: str | None = None
+    has_policy_error: bool = False
+    is_duplicated: bool = False
+    breaker: Breaker | None = None
+    request_count: int = 0
     fatal: BaseException | None = None
 
 
@@ -128,20 +135,29 @@ def make_record(
         allowed=allowed,
         executed_status="none" if outcome.execution is None else outcome.execution.status,
         error=None if outcome.error is None else outcome.error[-MAX_ERROR_LETTERS:],
+        trading_state=_trading_state(outcome),
         **_flat_figures(state),
         portfolio_value_usd_after=_value_after(outcome),
         duration_ms=duration_ms,
-        request_count=sum(call.attempts for call in calls),
+        request_count=outcome.request_count,
         agent_state=state,
         proposed_action=action,
         risk_engine_result=RiskResult(
             allowed=outcome.was_checked and not outcome.reasons, reasons=tuple(outcome.reasons)
         ),
         executed_action=outcome.execution or ExecutionResult(status="none"),
+        breaker=outcome.breaker,
         ledger=outcome.ledger,
         ledger_read_until=outcome.ledger_read_until,
         api_responses=calls,
     )
+
+
+def _trading_state(outcome: Outcome) -> str:
+    """The one this iteration ended in, which is the one that the next begins with."""
+    if outcome.breaker is not None and outcome.breaker.state != TradingState.ACTIVE:
+        return outcome.breaker.state
+    return TradingState.ACTIVE if outcome.state is None else outcome.state.trading_state
 
 
 def _flat_figures(state: AgentState | None) -> dict[str, Any]:
@@ -171,11 +187,12 @@ class JsonlLog:
     def __init__(self, folder: Path, prefix: str, clock: Clock, force_to_disk: bool = False) -> None:
         self._folder, self._prefix, self._clock = folder, prefix, clock
         self._force_to_disk = force_to_disk
+        self._parts: dict[str, int] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LogWriteError(f"the log folder {folder} cannot be made: {error.strerror}") from None
-        for path in sorted(folder.glob(f"{prefix}-*.jsonl"))[-2:]:
+        for path in files_of_last_days(folder, prefix):
             if not path.is_file():  # a device or a pipe would be read without end
                 raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
             set_torn_line_aside(path)
@@ -185,33 +202,74 @@ class JsonlLog:
         return self._folder
 
     def path(self) -> Path:
-        """The file of the current day (UTC)."""
-        return self._folder / f"{self._prefix}-{self._clock.now():%Y-%m-%d}.jsonl"
+        """The file of the current day (UTC); a later part of it where an earlier one could not be forced to disk."""
+        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
+        part = self._part(day)
+        return self._folder / f"{day}.jsonl" if part == 1 else self._folder / f"{day}_{part}.jsonl"
+
+    def _part(self, day: str) -> int:
+        if day not in self._parts:
+            self._parts = {day: 1 + len(list(self._folder.glob(f"{day}_*.jsonl")))}
+        return self._parts[day]
 
     def write_line(self, text: str) -> None:
         """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
-        line = text.encode() + b"\n"
+        line, path = text.encode() + b"\n", self.path()
         try:
-            handle = os.open(self.path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._append(handle, line)
             finally:
                 os.close(handle)
         except OSError as error:
-            raise LogWriteError(f"{self.path().name} cannot be written: {error.strerror}") from None
+            raise LogWriteError(f"{path.name} cannot be written: {error.strerror}") from None
 
     def _append(self, handle: int, line: bytes) -> None:
+        """Write a line, to the disk itself if wanted; a line that failed is taken out again."""
         size_before = os.fstat(handle).st_size
-        written = 0
         try:
-            written = os.write(handle, line)
+            if os.write(handle, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._force_to_disk:
-                os.fsync(handle)
+                self._force(handle, is_new=size_before == 0)
+        except OSError:
+            self._take_back(handle, size_before)
+            raise
+
+    def _take_back(self, handle: int, size_before: int) -> None:
+        try:
+            os.ftruncate(handle, size_before)
+        except OSError:
+            self._begin_another_part()  # half a line may stand at the end of this one
+
+    def _force(self, handle: int, is_new: bool) -> None:
+        """Force a line to disk, with a new file its name too. A file that failed once is not trusted again."""
+        try:
+            os.fsync(handle)
+            if is_new:
+                self._force_folder()
+        except OSError:
+            self._begin_another_part()
+            raise
+
+    def _begin_another_part(self) -> None:
+        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
+        self._parts = {day: self._part(day) + 1}
+
+    def _force_folder(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
         finally:
-            if 0 < written < len(line):
-                os.ftruncate(handle, size_before)
-        if written < len(line):
-            raise OSError(28, "No space left on device")
+            os.close(folder)
+
+
+def files_of_last_days(folder: Path, prefix: str, days: int = 2) -> list[Path]:
+    """The newest files of a log in the order in which they were written: by day, and by part within a day."""
+    dated = [(path.stem.partition("_"), path) for path in folder.glob(f"{prefix}-*.jsonl")]
+    wanted = sorted({day for (day, _, _), _ in dated})[-days:]
+    in_order = sorted((day, int(part) if part.isdecimal() else 1, path) for (day, _, part), path in dated)
+    return [path for day, _, path in in_order if day in wanted]
 
 
 def set_torn_line_aside(path: Path) -> None:
@@ -226,56 +284,7 @@ def set_torn_line_aside(path: Path) -> None:
         file.truncate(whole)
 
 
-class OrderLogFile:
-    """The write-ahead log of orders: what was sent, what became of it, and what is still open to question."""
-
-    def __init__(self, folder: Path, clock: Clock, run_id: str, account: str | None = None) -> None:
-        """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone."""
-        self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
-        self._run_id = run_id
-        self._unresolved: dict[str, dict[str, Any]] = {}
-        for record in _last_order_records(folder):
-            if account is not None and str(record.get("run_id")).startswith(f"{account}-"):
-                self._remember(record)
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one event and force it to disk; raises LogWriteError."""
-        full = {"run_id": self._run_id, **record}
-        self._log.write_line(json.dumps(full, allow_nan=False, default=str))
-        self._remember(full)
-
-    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
-        """Intents without a certain end, oldest first."""
-        return tuple(self._unresolved.values())
-
-    def _remember(self, record: Mapping[str, Any]) -> None:
-        label = str(record.get("label"))
-        if record.get("event") == "intent" and _can_be_looked_up(record):
-            self._unresolved[label] = dict(record)
-        elif record.get("outcome") in FINAL_OUTCOMES:
-            self._unresolved.pop(label, None)
-
-
-def _can_be_looked_up(intent: Mapping[str, Any]) -> bool:
-    """Whether an intent is one of ours; a line edited by hand may be anything."""
-    names = (intent.get("label"), intent.get("symbol"))
-    is_named = all(isinstance(name, str) for name in names)
-    return is_named and str(names[1])[:4] in ("BTC-", "ETH-") and type(intent.get("valid_until")) is int
-
-
-def seconds_since_deadline(intent: Mapping[str, Any], now: datetime) -> float:
-    """Seconds since an order can no longer come to life (valid_until, by the exchange's clock); negative before."""
-    return now.timestamp() - float(intent.get("valid_until", 0)) / 1000.0
-
-
-def _last_order_records(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("orders-*.jsonl"))[-2:]:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            yield from _records(file.read())
-
-
-def _records(content: bytes) -> Iterator[dict[str, Any]]:
+def json_objects(content: bytes) -> Iterator[dict[str, Any]]:
     """The JSON objects of a JSONL text; lines that do not parse (torn, or cut by the tail) are left out."""
     for line in content.splitlines():
         try:
@@ -303,7 +312,7 @@ def read_records(pattern: str | Path) -> list[dict[str, Any]]:
         pattern = Path(pattern) / "*.jsonl"
     found = []
     for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207 - a pattern with its own folder is given
-        found += list(_records(Path(name).read_bytes()))
+        found += list(json_objects(Path(name).read_bytes()))
     return found
 
 

@@ -177,6 +177,7 @@ class Order(Frozen):
     price_coin: float | None
     order_state: str
     reduce_only: bool = False
+    is_liquidation: bool = False
     created_at: AwareDatetime
 
     @property
@@ -343,8 +344,20 @@ class CoinRisk(Frozen):
         return max(0.0, self.coins_held - self.short_calls_coin - self.resting_sells_coin)
 
 
+class TradingState(StrEnum):
+    """What the agent may do: everything, only buy back, or send no order at all."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
 class AgentState(Frozen):
-    """All that a decision is made from. Reading it back from the log gives an equal state."""
+    """All that a decision is made from. Reading it back from the log gives an equal state.
+
+    `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `orders_today`: sent
+    since 00:00 UTC. `restrictions`: why the trading state is not ACTIVE.
+    """
 
     decision_id: str
     timestamp: AwareDatetime
@@ -357,7 +370,11 @@ class AgentState(Frozen):
     funnels: tuple[FilterFunnel, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
     kill_switch_on: bool = False
+    kill_note: str = ""
     unresolved_symbols: tuple[str, ...] = ()
+    orders_today: int = 0
+    trading_state: TradingState = TradingState.ACTIVE
+    restrictions: tuple[str, ...] = ()
 
     def market(self, underlying: str) -> MarketSnapshot | None:
         return next((market for market in self.markets if market.underlying == underlying), None)
@@ -446,7 +463,7 @@ class SendOutcome(StrEnum):
 
 
 class OrderRequest(Frozen):
-    """One limit order on its way out."""
+    """One limit order on its way out; `quoted_at` is the time of the quote its price was taken from."""
 
     label: str = Field(max_length=64)
     symbol: str
@@ -454,6 +471,7 @@ class OrderRequest(Frozen):
     amount_coin: Positive
     price_coin: Positive
     reduce_only: bool = False
+    quoted_at: AwareDatetime
 
 
 class OrderReceipt(Frozen):
@@ -463,6 +481,7 @@ class OrderReceipt(Frozen):
     order: Order | None = None
     trades: tuple[Trade, ...] = ()
     error: str | None = None
+    refusal_code: int | None = None
 
 
 class LegResult(Frozen):
@@ -478,6 +497,8 @@ class LegResult(Frozen):
     fee_coin: float | None = 0.0
     slippage_coin: float | None = None
     status: Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
+    refusal_code: int | None = None
+    is_duplicated: bool = False
     note: str = ""
 
 
@@ -524,8 +545,8 @@ class OrderLog(Protocol):
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line and force it to disk; raises LogWriteError, then no order may leave."""
 
-    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
-        """Intents whose end is not certain yet."""
+    def note(self, record: Mapping[str, Any]) -> str | None:
+        """Append a line about what has happened; one the disk does not take is kept. Says why it was not taken."""
 
 
 class DecisionLog(Protocol):
@@ -580,6 +601,14 @@ class InvalidReplyError(DeribitError):
     """An answer that is not what Deribit documents: never used in part, the iteration is skipped."""
 
 
+class ForeignReplyError(InvalidReplyError):
+    """An answer to another request: thrown away, and asked again on a new connection."""
+
+
+class RequestBudgetError(DeribitError):
+    """An iteration has sent all the requests it may: nothing was sent, the iteration is skipped."""
+
+
 class RateLimitError(DeribitError):
     """Too many requests: the iteration is skipped, which waits long enough."""
 
@@ -596,6 +625,12 @@ class AuthenticationError(DeribitError):
     """The key was not accepted, which no retry mends: the process ends."""
 
     exit_code = 4
+
+
+class HaltedError(AgentError):
+    """The last run halted itself: the process ends before any request, until a person starts it with --resume."""
+
+    exit_code = 6
 
 
 class WrongEnvironmentError(AgentError):

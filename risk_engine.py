@@ -7,7 +7,7 @@ Sizes and prices in coin, spot in USD. Pure: no network, no disk, no clock; noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -18,12 +18,10 @@ from models import (
     CandidateOption,
     CoinAccount,
     CoinRisk,
-    ExpiryExposure,
     MarketSnapshot,
-    OptionInstrument,
     OptionPosition,
-    PortfolioState,
     ProposedAction,
+    TradingState,
     Underlying,
 )
 from pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
@@ -112,10 +110,23 @@ def _symbols_needed(kind: ActionType) -> str:
 
 def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[str]:
     call = state.candidate(symbol)
-    if call is None:
+    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
+        yield f"not_an_allowed_call: {symbol} is not a call on {action.underlying} that has not expired"
+    elif call is None:
         yield f"symbol_not_in_state: {symbol} is not among this iteration's candidates"
     elif call.underlying != action.underlying:
         yield f"not_an_allowed_call: {symbol} is not a {action.underlying} option"
+
+
+def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) -> bool:
+    """By its name alone, as the instrument is not known; a date that does not exist counts as not expired."""
+    coin, _, rest = symbol.strip().upper().partition("-")
+    date, _, _ = rest.partition("-")
+    try:
+        is_over = datetime.strptime(f"{date} 08 +0000", "%d%b%y %H %z") <= now
+    except ValueError:
+        is_over = False
+    return coin == underlying and rest.endswith("-C") and not is_over
 
 
 def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[str]:
@@ -123,7 +134,8 @@ def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[str]
     if held is None or not held.is_short_call or held.underlying != action.underlying:
         yield f"nothing_to_close: no short {action.underlying} call {action.symbol} is held"
     elif action.size > held.size + ROUNDING:
-        yield f"nothing_to_close: size {action.size:g} is above the {held.size:g} held"
+        rule = "bad_roll" if action.type == ActionType.ROLL_COVERED_CALL else "nothing_to_close"
+        yield f"{rule}: size {action.size:g} is above the {held.size:g} held"
 
 
 def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Trade | None:
@@ -144,7 +156,8 @@ def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Tr
 
 def kill_switch(trade: Trade) -> Iterator[str]:
     if trade.state.kill_switch_on:
-        yield f"kill_switch: {trade.config.risk.kill_file.name} exists; remove it to trade again"
+        note = f" ({trade.state.kill_note!r})" if trade.state.kill_note else ""
+        yield f"kill_switch: {trade.config.risk.kill_file.name} exists{note}; remove it to trade again"
 
 
 def settlement_window(trade: Trade) -> Iterator[str]:
@@ -165,7 +178,23 @@ def one_order_at_a_time(trade: Trade) -> Iterator[str]:
             yield f"intent_pending: our order {order.label} on {order.symbol} is still live"
     for symbol in trade.state.unresolved_symbols:
         if symbol.startswith(f"{trade.underlying}-"):
-            yield f"intent_pending: what became of our order on {symbol} is not known yet"
+            yield f"intent_pending: our last order on {symbol} is not surely over, or was filled within a minute"
+
+
+def trading_state(trade: Trade) -> Iterator[str]:
+    """HALTED sends nothing; REDUCING buys back, and sells nothing."""
+    state = trade.state
+    if state.trading_state == TradingState.HALTED:
+        yield f"halted: {'; '.join(state.restrictions)}; start with --resume once you have looked"
+    elif state.trading_state == TradingState.REDUCING and trade.sold is not None:
+        yield f"reducing: {'; '.join(state.restrictions)}"
+
+
+def orders_per_day(trade: Trade) -> Iterator[str]:
+    limit, legs = trade.config.risk.max_orders_per_day, (trade.sold, trade.bought_back)
+    after = trade.state.orders_today + sum(leg is not None for leg in legs)
+    if trade.sold is not None and not after <= limit:
+        yield f"orders_per_day: {after} orders today would be above max_orders_per_day {limit}"
 
 
 def foreign_derivatives(trade: Trade) -> Iterator[str]:
@@ -312,7 +341,9 @@ def expiry_exposure(trade: Trade) -> Iterator[str]:
 
 RULES: tuple[Callable[[Trade], Iterator[str]], ...] = (
     kill_switch,
+    trading_state,
     settlement_window,
+    orders_per_day,
     one_order_at_a_time,
     foreign_derivatives,
     order_size,
@@ -365,47 +396,3 @@ def _margin_pct(trade: Trade, added_margin_coin: float, added_cash_coin: float) 
     used_usd = account.total_initial_margin_usd + added_margin_coin * trade.market.spot_usd
     balance_usd = account.total_margin_balance_usd + added_cash_coin * trade.market.spot_usd
     return None if balance_usd <= 0.0 else 100.0 * used_usd / balance_usd
-
-
-def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
-    """What is short, on offer and held in one coin."""
-    coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
-    held = [position for position in portfolio.positions if position.underlying == coin]
-    sells = [
-        o for o in portfolio.open_orders if o.symbol.startswith(f"{coin}-") and o.direction == "sell" and o.is_live
-    ]
-    return CoinRisk(
-        underlying=coin,
-        margin_used_pct=margin_used_pct(account),
-        net_delta=sum(position.delta for position in held),
-        short_calls_coin=sum(position.size for position in held if position.is_short_call),
-        resting_sells_coin=sum(order.unfilled_amount_coin for order in sells),
-        coins_held=account.coins_held,
-    )
-
-
-def margin_used_pct(account: CoinAccount) -> float | None:
-    """Initial margin in percent of margin balance; over all currencies for cross-margin accounts.
-
-    None where a total is not known, or where there is no balance to put it in relation to.
-    """
-    used: float | None = account.initial_margin_coin
-    balance: float | None = account.margin_balance_coin
-    if account.is_cross_margin:
-        used, balance = account.total_initial_margin_usd, account.total_margin_balance_usd
-    return None if used is None or balance is None or balance <= 0.0 else 100.0 * used / balance
-
-
-def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstrument]) -> Iterator[ExpiryExposure]:
-    """Short calls per coin and expiry, those on offer in sell orders included."""
-    totals: dict[tuple[Underlying, datetime], float] = {}
-    for held in portfolio.positions:
-        if held.is_short_call:
-            totals[held.underlying, held.expiry] = totals.get((held.underlying, held.expiry), 0.0) + held.size
-    for order in portfolio.open_orders:
-        option = listed.get(order.symbol)
-        if order.direction == "sell" and order.is_live and option is not None and option.option_type == "call":
-            key = (option.underlying, option.expiry)
-            totals[key] = totals.get(key, 0.0) + order.unfilled_amount_coin
-    for (coin, expiry), amount in sorted(totals.items()):
-        yield ExpiryExposure(underlying=coin, expiry=expiry, short_calls_coin=amount)

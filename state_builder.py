@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from candidates import scan_chain
 from config import AgentConfig
 from deribit_client import DeribitClient
+from exposure import coin_risk, expiry_exposures, restrictions
 from market_context import CoinData, market_snapshot
 from models import (
     AgentState,
@@ -29,12 +30,14 @@ from models import (
     PriceBar,
     RawPosition,
     RequestRefusedError,
+    TradingState,
     Underlying,
 )
+from plausibility import LastSeen
 from pricing import days_between
-from risk_engine import coin_risk, expiry_exposures
 
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
+MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 FINE_MINUTES = 5
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
@@ -51,15 +54,19 @@ class RawState:
     accounts: tuple[CoinAccount, ...]
     coins: tuple[CoinData, ...]
     instruments: Mapping[str, OptionInstrument]
-    kill_switch_on: bool
+    kill_note: str | None
 
 
 @dataclass
 class MarketMemory:
     """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly).
 
-    To keep requests few, an iteration renews one of them at most, as long as none is really old.
+    To keep requests few, an iteration renews one of them at most, as long as none is really old. `last` is what was
+    seen before, to notice what cannot be; `refused_symbols` the exchange has said it does not know.
     """
+
+    last: LastSeen = field(default_factory=LastSeen)
+    refused_symbols: set[str] = field(default_factory=set)
 
     instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
     bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
@@ -75,7 +82,13 @@ def build_agent_state(
     `memory` saves requests from one iteration to the next; without it everything is read afresh. Raises DeribitError
     when anything needed cannot be read: a failed query never looks like an empty account.
     """
-    return assemble_state(fetch(deribit_client, config, MarketMemory() if memory is None else memory), config)
+    memory = MarketMemory() if memory is None else memory
+    state = assemble_state(fetch(deribit_client, config, memory), config)
+    memory.last.remember_state(state)
+    doubts = [*memory.last.doubts_about(state.markets, state.timestamp)]
+    if doubts:
+        raise InvalidReplyError("; ".join(doubts))
+    return state
 
 
 # --- fetch ------------------------------------------------------------------------------
@@ -83,13 +96,18 @@ def build_agent_state(
 
 def fetch(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> RawState:
     """Read everything, orders before positions. Raises DeribitError on the first failure."""
+    started_seconds = client.clock.monotonic()
     open_orders = client.get_open_orders()
     positions = client.get_positions()
     accounts = client.get_account_summaries()
     _require_accounts(accounts, config.enabled_underlyings)
+    positions = _believed_positions(client, positions, accounts, memory.last)
     memory.spare_requests = 1 - (client.requests_made - PRIVATE_READS)  # a new token uses it up
     _renew_histories(client, config, memory)
     coins = tuple(_fetch_coin(client, coin, memory) for coin in config.enabled_underlyings)
+    took_seconds = client.clock.monotonic() - started_seconds
+    if took_seconds > MAX_SNAPSHOT_SECONDS:
+        raise InvalidReplyError(f"reading took {took_seconds:.0f} s: what was read first is too old to decide on")
     return RawState(
         now=client.server_now(),
         seed=config.agent.seed,
@@ -98,8 +116,23 @@ def fetch(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> R
         accounts=accounts,
         coins=coins,
         instruments=_instruments_of(client, positions, memory),
-        kill_switch_on=config.risk.kill_file.exists(),
+        kill_note=client.kill_note(),
     )
+
+
+def _believed_positions(
+    client: DeribitClient,
+    positions: tuple[RawPosition, ...],
+    accounts: tuple[CoinAccount, ...],
+    last: LastSeen,
+) -> tuple[RawPosition, ...]:
+    """Positions that agree with what was there before. Those that do not are read again, then not believed once."""
+    if last.missing_from(positions, accounts, client.server_now()):
+        positions = client.get_positions()
+    problem = last.missing_from(positions, accounts, client.server_now())
+    if not last.believes(problem):
+        raise InvalidReplyError(problem or "")
+    return positions
 
 
 def _require_accounts(accounts: tuple[CoinAccount, ...], coins: tuple[Underlying, ...]) -> None:
@@ -115,7 +148,7 @@ def _fetch_coin(client: DeribitClient, coin: Underlying, memory: MarketMemory) -
         underlying=coin,
         spot_usd=spot_usd,
         instruments=_instruments(client, coin, quotes, memory),
-        quotes=quotes,
+        quotes=tuple(quote for quote in quotes if quote.symbol not in memory.refused_symbols),
         bars=memory.bars[coin][0],
         dvol_fraction=memory.dvol[coin][0],
     )
@@ -132,6 +165,8 @@ def _instruments(
     if is_old or (may_look and any(quote.symbol not in known for quote in quotes)):
         memory.spare_requests -= 1
         known = client.get_instruments(coin)
+        if quotes and not known:
+            raise InvalidReplyError(f"{coin}: the exchange quotes options but lists none")
         memory.instruments[coin] = (known, now)
     return known
 
@@ -212,18 +247,23 @@ def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
         other_positions=others,
         value_usd=_value_usd(raw),
     )
+    risks = tuple(coin_risk(account, portfolio) for account in raw.accounts)
+    why_less = tuple(restrictions(portfolio, risks))
     return AgentState(
         decision_id=_decision_id(raw),
         timestamp=raw.now,
         seed=raw.seed,
         markets=markets,
         portfolio=portfolio,
-        risks=tuple(coin_risk(account, portfolio) for account in raw.accounts),
+        risks=risks,
         expiry_exposures=tuple(expiry_exposures(portfolio, _listed(raw))),
         candidates=tuple(option for scan in scans for option in scan.candidates),
         funnels=tuple(scan.funnel for scan in scans),
         near_misses=tuple(miss for scan in scans for miss in scan.near_misses),
-        kill_switch_on=raw.kill_switch_on,
+        kill_switch_on=raw.kill_note is not None,
+        kill_note=raw.kill_note or "",
+        trading_state=TradingState.REDUCING if why_less else TradingState.ACTIVE,
+        restrictions=why_less,
     )
 
 

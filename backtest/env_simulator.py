@@ -7,15 +7,16 @@ No network, no files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from agent_loop import run_iteration
 from agent_setup import Agent
+from breaker import Breaker
 from config import AgentConfig, load_config
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo
 from models import ActionType, AgentState, ProposedAction
+from order_log import OrderMemory
 from paper_exchange.setups import simulated_setup
 from state_builder import MarketMemory, build_agent_state
 
@@ -70,6 +71,7 @@ class CoveredCallEnv:
         if agent is None or before is None or agent.iteration >= self.steps:
             raise RuntimeError("call reset() first: the episode has not begun or is over")
         self._action = action
+        agent.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
         record = run_iteration(agent)
         agent.clock.wait_for_next(self.step_hours * SECONDS_PER_HOUR)
         after = build_agent_state(agent.client, self.config, agent.memory)
@@ -79,7 +81,7 @@ class CoveredCallEnv:
     def _new_agent(self) -> Agent:
         coins = {"BTC": self.config.agent.paper_btc_coin, "ETH": self.config.agent.paper_eth_coin}
         setup = simulated_setup(self.seed, coins)
-        order_log = _MemoryOrderLog()
+        order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
         client = DeribitClient(
             self.config,
             transport=setup.transport,
@@ -108,16 +110,6 @@ class _NoLog:
 
     def write_line(self, text: str) -> None:
         """Forget the line."""
-
-
-class _MemoryOrderLog:
-    """Order events without a disk: in a simulation nothing can be lost that needs to be found again."""
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Forget the event."""
-
-    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
-        return ()
 
 
 def _reward_usd(before: AgentState, after: AgentState) -> float:

@@ -7,8 +7,10 @@ simulated market; clocks move by sleeping. Files go to the folder a test hands i
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +21,17 @@ from shutil import ignore_patterns
 from typing import Any
 
 import httpx
+import pytest
 
 import agent_loop
 import agent_setup
+import logging_utils
 from agent_setup import Agent
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
-from logging_utils import IterationRecord, JsonlLog, OrderLogFile, RunInfo, read_records
-from models import ActionType, AgentState, Clock, OrderLog, OrderRequest, ProposedAction, Underlying
+from logging_utils import IterationRecord, JsonlLog, RunInfo, read_records
+from models import ActionType, AgentState, Clock, OrderRequest, ProposedAction, Underlying
+from order_log import OrderLogFile
 from paper_exchange.account import PaperAccount
 from paper_exchange.clocks import SimulatedClock
 from paper_exchange.exchange import PaperExchange
@@ -42,7 +47,6 @@ Fault = Callable[[httpx.Request, Answer], httpx.Response]
 Policy = Callable[[AgentState, AgentConfig], ProposedAction]
 
 NEXT_CALL = "BTC-23JAN26-105000-C"
-FULL_DISK = Path("/dev/full")
 RUN = RunInfo("test-0001", "simulated", "simulated", "a_test", "config", "policy")
 
 
@@ -184,7 +188,7 @@ class Desk:
     exchange: PaperExchange
     wire: Wire
     client: DeribitClient
-    order_log: OrderLog
+    order_log: OrderLogFile
 
     @property
     def account(self) -> PaperAccount:
@@ -271,11 +275,24 @@ def decision_lines(folder: Path) -> list[dict[str, Any]]:
     return read_records(folder / "logs" / "decisions-*.jsonl")
 
 
+def next_process(desk: Desk) -> Agent:
+    """The agent as it comes out of its files, on the same exchange."""
+    return assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
+
+
 # --- actions ------------------------------------------------------------------------------------------
 
 
 def opening(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
     return _action(ActionType.OPEN_COVERED_CALL, symbol, size)
+
+
+def always_sell(state: AgentState, config: AgentConfig) -> ProposedAction:
+    """A policy that wants to sell the first BTC call there is, in every iteration."""
+    best = state.candidates_for("BTC")[0]
+    return ProposedAction(
+        type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol=best.symbol, size=0.1, reason="always"
+    )
 
 
 def closing(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
@@ -294,7 +311,7 @@ def _action(kind: ActionType, symbol: str, size: float) -> ProposedAction:
 def an_order_request(symbol: str = CALL, **fields: Any) -> OrderRequest:
     """A sale of 1 at 0.02, which trades at once on the usual quotes."""
     sale = {"label": "cc-260105120000-abcdef-sell", "direction": "sell", "amount_coin": 1.0, "price_coin": 0.02}
-    return OrderRequest(**{"symbol": symbol, **sale, **fields})
+    return OrderRequest(**{"symbol": symbol, "quoted_at": START, **sale, **fields})
 
 
 # --- the command line -------------------------------------------------------------------------------------
@@ -350,11 +367,61 @@ def options(*arguments: str) -> argparse.Namespace:
 # --- disks ------------------------------------------------------------------------------------------------
 
 
+DiskFault = Callable[[Path], object]
+
+
+class FaultyDisk:
+    """The os module as logging_utils sees it. `faults` by the name of a function see the path first, and may raise."""
+
+    def __init__(self, faults: Mapping[str, DiskFault]) -> None:
+        self._faults = dict(faults)
+        self._paths: dict[int, Path] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
+        handle = os.open(path, flags, mode)
+        self._paths[handle] = Path(path)
+        return handle
+
+    def write(self, handle: int, content: bytes) -> int:
+        self._meet("write", handle)
+        return os.write(handle, content)
+
+    def fsync(self, handle: int) -> None:
+        self._meet("fsync", handle)
+        os.fsync(handle)
+
+    def ftruncate(self, handle: int, size: int) -> None:
+        self._meet("ftruncate", handle)
+        os.ftruncate(handle, size)
+
+    def _meet(self, name: str, handle: int) -> None:
+        if name in self._faults:
+            self._faults[name](self._paths[handle])
+
+
+@contextmanager
+def faulty_disk(**faults: DiskFault) -> Iterator[None]:
+    """While this lasts the logs are written through a disk with these faults."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging_utils, "os", FaultyDisk(faults))
+        yield
+
+
+def failing(code: int, prefix: str = "") -> DiskFault:
+    """The operating system's error for every file whose name begins so."""
+
+    def fault(path: Path) -> None:
+        if path.name.startswith(prefix):
+            raise OSError(code, os.strerror(code))
+
+    return fault
+
+
 @contextmanager
 def disk_full(log_file: Path) -> Iterator[None]:
-    """While this lasts every write to the (not yet existing) log file finds no space left."""
-    log_file.symlink_to(FULL_DISK)
-    try:
+    """While this lasts every write to the log file, and to later parts of it, finds no space left."""
+    with faulty_disk(write=failing(errno.ENOSPC, log_file.stem)):
         yield
-    finally:
-        log_file.unlink()

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, RiskConfig, RunConfig
 from deribit_client import DeribitClient
+from exposure import coin_risk, expiry_exposures
 from market_context import CoinData
 from models import (
     ActionType,
@@ -30,8 +31,8 @@ from models import (
     RawPosition,
     Underlying,
 )
+from order_log import OrderMemory
 from paper_exchange.setups import Setup, simulated_setup
-from risk_engine import coin_risk, expiry_exposures
 from state_builder import MarketMemory, RawState, fetch
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -292,7 +293,7 @@ def a_raw_state(*coins: CoinData, **fields: Any) -> RawState:
         "accounts": tuple(an_account(coin) for coin in UNDERLYINGS),
         "coins": chain,
         "instruments": {symbol: option for coin in chain for symbol, option in coin.instruments.items()},
-        "kill_switch_on": False,
+        "kill_note": None,
     }
     return RawState(**{**defaults, **fields})
 
@@ -300,25 +301,12 @@ def a_raw_state(*coins: CoinData, **fields: Any) -> RawState:
 # --- a client on the simulated exchange ------------------------------------------------------------
 
 
-class MemoryOrderLog:
-    """An order log without a disk; `records` shows what was written."""
-
-    def __init__(self) -> None:
-        self.records: list[Mapping[str, Any]] = []
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        self.records.append(record)
-
-    def unresolved(self) -> tuple[Mapping[str, Any], ...]:
-        return ()
-
-
 def a_client_on(setup: Setup, config: AgentConfig | None = None) -> DeribitClient:
     return DeribitClient(
         config or a_config(),
         transport=setup.transport,
         clock=setup.clock,
-        order_log=MemoryOrderLog(),
+        order_log=OrderMemory(),
         credentials=("paper", "paper"),
     )
 

@@ -1,4 +1,4 @@
-"""What all tests share: they know nothing of the settings of the machine they run on."""
+"""What all tests share: they know nothing of the settings of the machine they run on, and never leave it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 import config
+from tests.campaign import network_guard
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_connects_outside_this_machine() -> Iterator[None]:
+    """Refused where they are tried, and counted, in case the code under test takes a refusal in its stride."""
+    network_guard.install()
+    yield
+    assert network_guard.outside == [], "the tests tried to reach something outside this machine"
 
 
 @pytest.fixture(autouse=True, scope="session")

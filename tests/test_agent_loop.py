@@ -17,9 +17,8 @@ import pytest
 
 import agent_loop
 from agent_setup import take_lock
-from config import AgentConfig
 from logging_utils import IterationRecord, read_decisions, read_ledger
-from models import ActionType, AgentState, ProposedAction, WrongEnvironmentError
+from models import WrongEnvironmentError
 from paper_exchange.account import PaperAccount
 from paper_exchange.clocks import SimulatedClock
 from paper_exchange.exchange import PaperExchange
@@ -31,6 +30,7 @@ from tests.agent_builders import (
     Desk,
     agent_at,
     agent_config,
+    always_sell,
     an_order_request,
     answer_lost,
     copy_of_the_project,
@@ -39,6 +39,7 @@ from tests.agent_builders import (
     folders,
     lost_on_the_way,
     meanwhile,
+    next_process,
     options,
     refused,
     reply_changed,
@@ -174,13 +175,6 @@ def test_our_own_order_left_behind_is_taken_back_and_the_state_read_again_before
     assert [order.label for order in desk.account.open_orders()] == [""]
 
 
-def always_sell(state: AgentState, config: AgentConfig) -> ProposedAction:
-    best = state.candidates_for("BTC")[0]
-    return ProposedAction(
-        type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol=best.symbol, size=0.1, reason="always"
-    )
-
-
 def test_an_order_whose_answer_was_lost_is_found_again_and_counted_once(tmp_path: Path) -> None:
     desk = simulated_desk(tmp_path)
     desk.wire.disturb("private/sell", answer_lost())
@@ -201,7 +195,7 @@ def test_while_the_fate_of_an_order_is_not_known_no_other_is_sent(tmp_path: Path
     agent_loop.run_iteration(agent)
     again = agent_loop.run_iteration(agent)
     assert (again.allowed, again.executed_status) == (False, "none")
-    assert any("is not known yet" in reason for reason in again.risk_engine_result.reasons)
+    assert any("is not surely over" in reason for reason in again.risk_engine_result.reasons)
     assert desk.wire.methods("private/sell") == ["private/sell"]
 
 
@@ -246,6 +240,87 @@ def test_requests_are_counted_in_the_line(tmp_path: Path) -> None:
     assert sum(call.attempts for call in record.api_responses) == record.request_count
 
 
+# --- what the agent does not believe, and what it remembers ------------------------------------------------
+
+
+def test_a_price_that_leaps_skips_one_iteration_and_is_then_believed(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    agent = agent_at(desk)
+    run_for(agent, 1)
+    desk.market.index_usd["BTC"] = 60_000.0
+    skipped, believed = run_for(agent, 2)
+    assert (skipped.agent_state, skipped.action_type) == (None, "DO_NOTHING")
+    assert "BTC spot leapt" in (skipped.error or "")
+    assert (believed.error, believed.spot_btc) == (None, 60_000.0)
+
+
+@pytest.mark.parametrize(("seconds", "is_resting"), [(30.0, True), (59.0, True), (61.0, False)])
+def test_a_coin_rests_a_minute_after_a_fill(tmp_path: Path, seconds: float, is_resting: bool) -> None:
+    desk = simulated_desk(tmp_path)
+    agent = agent_at(desk, always_sell)
+    first = agent_loop.run_iteration(agent)
+    assert first.executed_status == "filled"
+    closed_at = datetime.fromisoformat(desk.order_lines()[-1]["at"])
+    desk.clock.sleep(seconds - (desk.clock.now() - closed_at).total_seconds())
+    again = agent_loop.run_iteration(agent)
+    assert again.agent_state is not None
+    assert (again.agent_state.unresolved_symbols != ()) is is_resting
+    assert any(reason.startswith("intent_pending") for reason in again.risk_engine_result.reasons) is is_resting
+
+
+@pytest.mark.parametrize("code", [10020, 13020])
+def test_an_instrument_the_exchange_refuses_as_unknown_is_left_out_from_then_on(tmp_path: Path, code: int) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("private/sell", refused(code, "unknown_instrument"))
+    first, second = run_for(agent_at(desk, always_sell), 2)
+    assert (first.executed_status, second.executed_status) == ("rejected", "filled")
+    assert first.symbol != second.symbol
+    assert second.agent_state is not None
+    assert second.agent_state.candidate(first.symbol) is None
+
+
+def test_orders_of_the_day_are_counted_and_stop_at_their_limit(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path, risk={"max_orders_per_day": 2})
+    records = run_for(agent_at(desk, always_sell), 3)
+    assert [record.agent_state.orders_today for record in records if record.agent_state] == [0, 1, 2]
+    assert [record.executed_status for record in records] == ["filled", "filled", "none"]
+    assert any(reason.startswith("orders_per_day") for reason in records[-1].risk_engine_result.reasons)
+
+
+# --- another process, the same account -------------------------------------------------------------------------
+
+
+def test_a_restart_holds_its_first_reading_against_the_last_one_before_it(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    run_for(next_process(desk), 1)
+    desk.market.index_usd["BTC"] = 60_000.0
+    skipped, believed = run_for(next_process(desk), 2)
+    assert ("leapt" in (skipped.error or ""), believed.error) == (True, None)
+
+
+def test_a_restart_misses_a_call_that_was_there_before_it(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    place(desk.account, "sell", 1.0, 0.02)
+    run_for(next_process(desk), 1)
+    place(desk.account, "buy", 1.0, 0.021)
+    skipped, believed = run_for(next_process(desk), 2)
+    assert ("bought nothing back" in (skipped.error or ""), believed.error) == (True, None)
+
+
+def test_an_order_whose_answer_was_lost_is_found_again_by_the_next_process(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    first = next_process(desk)
+    desk.wire.disturb("private/sell", answer_lost())
+    first.client.place_limit_order(an_order_request(price_coin=0.03))
+    second = next_process(desk)
+    waiting, found = run_for(second, 2)
+    assert waiting.agent_state is not None
+    assert waiting.agent_state.unresolved_symbols == (CALL,)
+    assert found.agent_state is not None
+    assert found.agent_state.unresolved_symbols == ()
+    assert (desk.account.open_orders(), second.order_log.unclosed()) == ([], ())
+
+
 # --- the loop ---------------------------------------------------------------------------------------------
 
 
@@ -281,6 +356,27 @@ def test_the_exit_code_is_1_where_the_last_iteration_asked_for_failed(
     desk = simulated_desk(tmp_path)
     desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3 * failing)
     assert agent_loop.run_loop(agent_at(desk), options(*arguments)) == code
+
+
+def test_the_last_thing_a_run_does_is_to_take_back_what_may_rest_of_its_own(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    agent = agent_at(desk)
+    late = an_order_request(price_coin=0.03)
+    desk.wire.disturb("private/get_account_summaries", meanwhile(lambda: desk.client.place_limit_order(late)))
+    assert agent_loop.run_loop(agent, options("--once")) == 0
+    assert desk.account.open_orders() == []
+    assert [line["event"] for line in desk.order_lines()] == ["intent", "outcome", "closed"]
+
+
+def test_an_order_that_cannot_be_taken_back_at_the_end_is_complained_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
+    desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3)
+    assert agent_loop.run_loop(agent_at(desk), options("--once")) == 1
+    assert "an order of ours may rest until 08:00 UTC" in capsys.readouterr().err
 
 
 # --- the command line ---------------------------------------------------------------------------------------

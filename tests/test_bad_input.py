@@ -17,10 +17,12 @@ import pytest
 
 import agent_loop
 import config
+from agent_setup import assemble_agent
+from breaker import Breaker
 from config import AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import read_records
-from models import ActionType, AgentState, ProposedAction
+from models import ActionType, AgentState, ProposedAction, TradingState
 from paper_exchange.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.server import PaperServer
@@ -38,6 +40,7 @@ from tests.agent_builders import (
     options,
     run_for,
     run_main,
+    scripted_desk,
     simulated_agent,
     simulated_desk,
     simulated_run,
@@ -94,6 +97,51 @@ def test_the_right_key_gets_through_to_the_same_exchange(
     ended = run_main("--once", *folders(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert decision_lines(tmp_path)[0]["mode"] == "testnet"
+
+
+# --- a run that halted itself -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def halted_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange_with_a_key: PaperServer
+) -> tuple[str | Path, ...]:
+    """The options of a run on testnet whose last run ended halted; its exchange is on this machine."""
+    desk = scripted_desk(tmp_path)
+    agent = assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
+    agent.breaker = Breaker(state=TradingState.HALTED, why="10 rejected orders in a row")
+    run_for(agent, 1)
+    key = {"DERIBIT_CLIENT_ID": "right-id", "DERIBIT_CLIENT_SECRET": "right-secret"}
+    settings_are(monkeypatch, DERIBIT_BASE_URL=exchange_with_a_key.url, **key)
+    return "--once", *folders(tmp_path)
+
+
+def test_after_a_halted_run_a_start_ends_with_code_6_before_any_request_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, halted_run: tuple[str | Path, ...]
+) -> None:
+    settings_are(monkeypatch, DERIBIT_BASE_URL=DEAD_PORT)
+    for _ in range(2):
+        assert_one_sentence(run_main(*halted_run), 6, "halted", "10 rejected orders in a row", "--resume")
+    assert len(decision_lines(tmp_path)) == 1
+
+
+def test_a_person_who_has_looked_resumes_a_halted_run_and_needs_no_such_option_the_next_time(
+    tmp_path: Path, halted_run: tuple[str | Path, ...]
+) -> None:
+    assert run_main(*halted_run, "--resume").code == 0
+    assert run_main(*halted_run).code == 0
+    states = [line["breaker"]["state"] for line in decision_lines(tmp_path)]
+    assert states == ["HALTED", "ACTIVE", "ACTIVE"]
+
+
+def test_resuming_what_is_not_halted_changes_nothing(tmp_path: Path) -> None:
+    assert simulated_run(tmp_path, "--once", "--resume").code == 0
+
+
+def test_a_paper_account_does_not_stop_because_the_real_one_halted(
+    tmp_path: Path, halted_run: tuple[str | Path, ...]
+) -> None:
+    assert run_main("--dry-run", "--market", "simulated", *halted_run).code == 0
 
 
 def desk_without_network(folder: Path) -> Desk:

@@ -5,6 +5,7 @@ Made-up credentials. The environment is set through pytest, because that is what
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -22,12 +23,14 @@ from config import (
     DeribitConfig,
     bounds_text,
     changed_settings,
+    credentials_source,
     env_example,
     load_config,
     require_credentials,
     setting_fields,
     settings_table,
     url_problem,
+    without_secrets,
 )
 from models import ConfigurationError
 from tests.builders import a_config
@@ -164,6 +167,34 @@ def test_only_plain_finite_numbers_are_numbers(env_file: Path, value: str) -> No
     assert refusal(env_file, f"BTC_PREMIUM_MIN_USD={value}").startswith(f"BTC_PREMIUM_MIN_USD={value!r}: ")
 
 
+@pytest.mark.parametrize("value", ["nan", "1e400", "", "--1", "1e", "."])
+def test_what_is_no_finite_number_is_named_with_the_bounds_of_the_setting(env_file: Path, value: str) -> None:
+    text = refusal(env_file, f"BTC_DELTA_MIN={value}")
+    assert (
+        text == f"BTC_DELTA_MIN={value!r}: must be a finite number [> 0, < 1: Least delta of a call to sell (0 to 1).]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("BTC_ORDER_SIZE=0.15", "0.1"),
+        ("BTC_MAX_ORDER_SIZE=0.55", "0.1"),
+        ("ETH_ORDER_SIZE=1.5", "1"),
+        ("ETH_MAX_ORDER_SIZE=2.1", "1"),
+    ],
+)
+def test_an_order_size_is_a_multiple_of_the_least_amount_that_can_be_traded(
+    env_file: Path, line: str, step: str
+) -> None:
+    assert f": input should be a multiple of {step}" in refusal(env_file, line)
+
+
+@pytest.mark.parametrize("line", ["BTC_ORDER_SIZE=0.3", "BTC_MAX_ORDER_SIZE=0.7", "ETH_MAX_ORDER_SIZE=7"])
+def test_multiples_that_floats_do_not_hold_exactly_are_fine(env_file: Path, line: str) -> None:
+    assert loaded(env_file, line)
+
+
 @pytest.mark.parametrize("value", ["True", "1", "yes", "on", "", "tru"])
 def test_a_switch_is_true_or_false_and_nothing_else(env_file: Path, value: str) -> None:
     assert refusal(env_file, f"AGENT_DRY_RUN={value}").startswith(f"AGENT_DRY_RUN={value!r}: ")
@@ -240,6 +271,71 @@ def test_every_problem_of_a_file_is_listed_at_once(env_file: Path) -> None:
     ]
 
 
+def test_unknown_names_wrong_values_and_ranges_are_listed_together(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RISK_MARGIN", "1")
+    lines = ("BTC_DELTA_MIM=0.2", "RISK_PRICE_COLLAR_PCT=60", "ETH_DTE_MIN=10", "ETH_DTE_MAX=9", "ETH_DELTA_MIN=0.9")
+    text = refusal(env_file, *lines)
+    assert [line.partition("=")[0] for line in text.splitlines()] == [
+        "BTC_DELTA_MIM",
+        "RISK_MARGIN",
+        "RISK_PRICE_COLLAR_PCT",
+        "ETH: delta_min 0.9 is above delta_max 0.3",
+        "ETH: dte_min 10 is above dte_max 9",
+    ]
+
+
+def test_lines_that_cannot_be_read_and_unknown_names_are_listed_together(
+    env_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = refusal(env_file, "AGENT_DRY_RUN true", "BTC_DELTA_MIM=0.2", "// comment")
+    assert [line.partition(":")[0] for line in text.splitlines()] == [
+        ".env, line 1",
+        ".env, line 3",
+        "BTC_DELTA_MIM='0.2' in .env",
+    ]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("value", ["", "1", "{}", "[1"])
+def test_the_bare_name_of_a_section_is_no_setting(env_file: Path, value: str) -> None:
+    assert refusal(env_file, f"BTC={value}").startswith(f"BTC={value!r} in .env: unknown setting")
+
+
+def test_a_value_of_the_command_line_is_shown_in_place_of_the_one_it_replaces(env_file: Path) -> None:
+    env_file.write_text("AGENT_INTERVAL_SECONDS=300")
+    with pytest.raises(ConfigurationError, match=r"^AGENT_INTERVAL_SECONDS=5: input should be greater"):
+        load_config(env_file, {"agent": {"interval_seconds": 5}})
+
+
+def test_a_long_value_is_not_repeated_in_full(env_file: Path) -> None:
+    assert len(refusal(env_file, f"BTC_DELTA_MIN={'9' * 5_000}x")) < 300
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_a_setting(env_file: Path) -> None:
+    env_file.write_bytes("\ufeffBTC_DELTA_MAX=0.25\r\nAGENT_DRY_RUN=true\r\n".encode())
+    found = load_config(env_file)
+    assert (found.btc.delta_max, found.agent.dry_run) == (0.25, True)
+
+
+@pytest.mark.parametrize(("size_bytes", "is_refused"), [(100_000, False), (100_001, True)])
+def test_a_file_too_large_for_settings_is_not_read(env_file: Path, size_bytes: int, is_refused: bool) -> None:
+    env_file.write_text("#" * size_bytes)
+    if is_refused:
+        with pytest.raises(ConfigurationError, match=r"^\.env is larger than 100000 bytes"):
+            load_config(env_file)
+    else:
+        assert load_config(env_file)
+
+
+def test_a_pipe_in_place_of_the_file_is_one_sentence_and_never_waited_for(env_file: Path) -> None:
+    env_file.unlink()
+    os.mkfifo(env_file)
+    with pytest.raises(ConfigurationError, match=r"^\.env is not a file$"):
+        load_config(env_file)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfeB\x00T\x00C\x00", b"\x80\x81=1"])
 def test_a_file_that_is_no_text_is_one_sentence(env_file: Path, content: bytes) -> None:
     env_file.write_bytes(content)
@@ -275,6 +371,8 @@ REFUSED_URLS = [
     ("https://test.deribit.com.evil.io", "host not allowed"),
     ("https://evil.io/test.deribit.com", "must end after the host"),
     ("https://evil.io", "host not allowed"),
+    ("https://eviltest.deribit.com", "host not allowed"),
+    ("https://evil.test.deribit.com", "host not allowed"),
     ("https://test.deribit.com@evil.io", "must not carry a user name"),
     ("https://madeUpUser:madeUpPw@test.deribit.com", "must not carry a user name"),
     ("https://test.deribit.com\\@evil.io", "must not carry a user name"),
@@ -335,6 +433,39 @@ def test_a_dry_run_asked_for_in_the_file_is_not_turned_off_by_the_environment(
     monkeypatch.setenv("AGENT_DRY_RUN", "false")
     assert loaded(env_file, "AGENT_DRY_RUN=true").agent.dry_run is True
     assert "this is a dry run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("in_file", "in_environment"), [("true", "false"), ("false", "true"), ("maybe", "false")])
+def test_where_two_sources_do_not_agree_it_is_a_dry_run_and_said(
+    env_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    in_file: str,
+    in_environment: str,
+) -> None:
+    monkeypatch.setenv("AGENT_DRY_RUN", in_environment)
+    assert loaded(env_file, f"AGENT_DRY_RUN={in_file}").agent.dry_run is True
+    said = f"AGENT_DRY_RUN is {in_file} in .env and {in_environment} in the environment: this is a dry run\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_where_two_sources_agree_nothing_is_said(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setenv("AGENT_DRY_RUN", value)
+    assert loaded(env_file, f"AGENT_DRY_RUN={value}").agent.dry_run is (value == "true")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("value", ["..", "../..", "logs/../../x"])
+def test_a_path_does_not_climb_out_of_its_folder(env_file: Path, value: str) -> None:
+    assert refusal(env_file, f"AGENT_LOG_DIR={value}").startswith(f"AGENT_LOG_DIR={value!r}: must not contain ..")
+
+
+@pytest.mark.parametrize("value", ["logs\0", '"logs\\nmore"', "logs\x1b[31m"])
+def test_a_path_has_no_control_characters(env_file: Path, value: str) -> None:
+    assert "must not contain control characters" in refusal(env_file, f"AGENT_LOG_DIR={value}")
 
 
 @pytest.mark.parametrize("name", ["RISK_KILL_FILE", "AGENT_LOG_DIR", "AGENT_DATA_DIR"])
@@ -409,6 +540,67 @@ def test_blanks_around_a_key_are_cut_off(env_file: Path) -> None:
     found = loaded(env_file, f'DERIBIT_CLIENT_ID=" {CLIENT_ID} "')
     assert found.deribit.client_id is not None
     assert found.deribit.client_id.get_secret_value() == CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    "value", [f'"{CLIENT_SECRET}"', f"'{CLIENT_SECRET}'", f" {CLIENT_SECRET}\r", f'" {CLIENT_SECRET} "']
+)
+def test_quotes_and_line_ends_that_copying_adds_are_cut_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DERIBIT_CLIENT_SECRET", value)
+    found = load_config().deribit.client_secret
+    assert found is not None
+    assert found.get_secret_value() == CLIENT_SECRET
+
+
+@pytest.mark.parametrize(
+    "value", ["madeUp Secret", "madeUpSecr\u00e9t", "madeUp'Secret", '"madeUpSecret', "madeUp\u200bSecret"]
+)
+def test_a_key_that_cannot_be_one_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DERIBIT_CLIENT_SECRET", value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_config()
+    assert str(caught.value).startswith("DERIBIT_CLIENT_SECRET: must be letters, digits and signs only")
+    assert "madeUp" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_environment", "source"),
+    [
+        ((), (), "none"),
+        (("ID", "SECRET"), (), ".env"),
+        ((), ("ID", "SECRET"), "env"),
+        (("ID", "SECRET"), ("ID", "SECRET"), "env"),
+        (("ID",), ("SECRET",), "env and .env"),
+    ],
+)
+def test_the_source_of_the_key_is_named_and_never_the_key(
+    env_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_file: tuple[str, ...],
+    in_environment: tuple[str, ...],
+    source: str,
+) -> None:
+    env_file.write_text("".join(f"DERIBIT_CLIENT_{name}={CLIENT_SECRET}\n" for name in in_file))
+    for name in in_environment:
+        monkeypatch.setenv(f"deribit_client_{name}".upper(), CLIENT_SECRET)
+    assert credentials_source(env_file) == source
+
+
+def test_without_a_file_a_key_can_only_be_in_the_environment(tmp_path: Path) -> None:
+    assert credentials_source() == credentials_source(tmp_path / "nowhere") == "none"
+
+
+def test_our_key_and_those_in_the_environment_are_taken_out_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-madeUp-1234")
+    config = a_config(deribit={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
+    text = f"key sk-madeUp-1234 of {CLIENT_ID} with {CLIENT_SECRET} is wrong"
+    assert without_secrets(text, config) == "key (hidden) of (hidden) with (hidden) is wrong"
+
+
+def test_what_is_too_short_to_be_a_key_and_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "of")
+    monkeypatch.setenv("DERIBIT_BASE_URL", "http://127.0.0.1:9")
+    assert without_secrets("end of http://127.0.0.1:9", a_config()) == "end of http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize(

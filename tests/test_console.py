@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from breaker import Breaker
 from console import check, console_block, printable, progress_text, status_text
 from logging_utils import IterationRecord, Outcome, make_record
-from models import ExecutionResult, LedgerEntry, LegResult, NearMiss
+from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, TradingState
 from paper_exchange.exchange import PaperExchange
 from tests.agent_builders import (
     RUN,
@@ -66,6 +67,40 @@ def test_a_block_shows_each_coins_spot_volatilities_equity_position_and_candidat
         "BTC 100,000.00 USD IV 50.0 % RV 40.0 % IV/RV 1.25 equity 1.00000 no call 1 candidates of 0"
     )
     assert eth.startswith("ETH")
+
+
+def reduced(*restrictions: str, state: TradingState = TradingState.REDUCING) -> IterationRecord:
+    return a_record(state=a_state(trading_state=state, restrictions=restrictions))
+
+
+def test_a_block_says_what_keeps_the_agent_from_trading_and_an_ordinary_one_says_nothing_of_it() -> None:
+    record = reduced("key: it may not trade", "disk: No space left")
+    assert console_block(record).splitlines()[1] == "     REDUCING: key: it may not trade; disk: No space left"
+    assert "REDUCING" in status_text(record, NOW)
+    assert "ACTIVE" not in console_block(a_record())
+
+
+def test_a_block_of_an_iteration_that_failed_names_the_breakers_reason() -> None:
+    breaker = Breaker(state=TradingState.HALTED, why="10 failed iterations in a row")
+    block = console_block(a_record(state=None, error="no route", breaker=breaker))
+    assert "     HALTED: breaker: 10 failed iterations in a row" in block.splitlines()
+
+
+def test_the_breakers_reason_is_not_said_twice() -> None:
+    breaker = Breaker(state=TradingState.REDUCING, why="3 policy errors in a row")
+    state = a_state(trading_state=TradingState.REDUCING, restrictions=("breaker: 3 policy errors in a row",))
+    assert console_block(a_record(state=state, breaker=breaker)).count("3 policy errors in a row") == 1
+
+
+def test_hostile_text_in_a_restriction_does_not_reach_the_console() -> None:
+    assert "\x1b" not in console_block(reduced("liquidation: \x1b[2J"))
+
+
+def test_orders_of_another_hand_are_shown_and_our_own_are_not_called_foreign() -> None:
+    foreign = an_order(label="by hand", amount_coin=0.3)
+    block = console_block(a_record(state=a_state(open_orders=(foreign, an_order()))))
+    shown = [line for line in block.splitlines() if "not ours" in line]
+    assert shown == [f"     not ours, counted and left alone: sell 0.3 {foreign.symbol}"]
 
 
 def test_what_is_not_known_is_called_unknown_and_never_zero() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,27 @@ import httpx
 import pytest
 import respx
 
-import deribit_client
 from config import AgentConfig
-from deribit_client import DeribitClient, network_transport
-from logging_utils import OrderLogFile, read_records
+from deribit_client import DeribitClient
+from deribit_wire import network_transport
+from logging_utils import read_records
 from models import (
     AuthenticationError,
     DeribitConnectionError,
     InvalidReplyError,
     Order,
+    OrderRequest,
     RateLimitError,
     RequestRefusedError,
     SendOutcome,
     WrongEnvironmentError,
 )
+from order_log import OrderLogFile
 from paper_exchange.clocks import SimulatedClock
 from paper_exchange.server import PaperServer
 from paper_exchange.transport import PaperTransport
 from tests.agent_builders import (
+    Desk,
     Fault,
     Wire,
     agent_config,
@@ -41,14 +45,16 @@ from tests.agent_builders import (
     answered,
     disk_full,
     envelope,
+    faulty_disk,
     lost_on_the_way,
+    meanwhile,
     refused,
     reply_changed,
     result_of,
     scripted_desk,
 )
 from tests.builders import a_config, an_order
-from tests.paper_builders import CALL, START, exchange_on, market_with
+from tests.paper_builders import CALL, PUT, START, ScriptedMarket, exchange_on, market_with
 
 BASE = "https://test.deribit.com/api/v2"
 ID, SECRET, TOKEN = "made-up-id-5521", "made-up-secret-9937", "made-up-token-7713"
@@ -176,7 +182,7 @@ def test_an_order_lapses_ten_seconds_after_it_left_by_the_exchanges_clock(
     route = network.post(f"/{SELL}").mock(side_effect=says(an_order_reply()))
     client = a_client(tmp_path)
     client.get_locked_status()
-    client.place_limit_order(an_order_request())
+    client.place_limit_order(an_order_request(quoted_at=client.server_now()))
     assert body_of(route)["params"]["valid_until"] == START_MS - 600_000 + 10_000
 
 
@@ -224,7 +230,7 @@ def test_a_read_is_asked_again_after_a_transient_fault(tmp_path: Path, fault: Fa
     desk.wire.disturb(READ, fault, fault)
     assert desk.client.get_positions() == ()
     assert desk.wire.methods(READ) == [READ] * 3
-    assert desk.client.take_calls()[-1].attempts == 3
+    assert desk.client.end_iteration()[-1].attempts == 3
 
 
 @pytest.mark.parametrize("fault", TRANSIENT)
@@ -290,9 +296,10 @@ def test_a_reply_that_only_drips_is_given_up(tmp_path: Path) -> None:
                 desk.clock.sleep(0.1)
                 yield b" "
 
-    desk.wire.disturb("public/get_time", lambda request, answer: httpx.Response(200, stream=Dripping()))
+    desk.wire.disturb("public/get_time", *[lambda request, answer: httpx.Response(200, stream=Dripping())] * 3)
     with pytest.raises(InvalidReplyError, match="too slow"):
         desk.client.get_time()
+    assert len(desk.wire.sent) == 2  # ten seconds each
     assert desk.clock.now() - START < timedelta(seconds=21)
 
 
@@ -351,8 +358,8 @@ def test_an_order_whose_answer_was_lost_stays_an_open_question_in_the_log(tmp_pa
     desk.wire.disturb(SELL, answer_lost())
     desk.client.place_limit_order(an_order_request())
     assert desk.account.state.size_of(CALL) == -1.0
-    (intent,) = desk.order_log.unresolved()
-    assert intent["label"] == an_order_request().label
+    (order,) = desk.order_log.unresolved()
+    assert order.label == an_order_request().label
 
 
 @pytest.mark.parametrize("fault", [answer_lost(), lost_on_the_way(), answered(502, b""), refused(10009)])
@@ -402,23 +409,23 @@ def test_with_a_full_disk_nothing_is_sent(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     with disk_full(tmp_path / "logs" / "orders-2026-01-05.jsonl"):
         receipt = desk.client.place_limit_order(an_order_request())
-    assert (receipt.outcome, desk.wire.sent) == (SendOutcome.NOT_SENT, [])
+    assert (receipt.outcome, desk.wire.methods(SELL)) == (SendOutcome.NOT_SENT, [])
     assert "No space left" in (receipt.error or "")
+    assert (desk.order_lines(), desk.order_log.unresolved()) == ([], ())
 
 
 def test_a_disk_that_fills_up_while_an_order_is_out_does_not_hide_what_became_of_it(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
-    log = tmp_path / "logs" / "orders-2026-01-05.jsonl"
-
-    def fill_the_disk(reply: dict[str, Any]) -> None:
-        log.rename(tmp_path / "kept.jsonl")
-        log.symlink_to("/dev/full")
-
-    desk.wire.disturb(SELL, reply_changed(fill_the_disk))
-    receipt = desk.client.place_limit_order(an_order_request())
-    assert receipt.outcome == SendOutcome.ACCEPTED
-    assert any("No space left" in call.outcome for call in desk.client.take_calls())
-    assert len(desk.order_log.unresolved()) == 1
+    full = ExitStack()
+    fill = meanwhile(lambda: full.enter_context(disk_full(tmp_path / "logs" / "orders-2026-01-05.jsonl")))
+    desk.wire.disturb(SELL, fill)
+    with full:
+        receipt = desk.client.place_limit_order(an_order_request())
+        assert receipt.outcome == SendOutcome.ACCEPTED
+        assert any("No space left" in call.outcome for call in desk.client.end_iteration())
+        assert [line["event"] for line in desk.order_lines()] == ["intent"]
+    desk.order_log.write_kept()
+    assert [line["event"] for line in desk.order_lines()] == ["intent", "outcome"]
 
 
 def test_while_the_kill_file_exists_nothing_is_sent(tmp_path: Path) -> None:
@@ -430,10 +437,243 @@ def test_while_the_kill_file_exists_nothing_is_sent(tmp_path: Path) -> None:
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.ACCEPTED
 
 
-def test_a_kill_file_that_is_a_folder_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "note"),
+    [
+        (lambda path: path.write_text("  expiry day\n"), "expiry day"),
+        (lambda path: path.touch(), ""),
+        (lambda path: path.write_bytes(b"x" * 10_000), "x" * 200),
+        (lambda path: path.write_bytes(b"\xff"), "\ufffd"),
+        (lambda path: path.mkdir(), "it is not a plain file"),
+        (lambda path: path.symlink_to("nowhere"), "it is not a plain file"),
+        (lambda path: path.symlink_to("/dev/null"), "it is not a plain file"),
+        (lambda path: path.symlink_to(path.name), "it is not a plain file"),
+    ],
+)
+def test_whatever_stands_at_the_kill_files_place_stops_every_order(
+    tmp_path: Path, make: Callable[[Path], object], note: str
+) -> None:
     desk = scripted_desk(tmp_path)
-    desk.config.risk.kill_file.mkdir()
+    make(desk.config.risk.kill_file)
+    assert desk.client.kill_note() == note
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
+    assert desk.client.edit_order(an_order(), 0.02).outcome == SendOutcome.NOT_SENT
+    assert desk.wire.sent == []
+
+
+def test_a_kill_file_that_cannot_be_looked_at_counts_as_there(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, risk={"kill_file": tmp_path / ("x" * 300)})
+    assert "cannot be looked at" in (desk.client.kill_note() or "")
+    assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
+
+
+@pytest.mark.parametrize("place", ["KILL", "no-such-folder/KILL"])
+def test_a_kill_file_that_is_surely_not_there_stops_nothing(tmp_path: Path, place: str) -> None:
+    desk = scripted_desk(tmp_path, risk={"kill_file": tmp_path / place})
+    assert desk.client.kill_note() is None
+    assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.ACCEPTED
+
+
+# --- the last look, before the line is written and after it ---------------------------------------------------
+
+
+def assert_not_sent(desk: Desk, why: str, request: OrderRequest, lines: tuple[str, ...] = ()) -> None:
+    receipt = desk.client.place_limit_order(request)
+    assert receipt.outcome == SendOutcome.NOT_SENT
+    assert why in (receipt.error or "")
+    assert desk.wire.methods(SELL, "private/buy") == []
+    assert tuple(line.get("outcome", line["event"]) for line in desk.order_lines()) == lines
+    assert desk.order_log.unresolved() == desk.order_log.unclosed() == ()
+
+
+WRITTEN = ("intent", "not_sent")
+
+
+def test_a_kill_file_that_appears_while_the_line_is_written_stops_the_order(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    with faulty_disk(write=lambda path: desk.config.risk.kill_file.touch()):
+        assert_not_sent(desk, "the kill file KILL exists", an_order_request(), WRITTEN)
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(0.0, True), (9.9, True), (10.0, False), (30.0, False)])
+def test_an_order_whose_line_took_longer_than_its_deadline_is_not_sent(
+    tmp_path: Path, seconds: float, is_sent: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    slow_once = [seconds]
+    with faulty_disk(fsync=lambda path: desk.clock.sleep(slow_once.pop() if slow_once else 0.0)):
+        if is_sent:
+            assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.ACCEPTED
+        else:
+            assert_not_sent(desk, "deadline passed", an_order_request(), WRITTEN)
+
+
+def test_a_quote_that_grows_old_while_the_line_is_written_stops_the_order(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.clock.sleep(118.0)
+    with faulty_disk(fsync=lambda path: desk.clock.sleep(3.0)):
+        assert_not_sent(desk, "s old, at most 120 s allowed", an_order_request(), WRITTEN)
+
+
+def test_a_settlement_window_that_begins_while_the_line_is_written_stops_the_order(tmp_path: Path) -> None:
+    market = ScriptedMarket(datetime(2026, 1, 7, 7, 54, 58, tzinfo=UTC))
+    market.show(CALL, 0.02, 0.021)
+    desk = scripted_desk(tmp_path, market)
+    request = an_order_request(quoted_at=desk.clock.now())
+    with faulty_disk(fsync=lambda path: desk.clock.sleep(2.0)):
+        assert_not_sent(desk, "no orders from 07:55 to 08:05 UTC", request, WRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("clock_time", "is_sent"), [("07:54:59", True), ("07:55:00", False), ("08:04:59", False), ("08:05:00", True)]
+)
+def test_no_order_and_no_new_price_leaves_in_the_settlement_window(
+    tmp_path: Path, clock_time: str, is_sent: bool
+) -> None:
+    market = ScriptedMarket(datetime.fromisoformat(f"2026-01-07T{clock_time}+00:00"))
+    market.show(CALL, 0.02, 0.021)
+    desk = scripted_desk(tmp_path, market)
+    receipt = desk.client.place_limit_order(an_order_request(quoted_at=desk.clock.now(), price_coin=0.03))
+    order = receipt.order or an_order()
+    assert (receipt.outcome == SendOutcome.ACCEPTED) is is_sent
+    assert (desk.client.edit_order(order, 0.025).outcome == SendOutcome.ACCEPTED) is is_sent
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "is_sent"), [(0.0, True), (120.0, True), (120.5, False), (-120.0, True), (-120.5, False)]
+)
+def test_no_order_leaves_on_a_quote_that_is_too_old_or_from_the_future(
+    tmp_path: Path, age_seconds: float, is_sent: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    request = an_order_request(quoted_at=START - timedelta(seconds=age_seconds))
+    if is_sent:
+        assert desk.client.place_limit_order(request).outcome == SendOutcome.ACCEPTED
+    else:
+        assert_not_sent(desk, "s old, at most 120 s allowed", request)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        PUT,
+        "BTC-PERPETUAL",
+        "BTC-16JAN26",
+        "SOL-16JAN26-100-C",
+        "BTC_USDC-16JAN26-100000-C",
+        "btc-16JAN26-100000-C",
+        "BTC-16JAN26-100000-c",
+        "",
+    ],
+)
+def test_only_calls_on_btc_and_eth_are_ever_ordered(tmp_path: Path, symbol: str) -> None:
+    assert_not_sent(scripted_desk(tmp_path), "is not a call on BTC or ETH", an_order_request(symbol))
+
+
+def test_a_buy_that_could_open_a_position_is_not_sent(tmp_path: Path) -> None:
+    assert_not_sent(scripted_desk(tmp_path), "must be reduce-only", an_order_request(direction="buy"))
+
+
+def numbered(number: int) -> OrderRequest:
+    return an_order_request(label=f"cc-260105120000-abcdef-{number}", amount_coin=0.1)
+
+
+def test_two_orders_leave_in_an_iteration_and_a_third_does_not(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    for _ in range(2):
+        desk.client.begin_iteration()
+        outcomes = [desk.client.place_limit_order(numbered(number)).outcome for number in range(3)]
+        assert outcomes == [SendOutcome.ACCEPTED, SendOutcome.ACCEPTED, SendOutcome.NOT_SENT]
+        desk.client.end_iteration()
+    assert len(desk.wire.methods(SELL)) == 4
+
+
+def test_an_order_that_did_not_leave_does_not_count(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.begin_iteration()
+    desk.client.place_limit_order(an_order_request(PUT))
+    outcomes = [desk.client.place_limit_order(numbered(number)).outcome for number in range(2)]
+    assert outcomes == [SendOutcome.ACCEPTED] * 2
+
+
+def test_an_order_of_unknown_fate_counts_as_one_that_left(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.begin_iteration()
+    desk.wire.disturb(SELL, answer_lost(), answer_lost())
+    outcomes = [desk.client.place_limit_order(numbered(number)).outcome for number in range(3)]
+    assert outcomes == [SendOutcome.UNKNOWN, SendOutcome.UNKNOWN, SendOutcome.NOT_SENT]
+
+
+@pytest.mark.parametrize(
+    ("scope", "may_trade"),
+    [
+        ("account:read trade:read_write", True),
+        ("account:read trade:read", False),
+        ("account:read", False),
+        ("trade:read_write_later", False),
+    ],
+)
+def test_a_key_without_the_right_to_trade_reads_on_and_sends_no_order(
+    tmp_path: Path, scope: str, may_trade: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    token = {"access_token": TOKEN, "expires_in": 900, "scope": scope}
+    desk.wire.disturb("public/auth", result_of(token))
+    desk.wire.disturb(READ, result_of([]))
+    assert desk.client.get_positions() == ()
+    assert desk.client.may_trade is may_trade
+    if not may_trade:
+        assert_not_sent(desk, "it lacks trade:read_write", an_order_request())
+
+
+def test_a_key_that_turns_out_to_have_no_right_to_trade_sends_not_even_its_first_order(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("public/auth", result_of({"access_token": TOKEN, "expires_in": 900, "scope": "account:read"}))
+    assert_not_sent(desk, "it lacks trade:read_write", an_order_request(), WRITTEN)
+
+
+def test_a_new_price_is_written_down_before_it_leaves(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    order = a_resting_order(desk.client)
+    with disk_full(tmp_path / "logs" / "orders-2026-01-05.jsonl"):
+        assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.NOT_SENT
+    assert desk.wire.methods("private/edit") == []
+    assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.ACCEPTED
+    edit = desk.order_lines()[-1]
+    assert (edit["event"], edit["label"], edit["price"]) == ("edit", order.label, 0.025)
+
+
+def test_a_new_price_gets_its_last_look_after_its_line_too(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    order = a_resting_order(desk.client)
+    with faulty_disk(fsync=lambda path: desk.config.risk.kill_file.touch()):
+        assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.NOT_SENT
+    assert desk.wire.methods("private/edit") == []
+
+
+def test_a_new_price_does_not_leave_into_a_settlement_window_that_began_while_its_line_was_written(
+    tmp_path: Path,
+) -> None:
+    market = ScriptedMarket(datetime(2026, 1, 7, 7, 54, 40, tzinfo=UTC))
+    market.show(CALL, 0.02, 0.021)
+    desk = scripted_desk(tmp_path, market)
+    receipt = desk.client.place_limit_order(an_order_request(quoted_at=desk.clock.now(), price_coin=0.03))
+    assert receipt.order is not None
+    with faulty_disk(fsync=lambda path: desk.clock.sleep(30.0)):
+        assert desk.client.edit_order(receipt.order, 0.025).outcome == SendOutcome.NOT_SENT
+    assert desk.wire.methods("private/edit") == []
+
+
+@pytest.mark.parametrize(("filled", "is_busy"), [(0.0, False), (0.4, True)])
+def test_the_end_of_an_order_is_written_down_with_what_was_filled(tmp_path: Path, filled: float, is_busy: bool) -> None:
+    desk = scripted_desk(tmp_path)
+    order = a_resting_order(desk.client)
+    assert [found.label for found in desk.order_log.unclosed()] == [order.label]
+    desk.client.note_closed(order.model_copy(update={"order_state": "cancelled", "filled_amount_coin": filled}))
+    assert desk.order_log.unclosed() == ()
+    assert desk.order_log.busy_symbols(desk.clock.now()) == ((CALL,) if is_busy else ())
+    last = desk.order_lines()[-1]
+    assert (last["event"], last["order_state"], last["filled_amount_coin"]) == ("closed", "cancelled", filled)
 
 
 @pytest.mark.parametrize(
@@ -608,13 +848,43 @@ def test_an_order_answered_by_another_environment_ends_the_process(tmp_path: Pat
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_refused_and_never_followed(tmp_path: Path, network: respx.MockRouter, status: int) -> None:
+def test_a_redirect_to_another_host_is_never_followed_and_ends_the_process(
+    tmp_path: Path, network: respx.MockRouter, status: int
+) -> None:
     elsewhere = network.post("https://www.deribit.com/api/v2/public/get_time").mock(side_effect=says(1))
     moved = httpx.Response(status, headers={"location": "https://www.deribit.com/api/v2/public/get_time"})
     network.post("/public/get_time").mock(return_value=moved)
-    with pytest.raises(WrongEnvironmentError, match="redirect"):
+    with pytest.raises(WrongEnvironmentError, match="redirect to www"):
         a_client(tmp_path).get_time()
     assert not elsewhere.called
+
+
+def test_a_redirect_on_the_same_host_is_a_failed_read_and_not_followed_either(
+    tmp_path: Path, network: respx.MockRouter
+) -> None:
+    elsewhere = network.post("/public/elsewhere").mock(side_effect=says(1))
+    moved = httpx.Response(302, headers={"location": "/api/v2/public/elsewhere"})
+    asked = network.post("/public/get_time").mock(return_value=moved)
+    with pytest.raises(InvalidReplyError, match="redirect"):
+        a_client(tmp_path).get_time()
+    assert (asked.call_count, elsewhere.called) == (3, False)
+
+
+@pytest.mark.parametrize("location", ["https://test.deribit.com/elsewhere", "http://test.deribit.com:80/x"])
+def test_an_order_that_is_redirected_on_the_same_host_is_of_unknown_fate(tmp_path: Path, location: str) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(SELL, lambda request, answer: httpx.Response(307, headers={"location": location}))
+    assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.UNKNOWN
+    assert desk.wire.methods(SELL) == [SELL]
+
+
+def test_an_order_that_is_redirected_to_another_host_stays_an_open_question(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    moved = httpx.Response(307, headers={"location": "https://example.org/api/v2/private/sell"})
+    desk.wire.disturb(SELL, lambda request, answer: moved)
+    with pytest.raises(WrongEnvironmentError):
+        desk.client.place_limit_order(an_order_request())
+    assert len(desk.order_log.unresolved()) == 1
 
 
 def pointed_at(url: str) -> AgentConfig:
@@ -680,17 +950,9 @@ def test_secrets_appear_in_no_repr_no_error_no_call_and_no_line(tmp_path: Path, 
     with pytest.raises(AuthenticationError) as wrong_key:
         client.authenticate()
     lines = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
-    shown = [client, config, config.deribit, refusal.value, wrong_key.value, receipt, client.take_calls(), lines]
+    shown = [client, config, config.deribit, refusal.value, wrong_key.value, receipt, client.end_iteration(), lines]
     told = "".join(f"{thing!r}{thing}" for thing in shown) + config.model_dump_json()
     assert not [secret for secret in (ID, SECRET, TOKEN) if secret in told]
-
-
-def test_the_system_clock_tells_utc_and_a_stopped_one_does_not_sleep() -> None:
-    clock = deribit_client.SystemClock()
-    assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
-    clock.stop()
-    clock.sleep(3_600.0)
-    assert not clock.wait_for_next(3_600.0)
 
 
 def test_secrets_that_a_server_echoes_are_taken_out_of_the_error(network: respx.MockRouter, tmp_path: Path) -> None:
@@ -702,5 +964,5 @@ def test_secrets_that_a_server_echoes_are_taken_out_of_the_error(network: respx.
     client = a_client(tmp_path)
     with pytest.raises(RequestRefusedError) as caught:
         client.get_positions()
-    shown = f"{caught.value} {vars(caught.value)} {client.take_calls()} {vars(client)}"
+    shown = f"{caught.value} {vars(caught.value)} {client.end_iteration()} {vars(client)}"
     assert all(secret not in shown for secret in (ID, SECRET, TOKEN))

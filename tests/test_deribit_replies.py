@@ -30,10 +30,11 @@ from deribit_replies import (
     result_of,
     utc_from_ms,
 )
-from models import AuthenticationError, InvalidReplyError, RateLimitError, RequestRefusedError
+from models import AuthenticationError, ForeignReplyError, InvalidReplyError, RateLimitError, RequestRefusedError
 from tests.agent_builders import client_hearing
 
 NOON_MS = 1_767_614_400_000
+EXPIRY_MS = 1_768_550_400_000  # 16 January 2026, 08:00 UTC
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 SYMBOL = "BTC-16JAN26-100000-C"
 Change = dict[str, Any]
@@ -47,7 +48,7 @@ def instrument_row(**changes: Any) -> dict[str, Any]:
         "base_currency": "BTC",
         "quote_currency": "BTC",
         "strike": 100_000.0,
-        "expiration_timestamp": NOON_MS,
+        "expiration_timestamp": EXPIRY_MS,
         "option_type": "call",
         "contract_size": 1.0,
         "min_trade_amount": 0.1,
@@ -275,6 +276,38 @@ def test_an_instrument_of_the_time_before_states_is_tradable() -> None:
     assert (option.is_tradable, option.tick_steps) == (True, ())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strike": 101_000.0},
+        {"expiration_timestamp": EXPIRY_MS - 86_400_000},
+        {"option_type": "put"},
+        {"base_currency": "ETH", "quote_currency": "ETH"},
+        {"instrument_name": "BTC-16JAN27-100000-C"},
+        {"instrument_name": "BTC-16JAN26-100000-P"},
+        {"contract_size": 0.1},
+        {"contract_size": 10.0},
+    ],
+)
+def test_an_instrument_whose_name_and_fields_disagree_is_left_out(change: Change) -> None:
+    assert read_instrument(Row(instrument_row(**change))) is None
+    assert list(read_instruments([instrument_row(**change), instrument_row()])) == [SYMBOL]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"instrument_name": "BTC-16JAN26-100000-P", "option_type": "put"},
+        {"instrument_name": "ETH-16JAN26-3200-C", "base_currency": "ETH", "quote_currency": "ETH", "strike": 3200},
+        {"instrument_name": "BTC-29FEB28-2d5-C", "strike": 2.5, "expiration_timestamp": 1_835_424_000_000},
+    ],
+)
+def test_an_instrument_whose_name_says_what_its_fields_say_is_known(change: Change) -> None:
+    option = read_instrument(Row(instrument_row(**change)))
+    assert option is not None
+    assert option.symbol == change["instrument_name"]
+
+
 # --- fields that come and go ------------------------------------------------------------------------
 
 
@@ -412,6 +445,20 @@ def test_what_is_not_one_well_formed_answer_is_an_invalid_reply(content: str | b
         read(content)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"result": 1, "result": 2}',
+        '{"result": {"size": -0.1, "size": 0.0}}',
+        '{"result": [{"amount": 1, "amount": 1}]}',
+        '{"testnet": true, "testnet": false, "result": 1}',
+    ],
+)
+def test_a_key_that_stands_twice_makes_the_reply_invalid_even_with_equal_values(content: str) -> None:
+    with pytest.raises(InvalidReplyError, match="holds a key twice"):
+        read(content)
+
+
 def test_a_number_too_large_for_a_float_is_no_number() -> None:
     with pytest.raises(InvalidReplyError):
         read_quote(read('{"result": ' + json.dumps(chain_row()).replace("0.021", "1e999") + "}"))
@@ -420,7 +467,7 @@ def test_a_number_too_large_for_a_float_is_no_number() -> None:
 def test_an_answer_to_another_request_is_an_invalid_reply() -> None:
     assert read('{"id": 7, "result": 1}', request_id=7) == 1
     assert read('{"result": 1}', request_id=7) == 1
-    with pytest.raises(InvalidReplyError, match="another request"):
+    with pytest.raises(ForeignReplyError, match="another request"):
         read('{"id": 8, "result": 1}', request_id=7)
 
 

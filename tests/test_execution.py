@@ -12,27 +12,27 @@ from typing import Any
 import httpx
 import pytest
 
-from config import AgentConfig
-from execution import cancel_own_orders, execute_action, plan_orders, price_ladder, resolve_intents, start_price
+from execution import cancel_own_orders, execute_action, has_duplicates, recover_orders, take_back_all
 from models import (
     ActionType,
     AgentState,
     AuthenticationError,
     DeribitConnectionError,
-    Direction,
     ExecutionResult,
     LegResult,
+    Order,
     ProposedAction,
     SendOutcome,
-    Ticker,
     WrongEnvironmentError,
 )
+from order_log import OrderLogFile
 from paper_exchange.setups import dry_run_setup
 from paper_exchange.transport import PaperTransport
 from policy_rule_based import decide_action
 from state_builder import build_agent_state
 from tests.agent_builders import (
     NEXT_CALL,
+    Answer,
     Desk,
     Fault,
     ScriptedDesk,
@@ -49,7 +49,7 @@ from tests.agent_builders import (
     scripted_desk,
     simulated_desk,
 )
-from tests.builders import a_candidate, a_client_on, a_config, a_short_call, a_state, an_instrument
+from tests.builders import a_candidate, a_client_on, a_config, a_short_call, a_state, an_order
 from tests.paper_builders import CALL, NEAR_CALL, PUT, START, ScriptedMarket, exchange_on, market_with, place
 
 BUY, SELL = "private/buy", "private/sell"
@@ -145,12 +145,6 @@ def test_a_part_that_fills_is_counted_and_the_rest_is_cancelled(tmp_path: Path) 
     assert desk.account.state.size_of(CALL) == -0.3
 
 
-def test_no_leg_is_larger_than_max_order_size() -> None:
-    config = a_config(btc={"max_order_size": 0.5})
-    (leg,) = plan_orders(opening(size=2.0), None, config, "1")
-    assert leg.amount_coin == 0.5
-
-
 def test_doing_nothing_sends_nothing(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     result = execute(desk, ProposedAction(type=ActionType.DO_NOTHING, reason="a test says so"))
@@ -187,94 +181,6 @@ def test_a_buy_back_never_goes_above_its_ceiling_and_is_cancelled_there(tmp_path
 def test_buying_back_what_is_not_held_is_rejected(tmp_path: Path) -> None:
     result = execute(scripted_desk(tmp_path), closing())
     assert (result.status, only_leg(result).status) == ("rejected", "rejected")
-
-
-# --- the prices ---------------------------------------------------------------------------------------
-
-
-def a_ticker(bid: float | None, ask: float | None, mark: float, **fields: Any) -> Ticker:
-    known = {"bid_price_coin": bid, "ask_price_coin": ask, "mark_price_coin": mark}
-    empty = dict.fromkeys(
-        ("bid_amount_coin", "ask_amount_coin", "last_price_coin", "min_price_coin", "max_price_coin"), None
-    )
-    frame = {"symbol": CALL, "quoted_at": START, "state": "open", "index_price_usd": 90_000.0}
-    return Ticker(**{**frame, **empty, **known, **fields})
-
-
-def ladder(direction: Direction, ticker: Ticker, config: AgentConfig | None = None) -> tuple[float, ...]:
-    return price_ladder(direction, ticker, an_instrument(), a_config() if config is None else config)
-
-
-@pytest.mark.parametrize(
-    ("last", "start"),
-    [(None, 1 / 32), (3 / 128, 3 / 128), (5 / 128, 5 / 128), (0.0234, 1 / 32), (0.0391, 1 / 32)],
-)
-def test_where_a_side_is_missing_the_last_trade_counts_only_within_25_percent_of_the_mark(
-    last: float | None, start: float
-) -> None:
-    assert start_price(a_ticker(None, 0.04, 1 / 32, last_price_coin=last), collar_pct=25.0) == start
-    assert start_price(a_ticker(0.01, None, 1 / 32, last_price_coin=last), collar_pct=25.0) == start
-
-
-def test_with_both_sides_the_last_trade_does_not_matter() -> None:
-    assert start_price(a_ticker(0.019, 0.021, 0.02, last_price_coin=0.0205), collar_pct=25.0) == 0.02
-
-
-def test_a_cheap_option_may_give_up_two_ticks_where_the_percentage_is_less_than_a_tick() -> None:
-    assert ladder("sell", a_ticker(None, 0.0012, 0.0010))[-1] == 0.0008
-    assert ladder("buy", a_ticker(0.0008, None, 0.0010))[-1] == 0.0012
-
-
-def test_a_sale_never_asks_less_than_one_tick() -> None:
-    assert ladder("sell", a_ticker(None, None, 0.0001))[-1] == 0.0001
-
-
-@pytest.mark.parametrize(("steps", "prices"), [(1, (0.02, 0.017)), (2, (0.02, 0.017)), (3, (0.02, 0.0185, 0.017))])
-def test_the_number_of_prices_is_a_setting(steps: int, prices: tuple[float, ...]) -> None:
-    config = a_config(agent={"order_price_steps": steps})
-    assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == prices
-
-
-def test_without_concession_an_order_moves_two_ticks_only() -> None:
-    config = a_config(agent={"order_concession_pct": 0.0})
-    assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == (0.02, 0.0195, 0.019)
-
-
-def test_prices_stay_inside_the_exchanges_band() -> None:
-    band = {"min_price_coin": 0.019, "max_price_coin": 0.0215}
-    assert ladder("sell", a_ticker(0.01, 0.03, 0.02, **band)) == (0.02, 0.0195, 0.019)
-    assert ladder("buy", a_ticker(0.01, 0.03, 0.02, **band)) == (0.02, 0.0205, 0.021, 0.0215)
-
-
-def test_the_first_price_is_inside_the_band_too_where_mid_is_not() -> None:
-    band = {"min_price_coin": 0.0001, "max_price_coin": 0.0175}
-    assert ladder("buy", a_ticker(0.0001, 0.05, 0.0002, **band))[0] <= 0.0175
-    assert ladder("sell", a_ticker(0.0001, 0.05, 0.0002, **band))[0] <= 0.0175
-
-
-@pytest.mark.parametrize(
-    ("bid", "ask", "mark", "ceiling"),
-    [
-        (0.01, 0.40, 0.012, 0.015),
-        (0.0465, 0.4135, 0.0468, 0.0585),
-        (0.02, 0.04, 0.02, 0.025),
-        (0.0001, 0.05, 0.0002, 0.0004),  # two ticks: a quarter of the mark would be less than one
-    ],
-)
-def test_no_buy_back_costs_more_than_the_collar_allows_however_wide_the_book(
-    bid: float, ask: float, mark: float, ceiling: float
-) -> None:
-    assert max(ladder("buy", a_ticker(bid, ask, mark))) == ceiling
-
-
-@pytest.mark.parametrize(
-    ("bid", "ask", "mark", "floor"),
-    [(0.01, 0.02, 0.02, 0.015), (0.001, 0.03, 0.024, 0.018), (None, 0.0003, 0.0004, 0.0002)],
-)
-def test_no_sale_asks_less_than_the_collar_allows_however_low_the_book(
-    bid: float | None, ask: float, mark: float, floor: float
-) -> None:
-    assert min(ladder("sell", a_ticker(bid, ask, mark))) == floor
 
 
 # --- nothing is sent ----------------------------------------------------------------------------------
@@ -609,7 +515,7 @@ def test_an_order_whose_end_cannot_be_found_out_is_unknown(tmp_path: Path) -> No
     desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
     result = execute(desk, opening())
     assert (result.status, only_leg(result).status) == ("unknown", "unknown")
-    assert "the order's end is not known" in only_leg(result).note
+    assert "its end is not known" in only_leg(result).note
 
 
 def test_an_order_in_a_state_nobody_knows_is_live_until_it_is_cancelled(tmp_path: Path) -> None:
@@ -644,7 +550,7 @@ def test_a_lost_order_is_looked_up_only_once_it_can_no_longer_come_to_life(
 ) -> None:
     desk = desk_with_a_lost_answer(tmp_path, answer_lost())
     desk.clock.sleep(seconds)
-    resolve_intents(desk.client, desk.order_log)
+    recover_orders(desk.client, desk.order_log)
     assert (desk.wire.methods("private/get_order_state_by_label") != []) == is_asked
     assert (desk.order_log.unresolved() == ()) == is_asked
 
@@ -656,8 +562,10 @@ def test_a_lost_order_is_looked_up_only_once_it_can_no_longer_come_to_life(
 def test_what_became_of_a_lost_order_is_written_down(tmp_path: Path, fault: Fault, found: str) -> None:
     desk = desk_with_a_lost_answer(tmp_path, fault)
     desk.clock.sleep(16.0)
-    resolve_intents(desk.client, desk.order_log)
-    assert [line.get("outcome") for line in desk.order_lines()] == [None, "unknown", found]
+    recover_orders(desk.client, desk.order_log)
+    outcomes = [line["outcome"] for line in desk.order_lines() if line["event"] == "outcome"]
+    assert outcomes == ["unknown", found]
+    assert desk.order_log.unresolved() == desk.order_log.unclosed() == ()
 
 
 def test_a_lost_order_stays_an_open_question_while_the_exchange_cannot_be_asked(tmp_path: Path) -> None:
@@ -665,8 +573,249 @@ def test_a_lost_order_stays_an_open_question_while_the_exchange_cannot_be_asked(
     desk.clock.sleep(16.0)
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
     with pytest.raises(DeribitConnectionError):
-        resolve_intents(desk.client, desk.order_log)
+        recover_orders(desk.client, desk.order_log)
     assert len(desk.order_log.unresolved()) == 1
+
+
+def test_a_lost_order_that_the_exchange_no_longer_remembers_is_decided_by_the_positions(tmp_path: Path) -> None:
+    desk = desk_with_a_lost_answer(tmp_path, lost_on_the_way(httpx.WriteError))
+    desk.clock.sleep(10.0 + 25 * 60.0 + 1.0)
+    recover_orders(desk.client, desk.order_log)
+    last = desk.order_lines()[-1]
+    assert (last["outcome"], last["decided_by"]) == ("resolved_absent", "positions")
+
+
+@pytest.mark.parametrize(("seconds", "is_named"), [(10.0 + 25 * 60.0, False), (10.5 + 25 * 60.0, True)])
+def test_within_25_minutes_the_exchange_itself_says_that_an_order_is_absent(
+    tmp_path: Path, seconds: float, is_named: bool
+) -> None:
+    desk = desk_with_a_lost_answer(tmp_path, lost_on_the_way(httpx.WriteError))
+    desk.clock.sleep(seconds)
+    recover_orders(desk.client, desk.order_log)
+    assert ("decided_by" in desk.order_lines()[-1]) is is_named
+
+
+def ends_of(desk: Desk) -> list[tuple[str, float | None]]:
+    """State and filled amount of every order whose end was written down."""
+    closed = [line for line in desk.order_lines() if line["event"] == "closed"]
+    return [(line["label"], line["filled_amount_coin"]) for line in closed]
+
+
+@pytest.mark.parametrize(("bid", "bid_amount", "filled"), [(0.0195, None, 1.0), (0.0195, 0.3, 0.3), (0.01, None, 0.0)])
+def test_the_end_of_every_worked_order_is_in_the_log_with_what_was_filled(
+    tmp_path: Path, bid: float, bid_amount: float | None, filled: float
+) -> None:
+    desk = wide_desk(tmp_path, bid=bid, ask=0.0205, mark=0.02, bid_amount=bid_amount)
+    leg = only_leg(execute(desk, opening()))
+    assert ends_of(desk) == [(leg.label, filled)]
+    assert desk.order_log.unresolved() == desk.order_log.unclosed() == ()
+    assert (desk.order_log.busy_symbols(desk.clock.now()) == (CALL,)) is (filled > 0.0)
+
+
+def test_a_refused_order_has_no_end_of_its_own(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(SELL, refused(10009, "not_enough_funds"))
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.refusal_code, ends_of(desk)) == (10009, [])
+    assert desk.order_log.busy_symbols(desk.clock.now()) == ()
+
+
+def test_an_order_whose_end_is_not_known_stays_open_in_the_log_until_it_is(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb("private/cancel", lost_on_the_way())
+    desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("unknown", [], 1)
+    assert recover_orders(desk.client, desk.order_log).ended == 1
+    assert (ends_of(desk), desk.account.open_orders()) == ([(leg.label, 0.0)], [])
+
+
+def test_an_order_whose_label_cannot_be_asked_for_stays_open_in_the_log(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path)
+    desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("filled", [], 1)
+    assert recover_orders(desk.client, desk.order_log).ended == 1
+    assert ends_of(desk) == [(leg.label, 1.0)]
+
+
+# --- a request that arrives twice ------------------------------------------------------------------------------
+
+
+def delivered_twice(request: httpx.Request, answer: Answer) -> httpx.Response:
+    """Something on the way repeats the request; the agent hears the first answer."""
+    first = answer()
+    first.read()
+    answer().read()
+    return first
+
+
+def test_a_second_order_under_one_label_is_taken_back_and_reported(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb(SELL, delivered_twice)
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.status, leg.is_duplicated) == ("unknown", True)
+    assert "two orders stand under one label" in leg.note
+    assert desk.account.open_orders() == []
+
+
+def test_a_second_order_that_traded_at_once_is_reported_too(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path, bid=0.0205, ask=0.0205)
+    desk.wire.disturb(SELL, delivered_twice)
+    leg = only_leg(execute(desk, opening()))
+    assert (leg.is_duplicated, desk.account.state.size_of(CALL)) == (True, -2.0)
+    assert ends_of(desk) == []
+
+
+def test_a_roll_whose_buy_back_was_doubled_sells_nothing(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.wire.disturb(BUY, delivered_twice)
+    result = execute(desk, rolling())
+    assert (result.status, only_leg(result).is_duplicated) == ("unknown", True)
+    assert desk.wire.methods(SELL) == []
+
+
+def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+
+    def twice_and_lost(request: httpx.Request, answer: Answer) -> httpx.Response:
+        delivered_twice(request, answer)
+        raise httpx.ReadTimeout("made up", request=request)
+
+    desk.wire.disturb(SELL, twice_and_lost)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    desk.clock.sleep(16.0)
+    assert has_duplicates(desk.client.get_open_orders())
+    recovery = recover_orders(desk.client, desk.order_log)
+    assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == (1, True, [])
+
+
+@pytest.mark.parametrize(
+    ("orders", "is_duplicated"),
+    [
+        ((), False),
+        ((an_order(),), False),
+        ((an_order(), an_order(order_id="2")), True),
+        ((an_order(), an_order(order_id="2", label="cc-another")), False),
+        ((an_order(), an_order(order_id="2", order_state="cancelled")), False),
+        ((an_order(label=""), an_order(order_id="2", label="")), False),
+    ],
+)
+def test_two_live_orders_of_ours_under_one_label_are_duplicates(orders: tuple[Order, ...], is_duplicated: bool) -> None:
+    assert has_duplicates(orders) is is_duplicated
+
+
+# --- after a crash ---------------------------------------------------------------------------------------------
+
+
+class CrashError(BaseException):
+    """The process is gone."""
+
+
+def crash(request: httpx.Request, answer: Answer) -> httpx.Response:
+    answer().read()
+    raise CrashError
+
+
+def order_log_of_the_next_process(desk: Desk) -> OrderLogFile:
+    return OrderLogFile(desk.config.agent.log_dir, desk.clock, "test-0002", account="test")
+
+
+@pytest.mark.parametrize(
+    ("method", "filled"),
+    [
+        (SELL, 0.0),
+        ("private/edit", 0.0),
+        ("private/cancel", 0.0),
+        ("private/get_order_state_by_label", 1.0),
+        ("private/get_user_trades_by_order", 1.0),
+    ],
+)
+def test_an_order_left_over_by_a_crash_is_taken_back_or_counted_by_the_next_process(
+    tmp_path: Path, method: str, filled: float
+) -> None:
+    is_filling = filled > 0.0
+    desk = wide_desk(tmp_path, bid=0.0205 if is_filling else 0.01, ask=0.0205 if is_filling else 0.03, mark=0.0205)
+    desk.wire.disturb(method, crash)
+    with pytest.raises(CrashError):
+        execute(desk, opening())
+    desk.clock.sleep(20.0)
+    log = order_log_of_the_next_process(desk)
+    recover_orders(desk.client, log)
+    assert [end[1] for end in ends_of(desk)] == [filled]
+    assert (log.unresolved(), log.unclosed(), desk.account.open_orders()) == ((), (), [])
+    assert (log.busy_symbols(desk.clock.now()) == (CALL,)) is is_filling
+    assert desk.wire.methods(SELL) == [SELL]
+
+
+def test_an_order_left_over_that_the_exchange_has_forgotten_is_over_and_its_coin_rests(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request())
+    desk.wire.disturb("private/get_order_state_by_label", result_of([]))
+    log = order_log_of_the_next_process(desk)
+    assert recover_orders(desk.client, log).ended == 1
+    assert [filled for _, filled in ends_of(desk)] == [None]
+    assert log.busy_symbols(desk.clock.now()) == (CALL,)
+
+
+def test_an_order_left_over_whose_cancel_is_lost_stays_open(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    log = order_log_of_the_next_process(desk)
+    desk.wire.disturb("private/cancel", lost_on_the_way())
+    assert recover_orders(desk.client, log).ended == 0
+    assert len(log.unclosed()) == 1
+    assert recover_orders(desk.client, log).ended == 1
+    assert (log.unclosed(), desk.account.open_orders()) == ((), [])
+
+
+def test_an_order_that_fills_while_it_is_taken_back_counts_with_what_was_filled(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    desk.wire.disturb("private/cancel", meanwhile(lambda: desk.market.show(CALL, 0.03, 0.031, mark=0.03)))
+    log = order_log_of_the_next_process(desk)
+    recover_orders(desk.client, log)
+    recover_orders(desk.client, log)
+    assert [filled for _, filled in ends_of(desk)] == [1.0]
+
+
+# --- the end of a run --------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_has_left_nothing_behind_asks_nothing_at_its_end(tmp_path: Path) -> None:
+    desk = wide_desk(tmp_path)
+    execute(desk, opening())
+    before = len(desk.wire.sent)
+    take_back_all(desk.client, desk.order_log)
+    assert len(desk.wire.sent) == before
+
+
+def test_at_the_end_of_a_run_our_orders_are_taken_back_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    a_foreign_sell(desk, 0.3)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    take_back_all(desk.client, desk.order_log)
+    assert [order.label for order in desk.account.open_orders()] == [""]
+    assert ends_of(desk) == [(an_order_request().label, 0.0)]
+
+
+def test_at_the_end_of_a_run_an_order_of_unknown_fate_is_taken_back_although_it_is_not_yet_resolved(
+    tmp_path: Path,
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(SELL, answer_lost())
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    take_back_all(desk.client, desk.order_log)
+    assert (desk.account.open_orders(), len(desk.order_log.unresolved())) == ([], 1)
+
+
+def test_at_the_end_of_a_run_an_exchange_that_cannot_be_asked_is_an_error(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3)
+    with pytest.raises(DeribitConnectionError):
+        take_back_all(desk.client, desk.order_log)
+    assert len(desk.order_log.unclosed()) == 1
 
 
 def test_our_own_resting_orders_are_taken_back_and_those_of_others_are_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import stat
@@ -16,14 +17,12 @@ import pytest
 from logging_utils import (
     IterationRecord,
     JsonlLog,
-    OrderLogFile,
     Outcome,
     last_record,
     make_record,
     read_decisions,
     read_ledger,
     read_records,
-    seconds_since_deadline,
     set_torn_line_aside,
     short_hash,
     state_from_record,
@@ -31,13 +30,19 @@ from logging_utils import (
 from models import ActionType, LedgerEntry, LogWriteError, ProposedAction
 from paper_exchange.clocks import SimulatedClock
 from policy_rule_based import decide_action
-from tests.agent_builders import RUN, decision_lines, disk_full, run_for, simulated_agent
+from tests.agent_builders import (
+    RUN,
+    decision_lines,
+    disk_full,
+    failing,
+    faulty_disk,
+    run_for,
+    simulated_agent,
+)
 from tests.builders import a_config, a_state
 from tests.paper_builders import START
 
-LABEL = "cc-260105120000-abcdef-sell"
 SYMBOL = "BTC-16JAN26-110000-C"
-INTENT: dict[str, Any] = {"event": "intent", "label": LABEL, "symbol": SYMBOL, "valid_until": 1_767_614_410_000}
 FLAT_FIELDS = [
     "schema_version",
     "run_id",
@@ -54,6 +59,7 @@ FLAT_FIELDS = [
     "size",
     "allowed",
     "executed_status",
+    "trading_state",
     "error",
     "spot_btc",
     "spot_eth",
@@ -69,14 +75,6 @@ NESTED_FIELDS = ["agent_state", "proposed_action", "risk_engine_result", "execut
 
 def a_log(folder: Path, prefix: str = "decisions") -> JsonlLog:
     return JsonlLog(folder, prefix, SimulatedClock(START))
-
-
-def an_order_log(folder: Path) -> OrderLogFile:
-    return OrderLogFile(folder, SimulatedClock(START), "test-0001", account="test")
-
-
-def an_outcome(outcome: str, label: str = LABEL) -> dict[str, Any]:
-    return {"event": "outcome", "label": label, "outcome": outcome}
 
 
 def a_record(iteration: int = 1, **outcome: Any) -> IterationRecord:
@@ -177,12 +175,6 @@ def test_lines_go_to_one_file_a_day_that_only_its_owner_can_read(tmp_path: Path)
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_the_order_log_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    an_order_log(tmp_path).write(INTENT)
-    (path,) = tmp_path.iterdir()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
 def test_lines_are_added_and_what_stands_is_never_changed(tmp_path: Path) -> None:
     a_log(tmp_path).write_line('{"a": 1}')
     a_log(tmp_path).write_line('{"a": 2}')
@@ -214,19 +206,6 @@ def test_a_line_that_just_fits_is_written(tmp_path: Path) -> None:
     assert log.path().read_text() == '{"a": 1}\n'
 
 
-def test_an_order_line_that_was_not_written_is_not_remembered(tmp_path: Path) -> None:
-    log = an_order_log(tmp_path)
-    with disk_full(tmp_path / "orders-2026-01-05.jsonl"), pytest.raises(LogWriteError):
-        log.write(INTENT)
-    assert log.unresolved() == ()
-
-
-def test_a_number_that_is_none_never_gets_into_the_order_log(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        an_order_log(tmp_path).write({**INTENT, "price": float("nan")})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_log_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("not a folder")
     with pytest.raises(LogWriteError, match="logs cannot be made"):
@@ -241,9 +220,72 @@ def test_a_log_file_that_is_no_file_is_refused_at_the_start(tmp_path: Path, targ
 
 
 def test_a_folder_where_a_log_file_should_be_is_refused_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "orders-2026-01-05.jsonl").mkdir()
+    (tmp_path / "decisions-2026-01-05.jsonl").mkdir()
     with pytest.raises(LogWriteError, match="is not a file"):
-        an_order_log(tmp_path)
+        a_log(tmp_path)
+
+
+# --- a disk that breaks --------------------------------------------------------------------------------------
+
+
+def a_forced_log(folder: Path) -> JsonlLog:
+    return JsonlLog(folder, "orders", SimulatedClock(START), force_to_disk=True)
+
+
+def test_a_line_that_must_last_is_forced_to_disk_and_a_new_file_with_its_folder(tmp_path: Path) -> None:
+    forced: list[str] = []
+    log = a_forced_log(tmp_path)
+    with faulty_disk(fsync=lambda path: forced.append(path.name)):
+        log.write_line("{}")
+        log.write_line("{}")
+    assert forced == ["orders-2026-01-05.jsonl", tmp_path.name, "orders-2026-01-05.jsonl"]
+
+
+def test_other_lines_are_not_forced_to_disk(tmp_path: Path) -> None:
+    with faulty_disk(fsync=failing(errno.EIO)):
+        a_log(tmp_path).write_line("{}")
+
+
+def test_a_file_that_could_not_be_forced_to_disk_is_left_and_another_is_begun(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with faulty_disk(fsync=failing(errno.EIO)), pytest.raises(LogWriteError, match="Input/output error"):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert (tmp_path / "orders-2026-01-05.jsonl").read_text() == '{"a": 1}\n'
+    assert (tmp_path / "orders-2026-01-05_2.jsonl").read_text() == '{"a": 3}\n'
+    assert read_records(tmp_path / "orders-*.jsonl") == [{"a": 1}, {"a": 3}]
+
+
+def test_the_later_part_is_gone_on_with_after_a_restart_and_the_next_day_begins_with_one(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    with faulty_disk(fsync=failing(errno.EIO)), pytest.raises(LogWriteError):
+        log.write_line('{"a": 1}')
+    log.write_line('{"a": 2}')
+    assert a_forced_log(tmp_path).path().name == "orders-2026-01-05_2.jsonl"
+    tomorrow = JsonlLog(tmp_path, "orders", SimulatedClock(START + timedelta(days=1)), force_to_disk=True)
+    assert tomorrow.path().name == "orders-2026-01-06.jsonl"
+
+
+def test_a_half_line_that_cannot_be_taken_out_again_ends_its_file(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with faulty_disk(ftruncate=failing(errno.EIO)), files_no_longer_than(13), pytest.raises(LogWriteError):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert (tmp_path / "decisions-2026-01-05.jsonl").read_text() == '{"a": 1}\n{"a"'
+    assert (tmp_path / "decisions-2026-01-05_2.jsonl").read_text() == '{"a": 3}\n'
+    assert read_records(tmp_path) == [{"a": 1}, {"a": 3}]
+
+
+def test_a_log_that_was_deleted_or_moved_away_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    log.path().rename(tmp_path / "moved.jsonl.1")
+    log.write_line('{"a": 2}')
+    log.path().unlink()
+    log.write_line('{"a": 3}')
+    assert log.path().read_text() == '{"a": 3}\n'
 
 
 # --- torn lines ------------------------------------------------------------------------------------------
@@ -260,15 +302,14 @@ def test_a_line_torn_at_any_byte_is_set_aside_and_never_glued_to_the_next(tmp_pa
         torn_file.unlink()
 
 
-def test_a_torn_order_line_is_set_aside_when_the_agent_starts(tmp_path: Path) -> None:
-    an_order_log(tmp_path).write(INTENT)
-    log_file = tmp_path / "orders-2026-01-05.jsonl"
-    line = log_file.read_bytes()
-    for cut in range(1, len(line)):
-        log_file.write_bytes(line + line[:cut])
-        log = an_order_log(tmp_path)
-        assert [intent["label"] for intent in log.unresolved()] == [LABEL]
-        assert log_file.read_bytes() == line
+def test_what_was_set_aside_is_readable_by_its_owner_only_like_the_log_it_came_from(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with log.path().open("ab") as file:
+        file.write(b'{"a": ')
+    a_log(tmp_path)
+    modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {".jsonl": 0o600, ".torn": 0o600}
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1}\n'])
@@ -284,73 +325,6 @@ def test_a_file_that_is_nothing_but_a_torn_line_becomes_empty(tmp_path: Path) ->
     path.write_bytes(b'{"a":')
     a_log(tmp_path).write_line('{"a": 2}')
     assert path.read_bytes() == b'{"a": 2}\n'
-
-
-# --- the order log: what is still open to question -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("outcome", ["not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"])
-def test_a_certain_outcome_ends_an_intent_also_for_the_next_process(tmp_path: Path, outcome: str) -> None:
-    log = an_order_log(tmp_path)
-    log.write(INTENT)
-    assert [intent["label"] for intent in log.unresolved()] == [LABEL]
-    log.write(an_outcome(outcome))
-    assert log.unresolved() == ()
-    assert an_order_log(tmp_path).unresolved() == ()
-
-
-def test_an_unknown_outcome_leaves_the_intent_open_across_a_restart(tmp_path: Path) -> None:
-    log = an_order_log(tmp_path)
-    log.write(INTENT)
-    log.write(an_outcome("unknown"))
-    (intent,) = an_order_log(tmp_path).unresolved()
-    assert (intent["label"], intent["symbol"], intent["run_id"]) == (LABEL, SYMBOL, "test-0001")
-
-
-def test_an_intent_without_any_outcome_is_open_after_a_crash(tmp_path: Path) -> None:
-    an_order_log(tmp_path).write(INTENT)
-    assert len(an_order_log(tmp_path).unresolved()) == 1
-
-
-def test_intents_are_told_apart_by_their_labels_oldest_first(tmp_path: Path) -> None:
-    log = an_order_log(tmp_path)
-    for label in ("first", "second", "third"):
-        log.write({**INTENT, "label": label})
-    log.write(an_outcome("accepted", "second"))
-    assert [intent["label"] for intent in an_order_log(tmp_path).unresolved()] == ["first", "third"]
-
-
-@pytest.mark.parametrize(("run_id", "account"), [("dry_run-1", "dry_run"), ("testnet-2", None)])
-def test_an_intent_of_another_account_is_left_to_its_own_runs(tmp_path: Path, run_id: str, account: str | None) -> None:
-    OrderLogFile(tmp_path, SimulatedClock(START), "testnet-1", account="testnet").write(INTENT)
-    assert OrderLogFile(tmp_path, SimulatedClock(START), run_id, account).unresolved() == ()
-
-
-def test_an_intent_is_forced_to_disk_before_write_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forced: list[int] = []
-    monkeypatch.setattr("logging_utils.os.fsync", forced.append)
-    an_order_log(tmp_path).write(INTENT)
-    assert len(forced) == 1
-
-
-def test_an_intent_of_yesterday_is_still_open_today(tmp_path: Path) -> None:
-    clock = SimulatedClock(START)
-    OrderLogFile(tmp_path, clock, "test-0001", account="test").write(INTENT)
-    clock.sleep(86_400.0)
-    OrderLogFile(tmp_path, clock, "test-0002", account="test").write(an_outcome("unknown"))
-    assert len(OrderLogFile(tmp_path, clock, "test-0003", account="test").unresolved()) == 1
-
-
-def test_a_damaged_line_in_the_middle_hides_no_intent(tmp_path: Path) -> None:
-    an_order_log(tmp_path).write(INTENT)
-    path = tmp_path / "orders-2026-01-05.jsonl"
-    path.write_bytes(b"\xff garbage\n[1]\n" + path.read_bytes() + b"{}\n")
-    assert len(an_order_log(tmp_path).unresolved()) == 1
-
-
-@pytest.mark.parametrize(("seconds", "since_deadline"), [(4.0, -6.0), (10.0, 0.0), (15.5, 5.5)])
-def test_an_order_lapses_ten_seconds_after_it_was_sent(seconds: float, since_deadline: float) -> None:
-    assert seconds_since_deadline(INTENT, START + timedelta(seconds=seconds)) == pytest.approx(since_deadline)
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -388,7 +362,7 @@ def test_decisions_without_a_state_can_be_read(tmp_path: Path) -> None:
 
 def test_order_lines_in_the_same_folder_are_no_decisions(tmp_path: Path) -> None:
     written(tmp_path, a_record())
-    an_order_log(tmp_path).write(INTENT)
+    a_log(tmp_path, "orders").write_line('{"event": "intent"}')
     assert len(read_records(f"{tmp_path}/*.jsonl")) == 2
     assert len(read_decisions(f"{tmp_path}/*.jsonl")) == 1
 

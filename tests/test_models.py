@@ -12,6 +12,7 @@ from pydantic import ValidationError
 import models
 from models import AgentError, AgentState, OptionInstrument, OrderRequest, ProposedAction
 from tests.builders import (
+    NOW,
     a_candidate,
     a_portfolio,
     a_short_call,
@@ -83,7 +84,8 @@ def test_an_action_is_never_of_a_negative_size() -> None:
 
 @pytest.mark.parametrize("change", [{"label": "x" * 65}, {"amount_coin": 0.0}, {"price_coin": 0.0}])
 def test_an_order_request_fits_the_exchange(change: dict[str, Any]) -> None:
-    good = {"label": "x" * 64, "symbol": symbol_of(), "direction": "sell", "amount_coin": 0.1, "price_coin": 0.01}
+    sale = {"label": "x" * 64, "symbol": symbol_of(), "direction": "sell", "amount_coin": 0.1, "price_coin": 0.01}
+    good = {**sale, "quoted_at": NOW}
     assert OrderRequest(**good).reduce_only is False  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         OrderRequest(**{**good, **change})
@@ -198,4 +200,5 @@ def test_exit_codes_of_fatal_errors_are_those_of_the_manual() -> None:
         "AlreadyRunningError": 3,
         "AuthenticationError": 4,
         "WrongEnvironmentError": 5,
+        "HaltedError": 6,
     }

@@ -76,6 +76,23 @@ def test_without_a_call_and_without_a_candidate_nothing_happens() -> None:
     ]
 
 
+def a_state_with_coins(coins: float) -> AgentState:
+    """Half a coin's worth of calls is sold."""
+    return a_state(positions=(a_short_call(size=0.5),), accounts=(an_account("BTC", coins=coins), an_account("ETH")))
+
+
+@pytest.mark.parametrize(("coins", "kind"), [(1.0, NOTHING), (0.5, NOTHING), (0.4, CLOSE), (0.0, CLOSE)])
+def test_a_call_whose_coins_have_left_the_account_is_bought_back(coins: float, kind: ActionType) -> None:
+    assert kind_of(a_state_with_coins(coins)) == kind
+
+
+def test_buying_back_what_is_uncovered_says_so_and_is_allowed() -> None:
+    state = a_state_with_coins(0.4)
+    action = decide(state)
+    assert (action.size, action.reason.rpartition(": ")[2]) == (0.5, "more calls are sold than coins are held")
+    assert check_action_allowed(state, action, a_config()) == (True, [])
+
+
 def test_a_coin_that_holds_a_call_sells_no_second_one() -> None:
     assert kind_of(a_state(positions=(a_short_call(),))) == NOTHING
 

@@ -14,6 +14,7 @@ import pytest
 
 import risk_engine
 from deribit_client import DeribitClient
+from exposure import margin_used_pct
 from models import (
     ActionType,
     AgentState,
@@ -23,16 +24,14 @@ from models import (
     OrderRequest,
     ProposedAction,
     SendOutcome,
+    TradingState,
 )
 from risk_engine import (
     RULES,
     Trade,
     check_action_allowed,
-    coin_risk,
     estimated_margin_pct,
-    expiry_exposures,
     in_settlement_window,
-    margin_used_pct,
 )
 from state_builder import build_agent_state
 from tests.builders import (
@@ -51,7 +50,6 @@ from tests.builders import (
     a_simulated_client,
     a_state,
     an_account,
-    an_instrument,
     an_opening,
     an_order,
     symbol_of,
@@ -140,6 +138,29 @@ def test_only_calls_of_this_iterations_state_can_be_sold(symbol: str) -> None:
     assert rules_hit(roll, a_state(positions=(held,))) == ["symbol_not_in_state"]
 
 
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "BTC-16JAN26-110000-P",
+        "ETH-16JAN26-4400-C",
+        "BTC-PERPETUAL",
+        "BTC-16JAN26",
+        "BTC-5JAN26-110000-C",
+        "BTC-1JAN20-1-C",
+        "BTC_USDC-16JAN26-110000-C",
+    ],
+)
+def test_what_by_its_name_is_no_call_on_the_coin_or_has_expired_is_refused_as_such(symbol: str) -> None:
+    assert rules_hit(an_opening(symbol=symbol)) == ["not_an_allowed_call"]
+
+
+def test_a_roll_of_more_than_is_held_is_a_bad_roll() -> None:
+    held = a_due_call(size=0.1)
+    state = a_state(positions=(held,), candidates=(LATER_CALL,))
+    assert rules_hit(a_roll(held, LATER_CALL, 0.1), state) == []
+    assert rules_hit(a_roll(held, LATER_CALL, 0.2), state) == ["bad_roll"]
+
+
 def test_a_call_of_the_other_coin_is_no_call_of_this_one() -> None:
     eth = a_candidate("ETH")
     action = an_opening(eth, size=0.1, underlying="BTC")
@@ -187,6 +208,59 @@ def test_the_kill_file_stops_every_trade(is_on: bool, hit: list[str]) -> None:
     state = a_state(kill_switch_on=is_on, positions=(held,), candidates=(LATER_CALL,))
     for action in (an_opening(LATER_CALL), a_roll(held, LATER_CALL), a_closing(held)):
         assert rules_hit(action, state) == hit
+
+
+def test_what_stands_in_the_kill_file_is_shown() -> None:
+    state = a_state(kill_switch_on=True, kill_note="expiry day\nback at nine")
+    (reason,) = reasons(an_opening(), state)
+    assert reason.startswith("kill_switch: KILL exists ('expiry day\\nback at nine')")
+
+
+# --- trading state ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trading_state", "sale", "buy_back"),
+    [
+        (TradingState.ACTIVE, [], []),
+        (TradingState.REDUCING, ["reducing"], []),
+        (TradingState.HALTED, ["halted"], ["halted"]),
+    ],
+)
+def test_reducing_sells_nothing_and_halted_sends_nothing_at_all(
+    trading_state: TradingState, sale: list[str], buy_back: list[str]
+) -> None:
+    held = a_due_call()
+    state = a_state(trading_state=trading_state, positions=(held,), candidates=(LATER_CALL,))
+    assert rules_hit(an_opening(LATER_CALL), state) == sale
+    assert rules_hit(a_roll(held, LATER_CALL), state) == sale
+    assert rules_hit(a_closing(held), state) == buy_back
+
+
+def test_the_reason_says_everything_that_keeps_the_agent_from_selling() -> None:
+    why = ("breaker: 5 failed iterations in a row", "key: it may not trade")
+    (reason,) = reasons(an_opening(), a_state(trading_state=TradingState.REDUCING, restrictions=why))
+    assert reason == f"reducing: {why[0]}; {why[1]}"
+    (halted,) = reasons(an_opening(), a_state(trading_state=TradingState.HALTED, restrictions=why))
+    assert "--resume" in halted
+
+
+# --- orders a day ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent_today", "opening", "roll"),
+    [(17, [], []), (18, [], []), (19, [], ["orders_per_day"]), (20, ["orders_per_day"], ["orders_per_day"])],
+)
+def test_no_more_orders_a_day_than_allowed_each_leg_counting_and_buying_back_never_stopped(
+    sent_today: int, opening: list[str], roll: list[str]
+) -> None:
+    held = a_due_call()
+    state = a_state(orders_today=sent_today, positions=(held,), candidates=(LATER_CALL,))
+    limit = {"max_orders_per_day": 20}
+    assert rules_hit(an_opening(LATER_CALL), state, risk=limit) == opening
+    assert rules_hit(a_roll(held, LATER_CALL), state, risk=limit) == roll
+    assert rules_hit(a_closing(held), state, risk=limit) == []
 
 
 # --- settlement ------------------------------------------------------------------------------------
@@ -454,10 +528,6 @@ def test_the_margin_of_a_cross_account_after_a_trade_is_worked_out_in_usd() -> N
     assert after_pct == pytest.approx(100.0 * (20_000.0 + 1_105.0) / (200_000.0 + 97.0))
 
 
-def test_margin_used_is_initial_margin_over_margin_balance() -> None:
-    assert margin_used_pct(an_account(initial_margin_coin=0.25, margin_balance_coin=0.8)) == 31.25
-
-
 # --- margin: the estimate against the paper exchange ---------------------------------------------------
 
 
@@ -467,7 +537,13 @@ def sell_at_bid(client: DeribitClient, call: CandidateOption, amount: float) -> 
 
 def _trade_now(client: DeribitClient, direction: Any, symbol: str, amount: float, price: float) -> None:
     request = OrderRequest(
-        label=f"cc-test-{symbol}", symbol=symbol, direction=direction, amount_coin=amount, price_coin=price
+        label=f"cc-test-{direction}-{symbol}",
+        symbol=symbol,
+        direction=direction,
+        amount_coin=amount,
+        price_coin=price,
+        reduce_only=direction == "buy",
+        quoted_at=client.server_now(),
     )
     receipt = client.place_limit_order(request)
     assert receipt.outcome == SendOutcome.ACCEPTED, receipt.error
@@ -551,38 +627,6 @@ def test_a_roll_to_another_expiry_counts_there_in_full() -> None:
     assert rules_hit(a_roll(held, LATER_CALL), state, risk={"max_expiry_exposure_fraction": 0.5}) == ["expiry_exposure"]
 
 
-# --- what the figures of a state are made of -------------------------------------------------------------
-
-
-def test_short_calls_sells_on_offer_and_delta_of_one_coin_are_added_up() -> None:
-    positions = (
-        a_short_call(size=0.3, delta=-0.06),
-        a_short_call(size=0.2, strike=OTHER_STRIKE, delta=-0.02),
-        a_short_call(side="long", size=0.1, delta=0.05, strike=130_000.0),
-        a_short_call("ETH", size=4.0, delta=-1.0),
-    )
-    orders = (
-        an_order(amount_coin=0.3, filled_amount_coin=0.1),
-        an_order(direction="buy"),
-        an_order(order_state="cancelled"),
-        an_order(symbol_of("ETH"), amount_coin=2.0),
-    )
-    risk = coin_risk(an_account(), a_portfolio(positions=positions, open_orders=orders))
-    assert risk.short_calls_coin == pytest.approx(0.5)
-    assert risk.resting_sells_coin == pytest.approx(0.2)
-    assert risk.net_delta == pytest.approx(-0.03)
-    assert risk.room_coin == pytest.approx(0.3)
-
-
-def test_exposure_is_listed_by_coin_and_expiry_with_offers_and_without_puts() -> None:
-    positions = (a_short_call(size=0.2), a_short_call(size=0.1, strike=OTHER_STRIKE), a_short_call("ETH", size=3.0))
-    put = an_instrument(option_type="put")
-    listed = {option.symbol: option for option in (an_instrument(), put)}
-    portfolio = a_portfolio(positions=positions, open_orders=(an_order(), an_order(put.symbol)))
-    found = [(row.underlying, row.expiry, row.short_calls_coin) for row in expiry_exposures(portfolio, listed)]
-    assert found == [("BTC", EXPIRY, pytest.approx(0.4)), ("ETH", EXPIRY, 3.0)]
-
-
 # --- the rules as a whole --------------------------------------------------------------------------------
 
 
@@ -608,11 +652,13 @@ class Offence(NamedTuple):
 
 OFFENCES: dict[Callable[..., Any], Offence] = {
     risk_engine.kill_switch: Offence(a_state(kill_switch_on=True), an_opening(), ["kill_switch"]),
+    risk_engine.trading_state: Offence(a_state(trading_state=TradingState.REDUCING), an_opening(), ["reducing"]),
     risk_engine.settlement_window: Offence(
         a_state(timestamp=EXPIRY.replace(day=6), candidates=(a_candidate(quoted_at=EXPIRY.replace(day=6)),)),
         an_opening(),
         ["settlement_window"],
     ),
+    risk_engine.orders_per_day: Offence(a_state(orders_today=20), an_opening(), ["orders_per_day"]),
     risk_engine.one_order_at_a_time: Offence(a_state(open_orders=(an_order(),)), an_opening(), ["intent_pending"]),
     risk_engine.foreign_derivatives: Offence(
         a_state(other_positions=(a_raw_position("BTC-PERPETUAL", kind="future"),)), an_opening(), ["unknown_position"]
@@ -672,6 +718,8 @@ def test_the_reasons_of_all_rules_are_listed_together() -> None:
     state = a_state(
         timestamp=moment,
         kill_switch_on=True,
+        trading_state=TradingState.HALTED,
+        orders_today=20,
         candidates=(call,),
         positions=(a_short_call(size=1.0, strike=OTHER_STRIKE, delta=-0.9),),
         open_orders=(an_order(),),
@@ -681,7 +729,9 @@ def test_the_reasons_of_all_rules_are_listed_together() -> None:
     )
     assert rules_hit(an_opening(size=1.55), state) == [
         "kill_switch",
+        "halted",
         "settlement_window",
+        "orders_per_day",
         "intent_pending",
         "unknown_position",
         "order_size",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,16 @@ from models import (
 )
 from paper_exchange.setups import Setup, simulated_setup
 from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
+from tests.agent_builders import (
+    NEXT_CALL,
+    Desk,
+    Fault,
+    ScriptedDesk,
+    meanwhile,
+    reply_changed,
+    result_of,
+    scripted_desk,
+)
 from tests.builders import (
     COINS_HELD,
     EXPIRY,
@@ -38,6 +49,7 @@ from tests.builders import (
     calm_bars,
     simulated_raw,
 )
+from tests.paper_builders import CALL, market_with, place
 
 FIVE_MINUTES = 300.0
 
@@ -227,7 +239,12 @@ def test_a_fill_between_the_two_reads_is_counted_twice_and_never_not_at_all() ->
     client = a_client_on(setup, a_config(btc={"ivrv_min": 0}))
     call = build_agent_state(client, a_config(btc={"ivrv_min": 0})).candidates_for("BTC")[0]
     request = OrderRequest(
-        label="cc-test-1", symbol=call.symbol, direction="sell", amount_coin=0.1, price_coin=call.bid_price_coin
+        label="cc-test-1",
+        symbol=call.symbol,
+        direction="sell",
+        amount_coin=0.1,
+        price_coin=call.bid_price_coin,
+        quoted_at=call.quoted_at,
     )
     first, second = client.get_open_orders(), client.place_limit_order(request)
     assert second.order is not None
@@ -243,7 +260,7 @@ def test_a_steady_iteration_makes_at_most_eight_requests() -> None:
     build_agent_state(client, config, memory)
     counts = []
     for _ in range(40):
-        client.take_calls()
+        client.end_iteration()
         client.clock.wait_for_next(FIVE_MINUTES)
         build_agent_state(client, config, memory)
         counts.append(client.requests_made)
@@ -270,7 +287,7 @@ def test_closes_and_dvol_are_renewed_within_the_hour_after_they_change() -> None
     build_agent_state(client, a_config(), memory)
     tap.methods.clear()
     for _ in range(12):  # 12:35 to 13:30
-        client.take_calls()
+        client.end_iteration()
         client.clock.wait_for_next(FIVE_MINUTES)
         build_agent_state(client, a_config(), memory)
     assert tap.methods.count("public/get_tradingview_chart_data") == 2
@@ -313,12 +330,173 @@ def test_memory_changes_no_figure_of_the_state() -> None:
     assert build_agent_state(client, a_config(), memory) == build_agent_state(client, a_config()) == first
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_the_kill_file_is_seen(tmp_path: Any, exists: bool) -> None:
-    if exists:
-        (tmp_path / "KILL").touch()
-    config = a_config(risk={"kill_file": tmp_path / "KILL"})
-    assert build_agent_state(a_simulated_client(config=config), config).kill_switch_on is exists
+@pytest.mark.parametrize(
+    ("content", "is_on", "note"), [(None, False, ""), ("", True, ""), ("a day off", True, "a day off")]
+)
+def test_the_kill_file_and_what_stands_in_it_are_seen(
+    tmp_path: Path, content: str | None, is_on: bool, note: str
+) -> None:
+    desk = scripted_desk(tmp_path)
+    if content is not None:
+        desk.config.risk.kill_file.write_text(content)
+    state = build_agent_state(desk.client, desk.config)
+    assert (state.kill_switch_on, state.kill_note) == (is_on, note)
+
+
+# --- what is not believed ------------------------------------------------------------------------------------
+
+
+POSITIONS, INSTRUMENTS, INDEX = "private/get_positions", "public/get_instruments", "public/get_index_price"
+NO_POSITIONS = result_of([])
+
+
+@dataclass
+class Reader:
+    """A desk on a scripted market with a memory, read every five minutes. CALL and NEXT_CALL are quoted."""
+
+    desk: ScriptedDesk
+    memory: MarketMemory
+
+    def read(self) -> AgentState:
+        """A state, five minutes after the last one."""
+        self.desk.clock.sleep(FIVE_MINUTES)
+        return build_agent_state(self.desk.client, self.desk.config, self.memory)
+
+    def held(self) -> list[str]:
+        return [held.symbol for held in self.read().portfolio.positions]
+
+    def is_refused(self, words: str) -> bool:
+        """Whether the next reading is not believed, for a reason with these words."""
+        with pytest.raises(InvalidReplyError, match=words):
+            self.read()
+        return True
+
+    def spot_usd(self) -> float:
+        return self.read().markets[0].spot_usd
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    market = market_with(CALL)
+    market.show(NEXT_CALL, 0.03, 0.031)
+    found = Reader(scripted_desk(tmp_path, market), MarketMemory())
+    found.read()
+    return found
+
+
+@pytest.fixture
+def seller(reader: Reader) -> Reader:
+    """A reader that has seen that one CALL was sold."""
+    place(reader.desk.account, "sell", 1.0, 0.02)
+    assert reader.held() == [CALL]
+    return reader
+
+
+def index_times(ratio: float) -> Fault:
+    """The exchange's own index, multiplied."""
+
+    def change(reply: dict[str, Any]) -> None:
+        reply["result"]["index_price"] *= ratio
+
+    return reply_changed(change)
+
+
+def test_an_index_that_leaps_skips_one_reading_and_one_that_comes_back_is_believed_at_once(reader: Reader) -> None:
+    reader.desk.wire.disturb(INDEX, index_times(1.3))
+    assert reader.is_refused("BTC spot leapt from 90000 to 117000")
+    assert reader.spot_usd() == 90_000.0
+
+
+def test_an_index_that_stays_where_it_leapt_to_is_believed_at_the_second_reading(reader: Reader) -> None:
+    reader.desk.market.index_usd["BTC"] = 60_000.0
+    assert reader.is_refused("BTC spot leapt from 90000 to 60000")
+    assert reader.spot_usd() == 60_000.0
+
+
+def test_an_index_that_moves_by_a_fifth_is_believed_at_once(reader: Reader) -> None:
+    reader.desk.market.index_usd["BTC"] = 108_000.0
+    assert reader.spot_usd() == 108_000.0
+
+
+def test_without_a_memory_nothing_can_leap(reader: Reader) -> None:
+    reader.desk.wire.disturb(INDEX, index_times(3.0))
+    assert build_agent_state(reader.desk.client, reader.desk.config).markets[0].spot_usd == 270_000.0
+
+
+def test_a_call_that_vanishes_for_one_answer_is_read_again_and_nothing_is_lost(seller: Reader) -> None:
+    seller.desk.wire.disturb(POSITIONS, NO_POSITIONS)
+    assert seller.held() == [CALL]
+
+
+def test_a_call_that_stays_away_skips_one_reading_and_is_then_believed_to_be_gone(seller: Reader) -> None:
+    seller.desk.wire.disturb(POSITIONS, *[NO_POSITIONS] * 6)
+    place(seller.desk.account, "buy", 1.0, 0.021)  # by somebody else, so that the account agrees
+    assert seller.is_refused(f"{CALL} was -1 and is 0")
+    assert seller.held() == []
+
+
+def test_a_call_that_comes_back_after_the_skipped_reading_is_there_again(seller: Reader) -> None:
+    seller.desk.wire.disturb(POSITIONS, *[NO_POSITIONS] * 2)
+    assert seller.is_refused("bought nothing back")
+    assert seller.held() == [CALL]
+
+
+def test_a_call_of_which_somebody_bought_back_a_part_skips_one_reading(seller: Reader) -> None:
+    place(seller.desk.account, "buy", 0.4, 0.021)
+    assert seller.is_refused(f"{CALL} was -1 and is -0.6")
+    assert [held.size for held in seller.read().portfolio.positions] == [0.6]
+
+
+def test_a_call_that_we_bought_back_is_not_missed(seller: Reader) -> None:
+    place(seller.desk.account, "buy", 1.0, 0.021)
+    seller.memory.last.expect_fewer_positions()
+    before = len(seller.desk.wire.methods(POSITIONS))
+    assert seller.held() == []
+    assert len(seller.desk.wire.methods(POSITIONS)) == before + 1
+
+
+def test_a_call_that_was_settled_is_not_missed(seller: Reader) -> None:
+    seller.desk.market.deliver(CALL, 90_000.0)
+    seller.desk.market.sleep_until_expiry(CALL)
+    assert seller.held() == []
+
+
+def test_an_account_that_values_options_and_lists_none_is_not_believed_even_by_a_fresh_memory(seller: Reader) -> None:
+    seller.memory = MarketMemory()
+    seller.desk.wire.disturb(POSITIONS, *[NO_POSITIONS] * 2)
+    assert seller.is_refused("counts options in its value and lists none")
+    assert seller.held() == [CALL]
+
+
+def slowly(desk: Desk, seconds: float) -> Fault:
+    """An answer that takes its time."""
+    return meanwhile(lambda: desk.clock.sleep(seconds))
+
+
+@pytest.mark.parametrize(("seconds", "is_used"), [(59.0, True), (60.0, True), (60.5, False)])
+def test_a_reading_that_took_more_than_a_minute_is_not_used(reader: Reader, seconds: float, is_used: bool) -> None:
+    desk = reader.desk
+    desk.client.authenticate()
+    for method in ("private/get_open_orders", POSITIONS, "private/get_account_summaries"):
+        desk.wire.disturb(method, slowly(desk, 9.0))
+    desk.wire.disturb(INDEX, slowly(desk, 9.0), slowly(desk, 9.0))
+    desk.wire.disturb("public/get_book_summary_by_currency", slowly(desk, 9.0), slowly(desk, seconds - 54.0))
+    if is_used:
+        assert reader.read().markets != ()
+    else:
+        assert reader.is_refused("too old to decide on")
+
+
+def test_an_empty_list_of_instruments_is_not_believed_and_not_kept(reader: Reader) -> None:
+    reader.memory.instruments.clear()
+    reader.desk.wire.disturb(INSTRUMENTS, result_of([]))
+    assert reader.is_refused("quotes options but lists none")
+    assert reader.read().markets[0].option_count == 2
+
+
+def test_an_instrument_that_the_exchange_has_said_it_does_not_know_is_left_out(reader: Reader) -> None:
+    reader.memory.refused_symbols.add(CALL)
+    assert [funnel.listed for funnel in reader.read().funnels] == [1, 0]
 
 
 def test_calm_bars_are_as_calm_as_they_say() -> None:

@@ -62,9 +62,9 @@ def state_ratio() -> None:
     client = DeribitClient(config, transport=transport, clock=market.clock, credentials=("paper", "paper"))
     memory = MarketMemory()
     options = sum(found.option_count for found in build_agent_state(client, config, memory).markets)
-    client.take_calls()
+    client.end_iteration()
     build_agent_state(client, config, memory)
-    methods = [call.method for call in client.take_calls()]
+    methods = [call.method for call in client.end_iteration()]
     plain = httpx.Client(transport=transport, base_url="http://127.0.0.1")
     requests = [key for key in transport.replies if key[0].removeprefix("/api/v2/") in methods]
 

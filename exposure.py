@@ -1,0 +1,80 @@
+"""What an account is exposed to: calls sold and on offer, coins behind them, margin, and what forbids new sales.
+
+In: accounts, positions and open orders. Out: figures per coin, sizes in coin, margin in percent. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from models import (
+    CoinAccount,
+    CoinRisk,
+    ExpiryExposure,
+    OptionInstrument,
+    PortfolioState,
+    Underlying,
+)
+
+ROUNDING = 1e-9
+
+
+def restrictions(portfolio: PortfolioState, risks: Iterator[CoinRisk] | tuple[CoinRisk, ...]) -> Iterator[str]:
+    """What is wrong with the account itself, so that nothing more may be sold."""
+    for risk in risks:
+        if risk.short_calls_coin > risk.coins_held + ROUNDING:
+            yield (
+                f"uncovered: {risk.short_calls_coin:g} {risk.underlying} of calls are sold, "
+                f"{risk.coins_held:.6g} coins are held"
+            )
+    for account in portfolio.accounts:
+        if not account.is_cross_margin and account.maintenance_margin_coin > max(0.0, account.margin_balance_coin):
+            yield f"margin_call: the {account.currency} account holds less than its maintenance margin"
+    for order in portfolio.open_orders:
+        if order.is_liquidation:
+            yield f"liquidation: the exchange is closing {order.symbol}"
+
+
+def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
+    """What is short, on offer and held in one coin."""
+    coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
+    held = [position for position in portfolio.positions if position.underlying == coin]
+    sells = [
+        o for o in portfolio.open_orders if o.symbol.startswith(f"{coin}-") and o.direction == "sell" and o.is_live
+    ]
+    return CoinRisk(
+        underlying=coin,
+        margin_used_pct=margin_used_pct(account),
+        net_delta=sum(position.delta for position in held),
+        short_calls_coin=sum(position.size for position in held if position.is_short_call),
+        resting_sells_coin=sum(order.unfilled_amount_coin for order in sells),
+        coins_held=account.coins_held,
+    )
+
+
+def margin_used_pct(account: CoinAccount) -> float | None:
+    """Initial margin in percent of margin balance; over all currencies for cross-margin accounts.
+
+    None where a total is not known, or where there is no balance to put it in relation to.
+    """
+    used: float | None = account.initial_margin_coin
+    balance: float | None = account.margin_balance_coin
+    if account.is_cross_margin:
+        used, balance = account.total_initial_margin_usd, account.total_margin_balance_usd
+    return None if used is None or balance is None or balance <= 0.0 else 100.0 * used / balance
+
+
+def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstrument]) -> Iterator[ExpiryExposure]:
+    """Short calls per coin and expiry, those on offer in sell orders included."""
+    totals: dict[tuple[Underlying, datetime], float] = {}
+    for held in portfolio.positions:
+        if held.is_short_call:
+            totals[held.underlying, held.expiry] = totals.get((held.underlying, held.expiry), 0.0) + held.size
+    for order in portfolio.open_orders:
+        option = listed.get(order.symbol)
+        if order.direction == "sell" and order.is_live and option is not None and option.option_type == "call":
+            key = (option.underlying, option.expiry)
+            totals[key] = totals.get(key, 0.0) + order.unfilled_amount_coin
+    for (coin, expiry), amount in sorted(totals.items()):
+        yield ExpiryExposure(underlying=coin, expiry=expiry, short_calls_coin=amount)

@@ -1,0 +1,211 @@
+"""The write-ahead log of orders: what was sent, what became of it, which coins must wait until that is certain.
+
+In: events (intent, edit, outcome, closed), each one line of `orders-YYYY-MM-DD.jsonl`, forced to disk. Out: orders
+whose fate is open, coins at rest, orders of a day; all of it is read back after a restart. An intent that cannot be
+written is no order; an event that has happened is kept in memory until the disk takes it. Talks to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from logging_utils import SCHEMA_VERSION, JsonlLog, files_of_last_days, json_objects
+from models import Clock, LogWriteError
+
+TAIL_BYTES = 5_000_000  # how much of a file is read at the start
+REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
+MAX_KEPT_LINES = 1000
+FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
+LIVED = ("accepted", "resolved_present")
+LAST_MS = 10**15  # far beyond any date
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass
+class LoggedOrder:
+    """One order as the log knows it.
+
+    `is_certain`: whether the exchange has it is known. `is_closed`: it cannot trade any more. `may_have_traded`: a
+    fill may be too fresh for the positions to show it.
+    """
+
+    intent: Mapping[str, Any]
+    last_event_at: datetime
+    is_certain: bool = False
+    is_closed: bool = False
+    may_have_traded: bool = True
+
+    @property
+    def label(self) -> str:
+        return str(self.intent["label"])
+
+    @property
+    def symbol(self) -> str:
+        return str(self.intent["symbol"])
+
+
+class OrderMemory:
+    """What is known of the orders of one account, event by event; without a disk it is an order log by itself."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, LoggedOrder] = {}
+        self.unreadable_lines = 0
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """An event that must be known before the next step; raises LogWriteError where that cannot be."""
+        self._remember(record)
+
+    def note(self, record: Mapping[str, Any]) -> str | None:
+        """An event that has happened; why it could not be written, None where it could."""
+        self._remember(record)
+        return None
+
+    def write_kept(self) -> None:
+        """Write what is waiting; raises LogWriteError. Nothing ever waits here."""
+
+    def unresolved(self) -> tuple[LoggedOrder, ...]:
+        """Orders of which it is not certain whether the exchange has them, oldest first."""
+        return tuple(order for order in self._orders.values() if not order.is_certain)
+
+    def unclosed(self) -> tuple[LoggedOrder, ...]:
+        """Orders the exchange has had and that may still trade, as far as the log knows."""
+        return tuple(order for order in self._orders.values() if order.is_certain and not order.is_closed)
+
+    def busy_symbols(self, now: datetime) -> tuple[str, ...]:
+        """Symbols whose coin must wait: an order's fate is open, or it ended too recently for positions to show it."""
+        return tuple(order.symbol for order in self._orders.values() if _is_busy(order, now))
+
+    def sent_since(self, moment: datetime) -> int:
+        """How many orders were about to leave since a time."""
+        return sum(_time_of(order.intent) >= moment for order in self._orders.values())
+
+    def _remember(self, record: Mapping[str, Any]) -> None:
+        version = record.get("schema_version", SCHEMA_VERSION)
+        if type(version) is not int or version > SCHEMA_VERSION:
+            self.unreadable_lines += 1  # a newer version of the agent may mean something else by the same words
+            return
+        label = str(record.get("label"))
+        if record.get("event") == "intent" and _is_ours(record):
+            self._orders[label] = LoggedOrder(record, _time_of(record))
+        elif label in self._orders:
+            _update(self._orders[label], record)
+        self._forget_old(_time_of(record))
+
+    def _forget_old(self, now: datetime) -> None:
+        old = [o for o in self._orders.values() if (now - o.last_event_at).days >= 1 and o.is_certain and o.is_closed]
+        for order in old:
+            del self._orders[order.label]
+
+
+class OrderLogFile(OrderMemory):
+    """The order log of one account, in one folder."""
+
+    def __init__(self, folder: Path, clock: Clock, run_id: str, account: str | None = None) -> None:
+        """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone."""
+        super().__init__()
+        self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
+        self._clock, self._run_id = clock, run_id
+        self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
+        if account is not None:
+            self._read_back(folder, account)
+        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one event and force it to disk; raises LogWriteError."""
+        self.write_kept()
+        line = self._line(record)
+        self._log.write_line(line)
+        self._remember(json.loads(line))
+
+    def note(self, record: Mapping[str, Any]) -> str | None:
+        """An event that has happened: kept and tried again where the disk does not take it; then why it did not."""
+        line = self._line(record)
+        self._remember(json.loads(line))
+        self._kept.append(line)
+        try:
+            self.write_kept()
+        except LogWriteError as error:
+            return str(error)
+        return None
+
+    def write_kept(self) -> None:
+        """Write the events that are waiting for the disk, oldest first; raises LogWriteError."""
+        while self._kept:
+            self._log.write_line(self._kept[0])
+            self._kept.popleft()
+
+    def busy_symbols(self, now: datetime) -> tuple[str, ...]:
+        """As above; both coins for a minute where lines cannot be read, which may have been about either."""
+        if self._clock.monotonic() < self._rests_until_seconds:
+            return "BTC-", "ETH-"
+        return super().busy_symbols(now)
+
+    def _line(self, record: Mapping[str, Any]) -> str:
+        versioned = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **record}
+        return json.dumps(versioned, allow_nan=False, default=str)
+
+    def _read_back(self, folder: Path, account: str) -> None:
+        for path in files_of_last_days(folder, "orders"):
+            content, is_cut = _tail(path)
+            lines = content.splitlines()[1 if is_cut else 0 :]
+            records = list(json_objects(b"\n".join(lines)))
+            self.unreadable_lines += len(lines) - len(records)
+            for record in records:
+                if str(record.get("run_id")).startswith(f"{account}-"):
+                    self._remember(record)
+
+
+def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
+    order.last_event_at = max(order.last_event_at, _time_of(record))
+    outcome = record.get("outcome")
+    if isinstance(outcome, str) and outcome in FINAL_OUTCOMES:
+        has_lived = outcome in LIVED
+        order.is_certain, order.is_closed, order.may_have_traded = True, not has_lived, has_lived
+    if record.get("event") == "closed":
+        order.is_closed, order.may_have_traded = True, record.get("filled_amount_coin") != 0.0
+
+
+def _is_busy(order: LoggedOrder, now: datetime) -> bool:
+    if not (order.is_certain and order.is_closed):
+        return True
+    return order.may_have_traded and (now - order.last_event_at).total_seconds() < REST_SECONDS
+
+
+def _is_ours(intent: Mapping[str, Any]) -> bool:
+    """Whether an intent can be looked up; a line edited by hand may be anything."""
+    names = (intent.get("label"), intent.get("symbol"))
+    is_named = all(isinstance(name, str) for name in names)
+    deadline_ms = intent.get("valid_until")
+    is_dated = type(deadline_ms) is int and 0 <= deadline_ms <= LAST_MS
+    return is_named and str(names[1])[:4] in ("BTC-", "ETH-") and is_dated
+
+
+def _time_of(record: Mapping[str, Any]) -> datetime:
+    """When an event was, by the exchange's clock; long ago where the line does not say."""
+    try:
+        moment = datetime.fromisoformat(str(record.get("at")))
+    except ValueError:
+        return LONG_AGO
+    return moment if moment.tzinfo is not None else LONG_AGO
+
+
+def seconds_since_deadline(intent: Mapping[str, Any], now: datetime) -> float:
+    """Seconds since an order can no longer come to life (valid_until, by the exchange's clock); negative before."""
+    deadline_seconds, written_at = int(intent.get("valid_until", 0)) / 1000.0, _time_of(intent)
+    if written_at != LONG_AGO:  # a line edited by hand may say anything; no order of ours lives longer than that
+        deadline_seconds = min(deadline_seconds, written_at.timestamp() + REST_SECONDS)
+    return now.timestamp() - deadline_seconds
+
+
+def _tail(path: Path) -> tuple[bytes, bool]:
+    """The last TAIL_BYTES of a file, and whether something before them was left out."""
+    with path.open("rb") as file:
+        start = max(0, path.stat().st_size - TAIL_BYTES)
+        file.seek(start)
+        return file.read(), start > 0

@@ -1,0 +1,74 @@
+"""Ask the owner's policy, and survive whatever it does.
+
+In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
+nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
+risk engine. A watchdog (SIGALRM, real time) ends one that does not return; a thread has none.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from config import AgentConfig, without_secrets
+from models import ActionType, AgentState, ProposedAction
+from policy_output import PolicyOutputError, read_action, reason_of
+
+POLICY_SECONDS = 30.0
+
+Policy = Callable[[AgentState, AgentConfig], ProposedAction]
+
+
+class PolicyTimeoutError(BaseException):
+    """The policy did not return. No Exception, so that a policy that catches everything does not catch this."""
+
+
+@dataclass(frozen=True)
+class PolicyAnswer:
+    """What the policy wants; `error` is a named reason or a traceback."""
+
+    action: ProposedAction
+    error: str | None = None
+
+
+def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
+    """The policy's action, or DO_NOTHING and why."""
+    try:
+        with _watchdog(POLICY_SECONDS):
+            returned = policy(state.model_copy(deep=True), config.model_copy(deep=True))
+        return PolicyAnswer(read_action(returned))
+    except PolicyOutputError as error:
+        reason = without_secrets(error.reason, config)
+        return _nothing(reason, reason)
+    except PolicyTimeoutError:
+        return _nothing(f"policy_error: {config.agent.policy} did not return within {POLICY_SECONDS:g} s", None)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's own code may raise anything
+        return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback.format_exc(), config))
+
+
+def _nothing(reason: str, error: str | None) -> PolicyAnswer:
+    return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
+
+
+@contextmanager
+def _watchdog(seconds: float) -> Iterator[None]:
+    """Raise PolicyTimeoutError in the middle of whatever runs, after so many seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def bark(_number: int, _frame: FrameType | None) -> None:
+        raise PolicyTimeoutError
+
+    handler_before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, handler_before)

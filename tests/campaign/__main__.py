@@ -1,0 +1,150 @@
+"""`python -m tests.campaign`: run schedules, check every one, print the figures.
+
+Out: the table, what was violated with the command that replays it, exit code 1 where anything was. `--only 1:57` runs
+one schedule and says what happened in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.campaign import figures as figures_of
+from tests.campaign import invariants, runner
+from tests.campaign.figures import Figures
+from tests.campaign.scenarios import run_scenarios
+from tests.campaign.schedule import draw_schedule
+from tests.campaign.trace import Trace
+from tests.campaign.traces import fingerprint
+from tests.campaign.world import run_schedule
+
+QUICK_SCHEDULES = 300
+LOOKED_AT = 5  # violations that are replayed and shrunk
+SAID_EVERY_SECONDS = 10.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.only is not None:
+        return _one(*_seed_and_index(options.only), shows_schedule=options.schedule)
+    wanted = QUICK_SCHEDULES if options.quick else options.schedules
+    figures = _campaign(options.seed, range(options.first, options.first + wanted), options.jobs)
+    if options.hashes:
+        different = runner.same_twice(options.seed, range(options.hashes), options.jobs)
+        figures.hashes_same = options.hashes - len(different), options.hashes
+    problems = [] if options.quick else _scenarios(figures)
+    _print(figures, is_complete=wanted >= 10_000)
+    if options.write:
+        figures_of.write_json(figures)
+    for result in figures.violated[: 0 if options.no_shrink else LOOKED_AT]:
+        runner.look_closer(result, _say)
+    hashes_differ = figures.hashes_same is not None and figures.hashes_same[0] < figures.hashes_same[1]
+    return 1 if figures.violated or problems or hashes_differ else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--schedules", type=int, default=10_000, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="campaign seed")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="index of the first schedule")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_SCHEDULES} schedules, no scenarios")
+    parser.add_argument("--only", metavar="SEED:INDEX", help="run one schedule and tell what happened")
+    parser.add_argument("--schedule", action="store_true", help="with --only: print the schedule as JSON")
+    parser.add_argument("--hashes", type=int, default=0, metavar="N", help="run N schedules twice, compare the hashes")
+    parser.add_argument("--no-shrink", action="store_true", help="do not make violating schedules smaller")
+    parser.add_argument("--write", action="store_true", help="write figures.json")
+    return parser
+
+
+def _seed_and_index(text: str) -> tuple[int, int]:
+    seed, _, index = text.partition(":")
+    return int(seed), int(index)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+# --- the campaign ----------------------------------------------------------------------
+
+
+def _campaign(seed: int, indices: range, jobs: int) -> Figures:
+    figures = Figures(seed, indices.start)
+    started = said = time.monotonic()
+    for result in runner.run_many(seed, indices, jobs, keep_violations=runner.memory_folder() / "violations"):
+        figures.add(result)
+        if time.monotonic() - said > SAID_EVERY_SECONDS:
+            said = time.monotonic()
+            runner.progress(figures.schedules, len(indices), started, len(figures.violated))
+    figures.wall_seconds = time.monotonic() - started
+    return figures
+
+
+def _scenarios(figures: Figures) -> list[str]:
+    """The rows that need the real thing; what went wrong there."""
+    outcome = run_scenarios(runner.memory_folder() / "scenarios")
+    figures.count(outcome.fires)
+    for problem in outcome.problems:
+        _say(f"scenario: {problem}")
+    return outcome.problems
+
+
+def _print(figures: Figures, is_complete: bool) -> None:
+    _say(figures_of.table(figures))
+    if is_complete:  # in a shorter campaign some rows cannot have fired fifty times
+        _say("rows below 50: " + (", ".join(figures_of.rows_below(figures)) or "none"))
+        _say("pairs below 50: " + (", ".join(figures_of.pairs_below(figures)) or "none"))
+    _say("rare states never reached: " + (", ".join(figures_of.states_missed(figures)) or "none"))
+    for result in sorted(figures.violated, key=lambda found: found.index)[:40]:
+        _say(f"{result.name}: {result.violations[0][:200]}")
+
+
+# --- one schedule -------------------------------------------------------------------------
+
+
+def _one(seed: int, index: int, shows_schedule: bool) -> int:
+    schedule = draw_schedule(seed, index)
+    if shows_schedule:
+        _say(schedule.to_json())
+    folder = runner.memory_folder() / f"only-{seed}-{index}"
+    trace = run_schedule(schedule, folder)
+    for line in _story(trace):
+        _say(line)
+    found = invariants.violations(trace)
+    _say(f"sha256 {fingerprint(trace)}; files in {folder}")
+    _say("\n".join(found) or "no violation")
+    return 1 if found else 0
+
+
+def _story(trace: Trace) -> list[str]:
+    """What happened, in the order of time."""
+    told = [
+        (
+            call.sent_at,
+            f"life {call.life} iteration {call.iteration} call {call.number} {call.method} "
+            f"{'+'.join(call.rows)} {call.raised or call.heard_status or ''}",
+        )
+        for call in trace.calls
+        if call.rows or call.method in ("private/buy", "private/sell", "private/edit", "private/cancel")
+    ]
+    told += [
+        (
+            point.event.at,
+            f"    {point.event.kind} {point.event.direction} {point.event.amount:g} "
+            f"{point.event.instrument_name} at {point.event.price_coin} {point.event.label} {'+'.join(point.rows)}",
+        )
+        for point in trace.points
+    ]
+    told += [(life.started_at, f"--- life {life.number} starts, resumed {life.resumed}") for life in trace.lives]
+    told += [
+        (life.ended_at, f"--- life {life.number}: {life.end} {life.exit_code} {life.error or ''}")
+        for life in trace.lives
+        if life.ended_at is not None
+    ]
+    return [f"{at:%m-%d %H:%M:%S} {text}" for at, text in sorted(told, key=lambda item: item[0])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""What the exchange's own ledger says at every event: covered, one order at a time, nothing flipped (I1 I2 I3 I6).
+
+In: a View. Out: a line for each breach. What the outside does (foreign orders and positions, withdrawals, a wiped
+account) may break coverage by itself; then the check is that no act of the agent does, and each exemption is named
+where it is made. Amounts in coin. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pricing
+from paper_exchange.market import MIN_TRADE_AMOUNT
+from tests.campaign.joins import COINS, EPSILON, OUTSIDE_ROWS, View, coin_of, is_own, stem_of
+from tests.campaign.trace import LedgerPoint, WireCall
+
+HALTED = "HALTED"
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def covered(view: View) -> Iterator[str]:
+    """I1, at each ledger event: shorts + resting sells <= coins, in whole steps; no event may make an excess larger.
+
+    Coins are the balance: the equity moves with the marks, without anybody's doing. Exempt is an excess that grows
+    at an event while somebody else changed the account since the event before; for a sale of ours since the agent
+    last looked, as nobody can know what happens between a look and an order. Exempt too is a second order from
+    one request (T30), which I6 follows up.
+    """
+    for coin in COINS:
+        excess, last_at = 0.0, LONG_AGO
+        for point in view.trace.points:
+            if point.event.currency != coin:
+                continue
+            now = max(0.0, exposure(point, coin) - _whole_steps(point.event.balance_after_coin, coin))
+            if now > excess + EPSILON and not _is_the_outside(view, point, last_at):
+                yield (
+                    f"{point.event.kind} of {point.event.label or point.event.instrument_name} at {point.event.at}"
+                    f" (call {point.call_number}): {exposure(point, coin):g} {coin} of calls on"
+                    f" {point.event.balance_after_coin:.6g} coins"
+                )
+            excess, last_at = now, point.event.at
+
+
+def covered_by_equity(view: View) -> Iterator[str]:
+    """I1, the agent's own stricter measure at each sale of ours: <= min(balance, equity), as the exchange last told.
+
+    The larger of what it told in that iteration and what it is at acceptance counts, because marks move in between.
+    Exempt as in `covered`.
+    """
+    for point in view.trace.points:
+        if not _is_own_sale(point):
+            continue
+        coin = point.event.currency
+        told = _coins_told(view, point, coin)
+        coins = max(point.coins_held[coin], point.coins_held[coin] if told is None else told)
+        if exposure(point, coin) > _whole_steps(coins, coin) + EPSILON and not _is_the_outside(
+            view, point, point.event.at
+        ):
+            yield f"{point.event.label}: {exposure(point, coin):g} {coin} of calls on {coins:.6g} coins (equity)"
+
+
+def exposure(point: LedgerPoint, coin: str) -> float:
+    return point.short_calls.get(coin, 0.0) + point.resting_sells.get(coin, 0.0)
+
+
+def roll_never_adds(view: View) -> Iterator[str]:
+    """I2: from the moment the buying leg of a roll is accepted, shorts + open sells never exceed what they were before.
+
+    A roll is a buy and a sell with one decision in their labels. Exempt: a sale by somebody else in that time, and
+    the second order from one request (T30).
+    """
+    rolled = {stem_of(label) for label in view.accepted if label.endswith("-buy")}
+    rolled &= {stem_of(label) for label in view.accepted if label.endswith("-sell")}
+    for stem in sorted(rolled):
+        points = view.trace.points
+        of_roll = [number for number, point in enumerate(points) if stem_of(point.event.label) == stem]
+        first, last = of_roll[0], of_roll[-1]
+        coin = points[first].event.currency
+        # The buying leg adds no short: what was there before it is what is there just after it was accepted.
+        start = exposure(points[first], coin)
+        for point in points[first : last + 1]:
+            excused = view.outside_between(points[first].event.at, point.event.at) or _is_copied(view, stem)
+            if exposure(point, coin) > start + EPSILON and not excused:
+                yield f"roll {stem}: {exposure(point, coin):g} {coin} of calls, {start:g} at its start"
+                break
+
+
+def never_long(view: View) -> Iterator[str]:
+    """I3, ledger: no fill of a buy of ours leaves an option long that was not long before."""
+    sizes: dict[str, float] = {}
+    for point in view.trace.points:
+        symbol, size = point.event.instrument_name, point.positions.get(point.event.instrument_name, 0.0)
+        is_own_buy = is_own(point) and point.event.kind == "fill" and point.event.direction == "buy"
+        if is_own_buy and size > EPSILON and sizes.get(symbol, 0.0) <= EPSILON:
+            yield f"{point.event.label} made {symbol} long: {size:g}"
+        sizes[symbol] = size
+
+
+def one_live_order(view: View) -> Iterator[str]:
+    """I6: never two live orders of ours on one coin.
+
+    Exempt is the second order that one request became on its way (T30, seen in `arrived_at`); `copies_are_noticed`
+    says what must follow.
+    """
+    told: set[frozenset[str]] = set()
+    for point in view.trace.points:
+        for coin, labels in point.own_live_labels.items():
+            distinct = frozenset(labels)
+            if len(distinct) > 1 and distinct not in told:
+                told.add(distinct)
+                yield f"two orders of ours live on {coin} at {point.event.at}: {', '.join(sorted(distinct))}"
+            if len(labels) > len(distinct) and not any(is_copied(view, label) for label in distinct):
+                yield f"two live orders of one label on {coin}: {', '.join(labels)}"
+
+
+def one_order_per_label(view: View) -> Iterator[str]:
+    """I6: the exchange accepts a label once; exempt as in `one_live_order`."""
+    for label, points in view.accepted.items():
+        if len(points) > 1 and not is_copied(view, label):
+            calls = ", ".join(str(point.call_number) for point in points)
+            yield f"{label} was accepted {len(points)} times (calls {calls})"
+
+
+def copies_are_noticed(view: View) -> Iterator[str]:
+    """I6 after T30: once the agent was shown both orders of a label it is HALTED, and none is live at the end."""
+    for label in view.accepted:
+        if not is_copied(view, label) or len(view.accepted[label]) < 2:
+            continue
+        shown = _first_call_that_shows_both(view, label)
+        if shown is not None and not _halts_after(view, shown):
+            yield f"{label} stood there twice (call {shown.number}), and the agent did not halt"
+        last = view.trace.points[-1]
+        if len(view.healthy) > 3 and any(label in labels for labels in last.own_live_labels.values()):
+            yield f"{label} came onto the book twice and is still there at the end"
+
+
+def is_copied(view: View, label: str) -> bool:
+    """Whether something between agent and exchange delivered one request of this label more than once."""
+    call = view.send_of_label.get(label)
+    return call is not None and len(call.arrived_at) > 1
+
+
+def _is_copied(view: View, stem: str) -> bool:
+    return any(is_copied(view, f"{stem}-{leg}") for leg in ("buy", "sell"))
+
+
+def _first_call_that_shows_both(view: View, label: str) -> WireCall | None:
+    lists = ("private/get_open_orders", "private/get_order_state_by_label")
+    since = view.accepted[label][-1].call_number
+    for call in view.trace.calls:
+        if call.method not in lists or call.number <= since:
+            continue
+        found = view.heard(call)
+        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        if len({row.get("order_id") for row in rows if row.get("label") == label}) > 1:
+            return call
+    return None
+
+
+def _halts_after(view: View, call: WireCall) -> bool:
+    """HALTED in the line of that iteration or of a later one of that life; a life that ended in a crash wrote none."""
+    life = view.lives.get(call.life)
+    later = [record for (number, at), record in view.in_order if number == call.life and at >= call.iteration]
+    if not later:
+        return life is not None and (life.end == "crash" or life.exit_code == 6)
+    return any(record.get("trading_state") == HALTED for record in later)
+
+
+# --- what is not the agent's doing ------------------------------------------------------------------
+
+
+def _is_the_outside(view: View, point: LedgerPoint, last_at: datetime) -> bool:
+    if point.event.order_id is not None and not is_own(point):
+        return True
+    if is_own(point) and point.event.kind == "accepted" and is_copied(view, point.event.label):
+        return point is not view.accepted[point.event.label][0]
+    if _is_own_sale(point):
+        return view.outside_between(_last_look_at(view, point, last_at), point.event.at)
+    return bool(point.rows & OUTSIDE_ROWS) or view.outside_between(last_at, point.event.at)
+
+
+def _is_own_sale(point: LedgerPoint) -> bool:
+    return is_own(point) and point.event.kind == "accepted" and point.event.direction == "sell"
+
+
+def _last_look_at(view: View, point: LedgerPoint, otherwise: datetime) -> datetime:
+    """When the agent last began to read the account before it sent this order."""
+    call = view.send_of_label.get(point.event.label)
+    looks = [] if call is None else [c.sent_at for c in view.before(call) if c.method == "private/get_open_orders"]
+    return looks[0] if looks else otherwise
+
+
+def _coins_told(view: View, point: LedgerPoint, coin: str) -> float | None:
+    """min(balance, equity) as the exchange last answered before this order, in the same iteration."""
+    call = view.send_of_label.get(point.event.label)
+    for other in () if call is None else view.before(call):
+        if other.method == "private/get_account_summary" and other.params.get("currency") != coin:
+            continue
+        if other.method not in ("private/get_account_summary", "private/get_account_summaries"):
+            continue
+        result = (other.answered or {}).get("result")
+        rows = result.get("summaries", [result]) if isinstance(result, dict) else []
+        found = [row for row in rows if row.get("currency", coin) == coin]
+        if found:
+            return min(float(found[0]["balance"]), float(found[0]["equity"]))
+    return None
+
+
+def _whole_steps(coins: float, coin: str) -> float:
+    return pricing.floor_to_step(max(0.0, coins) + EPSILON, MIN_TRADE_AMOUNT[coin_of(coin)])

@@ -1,0 +1,106 @@
+"""The policies of the campaign: the agent's own, an eager one, and both with the faults a user's file may have.
+
+In: a state and settings, as any policy. Out: a ProposedAction, or nonsense where the schedule wants it. The eager
+policy opens, rolls and closes at random, with sizes up to and above the room there is, so that what protects is the
+risk engine and the execution. Draws follow from seed and time of the state.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import policy_rule_based
+from config import AgentConfig
+from models import ActionType, AgentState, ProposedAction, Underlying
+
+Decide = Callable[[AgentState, AgentConfig], Any]
+SIZE_SHARES = (0.1, 0.3, 0.5, 1.0, 1.0, 1.3, 2.0)
+
+
+def eager_action(state: AgentState, config: AgentConfig, seed: str) -> ProposedAction:
+    """Something to do, whether it makes sense or not."""
+    dice = random.Random(f"{seed}:{state.timestamp.isoformat()}")
+    coin = dice.choice(config.enabled_underlyings)
+    kind = dice.choices(("open", "close", "roll", "nothing"), (5, 2, 3, 1))[0]
+    held = state.short_calls(coin)
+    offered = state.candidates_for(coin)
+    if kind == "open" and offered:
+        risk = state.risk(coin)
+        room = 0.0 if risk is None else max(risk.room_coin, 0.1 * risk.coins_held)
+        return _action(ActionType.OPEN_COVERED_CALL, coin, dice.choice(offered).symbol, None, _size(dice, room, coin))
+    if kind == "close" and held:
+        call = dice.choice(held)
+        return _action(ActionType.CLOSE_COVERED_CALL, coin, call.symbol, None, _size(dice, call.size, coin))
+    if kind == "roll" and held and offered:
+        call = dice.choice(held)
+        target = dice.choice(offered).symbol
+        return _action(ActionType.ROLL_COVERED_CALL, coin, call.symbol, target, _size(dice, call.size, coin))
+    return ProposedAction(type=ActionType.DO_NOTHING, reason="eager: nothing this time")
+
+
+def _size(dice: random.Random, base: float, coin: str) -> float:
+    """A share of what there is, mostly in whole steps."""
+    step = 0.1 if coin == "BTC" else 1.0
+    wanted = base * dice.choice(SIZE_SHARES)
+    if dice.random() < 0.05:
+        return round(wanted, 4)
+    return round(max(1, round(wanted / step)) * step, 8)
+
+
+def _action(kind: ActionType, coin: Underlying, symbol: str, new_symbol: str | None, size: float) -> ProposedAction:
+    return ProposedAction(
+        type=kind, underlying=coin, symbol=symbol, new_symbol=new_symbol, size=size, reason="eager: drawn at random"
+    )
+
+
+@dataclass
+class CampaignPolicy:
+    """Stands where the user's policy stands. `fault` is the row to be met at the next question, with its form."""
+
+    kind: str
+    seed: str
+    on_decided: Callable[[str], None]
+    fault: tuple[str, int] | None = None
+    met: list[str] = field(default_factory=list)
+
+    def __call__(self, state: AgentState, config: AgentConfig) -> Any:
+        if self.fault is not None:
+            (row, form), self.fault = self.fault, None
+            self.met.append(row)
+            return _misbehave(row, form, state)
+        decide = policy_rule_based.decide_action if self.kind == "rule_based" else self._eager
+        action = decide(state, config)
+        self.on_decided(str(action.type))
+        return action
+
+    def _eager(self, state: AgentState, config: AgentConfig) -> ProposedAction:
+        return eager_action(state, config, self.seed)
+
+
+def _misbehave(row: str, form: int, state: AgentState) -> Any:
+    """What a broken policy does."""
+    if row == "P06":
+        raise MemoryError if form % 2 else RecursionError("maximum recursion depth exceeded")
+    unknown_kind: Any = {"type": "SELL_ALL", "underlying": "BTC", "size": 1e9, "reason": "x"}
+    answers: list[Any] = [
+        None,
+        [],
+        "OPEN_COVERED_CALL",
+        {"type": "OPEN_COVERED_CALL"},
+        (ActionType.DO_NOTHING,),
+        ProposedAction.model_construct(
+            type=ActionType.OPEN_COVERED_CALL, underlying="BTC", size=float("nan"), reason="x"
+        ),
+        ProposedAction.model_construct(**unknown_kind),
+    ]
+    kind = form % (len(answers) + 3)
+    if kind == len(answers):
+        raise TypeError("a made up mistake")
+    if kind == len(answers) + 1:
+        raise SystemExit("a policy that wants out")
+    if kind == len(answers) + 2:
+        return state.portfolio.positions[0].no_such_field  # type: ignore[attr-defined]
+    return answers[kind]
