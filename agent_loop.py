@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from breaker import IterationEvents
     from config import AgentConfig
     from logging_utils import IterationRecord, Outcome
-    from models import AgentState, ExecutionResult
+    from models import AgentState, DeribitError, ExecutionResult, Order
 
 VERSION = "1.0"
 PROGRESS_EVERY_SECONDS = 10.0
@@ -138,6 +138,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
     agent.breaker = outcome.breaker = after_iteration(agent.breaker, _events(outcome))
     duration_ms = round((agent.clock.monotonic() - started) * 1000.0, 1)
     outcome.request_count = agent.client.requests_made
+    outcome.ledger_read_until = agent.ledger_read_until  # a restart reads on from here, whatever failed in between
     calls = agent.client.end_iteration()
     record = make_record(agent.run, agent.iteration, agent.client.server_now(), duration_ms, outcome, calls)
     write_record(agent, record)
@@ -167,21 +168,44 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
 
 def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
     """The state, after orders of ours that were left over have been taken back."""
-    from execution import cancel_own_orders, has_duplicates, recover_orders
+    from execution import cancel_own_orders, has_duplicates
     from state_builder import build_agent_state
 
+    def take_back(orders: tuple[Order, ...]) -> bool:
+        outcome.is_duplicated = outcome.is_duplicated or has_duplicates(orders)
+        cancelled = cancel_own_orders(agent.client, orders)
+        _expect_changes(agent, cancelled)
+        return cancelled > 0
+
     disk_problem = _disk_problem(agent)
-    recovery = recover_orders(agent.client, agent.order_log)
-    if recovery.ended:
-        agent.memory.last.expect_fewer_positions()
-    state = build_agent_state(agent.client, agent.config, agent.memory)
-    outcome.is_duplicated = recovery.is_duplicated or has_duplicates(state.portfolio.open_orders)
-    cancelled = cancel_own_orders(agent.client, state.portfolio.open_orders)
-    agent.ledger_is_due = agent.ledger_is_due or recovery.ended + cancelled > 0
-    if cancelled:
-        agent.memory.last.expect_fewer_positions()
-        state = build_agent_state(agent.client, agent.config, agent.memory)
+    not_recovered = _recover(agent, outcome)
+    state = build_agent_state(agent.client, agent.config, agent.memory, take_back)
+    if not_recovered is not None:
+        raise not_recovered
     return _with_own_limits(agent, state, disk_problem, outcome.is_duplicated)
+
+
+def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
+    """Find out what became of earlier orders; what went wrong, for later: orders that rest are cancelled before."""
+    from execution import recover_orders
+    from models import DeribitError
+
+    try:
+        recovery = recover_orders(agent.client, agent.order_log)
+    except DeribitError as error:
+        if error.exit_code is not None:
+            raise
+        return error
+    outcome.is_duplicated = recovery.is_duplicated
+    _expect_changes(agent, recovery.ended)
+    return None
+
+
+def _expect_changes(agent: Agent, orders_ended: int) -> None:
+    """Orders that ended may have traded: positions may be fewer, and the ledger has something to say."""
+    if orders_ended:
+        agent.memory.last.expect_fewer_positions()
+        agent.ledger_is_due = True
 
 
 def _disk_problem(agent: Agent) -> str | None:
@@ -208,7 +232,9 @@ def _with_own_limits(agent: Agent, state: AgentState, disk_problem: str | None, 
     return state.model_copy(
         update={
             "unresolved_symbols": agent.order_log.busy_symbols(state.timestamp),
-            "orders_today": agent.order_log.sent_since(state.timestamp.replace(hour=0, minute=0, second=0)),
+            "orders_today": agent.order_log.sent_since(
+                state.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
+            ),
             "trading_state": TradingState.HALTED if halted else reduced,
             "restrictions": (*why, *state.restrictions),
         }
@@ -269,7 +295,7 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
             outcome.equity_after_coin = {account.currency: account.equity_coin for account in accounts}
     except DeribitError as error:
         outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
-    agent.ledger_read_until = outcome.ledger_read_until = since
+    agent.ledger_read_until = since
 
 
 def _is_settling(state: AgentState) -> bool:

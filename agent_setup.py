@@ -127,6 +127,7 @@ def assemble_agent(
     A lasting account (mode testnet or dry_run) goes on where its last run stopped. Raises ConfigurationError.
     """
     policy, policy_source = load_policy(config.agent.policy)
+    config.agent.data_dir.mkdir(parents=True, exist_ok=True)
     run = RunInfo(
         run_id=_run_id(mode, clock.now(), config.agent.data_dir),
         mode=mode,
@@ -136,6 +137,7 @@ def assemble_agent(
         policy_hash=short_hash(policy_source),
         credentials_source="none" if credentials is not None else settings.credentials_source(settings.ENV_FILE),
     )
+    decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
     before = _last_record(config, mode)
     order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
     if order_log.unreadable_lines:
@@ -146,12 +148,12 @@ def assemble_agent(
         clock=clock,
         policy=policy,
         memory=MarketMemory(last=_last_seen(before)),
-        decision_log=JsonlLog(config.agent.log_dir, "decisions", clock),
+        decision_log=decision_log,
         order_log=order_log,
         run=run,
         breaker=Breaker() if before is None or before.breaker is None else before.breaker,
-        ledger_read_until=None if before is None else before.ledger_read_until or before.timestamp,
-        ledger_is_due=before is not None,
+        ledger_read_until=order_log.oldest_at() if before is None else before.ledger_read_until or before.timestamp,
+        ledger_is_due=before is not None or order_log.oldest_at() is not None,
     )
 
 
@@ -262,7 +264,7 @@ def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
 def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated."""
     if mode in ("testnet", "dry_run"):
-        return f"{mode}-{now:%Y%m%dT%H%M%S}"
+        return f"{mode}-{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}"
     counter = data_dir / "run_count"
     text = (counter.read_text() if counter.exists() else "").strip() or "0"
     if not text.isdecimal():

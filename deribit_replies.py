@@ -95,6 +95,12 @@ class Row:
         """A price or an amount; an empty side comes as null or as 0.0."""
         return _quoted(self._values.get(key))
 
+    def side(self, key: str) -> float | None:
+        """A side of a book that must be spoken of, even if only to say that it is empty."""
+        if key not in self._values:
+            raise InvalidReplyError(f"the reply lacks {key!r}")
+        return _quoted(self._values[key])
+
     def fraction(self, key: str) -> float | None:
         """Percent to fraction; Deribit writes 0 where it has no volatility."""
         value = self.quoted(key)
@@ -187,9 +193,9 @@ def read_ticker(row: Row) -> Ticker:
         symbol=row.need("instrument_name"),
         quoted_at=row.time("timestamp"),
         state=row.get("state", "open"),
-        bid_price_coin=row.quoted("best_bid_price"),
+        bid_price_coin=row.side("best_bid_price"),
         bid_amount_coin=row.quoted("best_bid_amount"),
-        ask_price_coin=row.quoted("best_ask_price"),
+        ask_price_coin=row.side("best_ask_price"),
         ask_amount_coin=row.quoted("best_ask_amount"),
         mark_price_coin=row.need("mark_price"),
         last_price_coin=row.quoted("last_price"),

@@ -110,6 +110,8 @@ def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory) -> Rec
     cannot be asked; the order then stays open and its coin waits.
     """
     found = Recovery()
+    if order_log.unresolved():
+        deribit_client.get_time()  # whether an order can still come to life is told by the exchange's clock alone
     for order in order_log.unresolved():
         if seconds_since_deadline(order.intent, deribit_client.server_now()) > RESOLVE_AFTER_SECONDS:
             _resolve(deribit_client, order_log, order)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MAX_ERROR_LETTERS = 20_000
+TORN_BYTES = 5_000_000
 
 
 class IterationRecord(Frozen):
@@ -157,7 +158,8 @@ def _trading_state(outcome: Outcome) -> str:
     """The one this iteration ended in, which is the one that the next begins with."""
     if outcome.breaker is not None and outcome.breaker.state != TradingState.ACTIVE:
         return outcome.breaker.state
-    return TradingState.ACTIVE if outcome.state is None else outcome.state.trading_state
+    why = () if outcome.state is None else outcome.state.restrictions
+    return TradingState.REDUCING if any(not reason.startswith("breaker") for reason in why) else TradingState.ACTIVE
 
 
 def _flat_figures(state: AgentState | None) -> dict[str, Any]:
@@ -274,14 +276,17 @@ def files_of_last_days(folder: Path, prefix: str, days: int = 2) -> list[Path]:
 
 def set_torn_line_aside(path: Path) -> None:
     """Move the bytes after the last newline to a `.torn` file, so that the next line is never glued to them."""
-    content = path.read_bytes()
-    if not content or content.endswith(b"\n"):
-        return
-    whole = content.rfind(b"\n") + 1
-    with path.with_suffix(".torn").open("ab") as torn:
-        torn.write(content[whole:] + b"\n")
     with path.open("r+b") as file:
-        file.truncate(whole)
+        size = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, size - TORN_BYTES))  # a line is far shorter, a log may be far longer
+        content = file.read()
+        if not content or content.endswith(b"\n"):
+            return
+        whole = content.rfind(b"\n") + 1
+        torn = os.open(path.with_suffix(".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(torn, content[whole:] + b"\n")
+        os.close(torn)
+        file.truncate(start + whole)
 
 
 def json_objects(content: bytes) -> Iterator[dict[str, Any]]:
@@ -388,8 +393,12 @@ def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 500_000))
             lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
+        readable = (_validated(line) for line in reversed(lines))
+        newest = next((record for record in readable if record is not None), None)
+        if newest is not None:
+            return newest
         if lines:
-            return _validated(lines[-1], path)
+            raise ConfigurationError(f"the last lines of {path} were written by another version of the agent")
     return None
 
 
@@ -398,8 +407,8 @@ def _is_of_mode(line: bytes, mode: str) -> bool:
     return line.startswith(b'{"schema_version"') and wanted in line
 
 
-def _validated(line: bytes, path: Path) -> IterationRecord:
+def _validated(line: bytes) -> IterationRecord | None:
     try:
         return IterationRecord.model_validate_json(line)
     except ValidationError:
-        raise ConfigurationError(f"the last line of {path} was written by another version of the agent") from None
+        return None

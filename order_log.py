@@ -81,6 +81,11 @@ class OrderMemory:
         """Symbols whose coin must wait: an order's fate is open, or it ended too recently for positions to show it."""
         return tuple(order.symbol for order in self._orders.values() if _is_busy(order, now))
 
+    def oldest_at(self) -> datetime | None:
+        """When the oldest order that is still remembered was about to leave; None where there is none."""
+        times = (_time_of(order.intent) for order in self._orders.values())
+        return min((moment for moment in times if moment != LONG_AGO), default=None)
+
     def sent_since(self, moment: datetime) -> int:
         """How many orders were about to leave since a time."""
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())

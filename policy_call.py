@@ -41,7 +41,8 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     try:
         with _watchdog(POLICY_SECONDS):
             returned = policy(state.model_copy(deep=True), config.model_copy(deep=True))
-        return PolicyAnswer(read_action(returned))
+        action = read_action(returned)
+        return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
     except PolicyOutputError as error:
         reason = without_secrets(error.reason, config)
         return _nothing(reason, reason)
@@ -66,7 +67,7 @@ def _watchdog(seconds: float) -> Iterator[None]:
         raise PolicyTimeoutError
 
     handler_before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again and again: a bare except swallows one
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -41,6 +41,8 @@ MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 FINE_MINUTES = 5
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
+
+TakeBack = Callable[[tuple[Order, ...]], bool]
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,19 @@ class MarketMemory:
 
 
 def build_agent_state(
-    deribit_client: DeribitClient, config: AgentConfig, memory: MarketMemory | None = None
+    deribit_client: DeribitClient,
+    config: AgentConfig,
+    memory: MarketMemory | None = None,
+    take_back: TakeBack | None = None,
 ) -> AgentState:
     """The state of the account and of all enabled coins, now.
 
-    `memory` saves requests from one iteration to the next; without it everything is read afresh. Raises DeribitError
-    when anything needed cannot be read: a failed query never looks like an empty account.
+    `memory` saves requests from one iteration to the next; without it everything is read afresh. `take_back` is shown
+    the open orders before anything else is read, and says whether it has cancelled any. Raises DeribitError when
+    anything needed cannot be read: a failed query never looks like an empty account.
     """
     memory = MarketMemory() if memory is None else memory
-    state = assemble_state(fetch(deribit_client, config, memory), config)
+    state = assemble_state(fetch(deribit_client, config, memory, take_back), config)
     memory.last.remember_state(state)
     doubts = [*memory.last.doubts_about(state.markets, state.timestamp)]
     if doubts:
@@ -94,10 +100,14 @@ def build_agent_state(
 # --- fetch ------------------------------------------------------------------------------
 
 
-def fetch(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> RawState:
+def fetch(
+    client: DeribitClient, config: AgentConfig, memory: MarketMemory, take_back: TakeBack | None = None
+) -> RawState:
     """Read everything, orders before positions. Raises DeribitError on the first failure."""
     started_seconds = client.clock.monotonic()
     open_orders = client.get_open_orders()
+    if take_back is not None and take_back(open_orders):
+        open_orders = client.get_open_orders()
     positions = client.get_positions()
     accounts = client.get_account_summaries()
     _require_accounts(accounts, config.enabled_underlyings)

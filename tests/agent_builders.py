@@ -26,7 +26,7 @@ import pytest
 import agent_loop
 import agent_setup
 import logging_utils
-from agent_setup import Agent
+from agent_setup import Agent, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, JsonlLog, RunInfo, read_records

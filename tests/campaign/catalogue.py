@@ -57,6 +57,7 @@ RARE = (
     | AUTH
     | frozenset({"public/get_instrument", "public/get_instruments", "private/get_transaction_log"})
 )
+BEFORE_ORDERS = frozenset({"public/status", "public/ticker", "private/get_account_summary"})
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def rows_at(site: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
 
 
 def _weight_at(row: Row, site: str) -> float:
-    is_lifted = site in RARE and row.id in TRANSPORT
+    is_lifted = site in RARE | BEFORE_ORDERS and row.id in TRANSPORT
     return max(row.weight, LEAST_AT_RARE_SITES) if is_lifted else row.weight
 
 

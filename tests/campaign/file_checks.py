@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from tests.campaign.joins import View
 
+LOGS = ("orders-", "decisions-")
 RUN_CANARY_LETTERS = 8
 PIECE_LETTERS, PIECE_STEP = 4, 5  # every 8 letters in a row hold one whole piece of 4 that begins at a multiple of 5
 
@@ -55,11 +56,11 @@ def append_only(view: View) -> Iterator[str]:
 
 
 def files_are_private(view: View) -> Iterator[str]:
-    """I23: log files can be read by their owner only."""
-    for name in view.trace.raw_files:
-        path = view.trace.folder / name
-        if path.exists() and path.stat().st_mode & 0o077:
-            yield f"{name} has mode {path.stat().st_mode & 0o777:o}"
+    """I23: the logs, and what was set aside of them, can be read by their owner only."""
+    for path in sorted(view.trace.folder.rglob("*-*.*")):
+        mode = path.stat().st_mode & 0o777
+        if path.name.startswith(LOGS) and mode & 0o077:
+            yield f"{path.name} has mode {mode:o}"
 
 
 # --- secrets ---------------------------------------------------------------------------------------------

@@ -32,7 +32,12 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I3": (ledger_watch.never_long, order_checks.buys_only_reduce),
     "I4": (order_checks.limit_calls_only,),
     "I5": (order_checks.sensible_size, order_checks.sensible_price),
-    "I6": (ledger_watch.one_live_order, ledger_watch.one_order_per_label, ledger_watch.copies_are_noticed),
+    "I6": (
+        ledger_watch.one_live_order,
+        ledger_watch.one_order_per_label,
+        ledger_watch.copies_are_noticed,
+        ledger_watch.copies_shown_are_noticed,
+    ),
     "I7": (order_checks.sent_once,),
     "I8": (log_checks.written_ahead, log_checks.intent_is_what_was_sent),
     "I9": (order_checks.unknown_waits, order_checks.deadline_is_short),

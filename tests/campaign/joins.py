@@ -225,9 +225,13 @@ class View:
 def fate(view: View, call: WireCall) -> Fate:
     """What the agent could know of an order it sent: from what it was given on the wire, and nothing else.
 
-    A life that was killed with this as its last request left nobody who could know.
+    A life that was killed with this as its last request, before it wrote the outcome down, left nobody who could know.
     """
-    if view.lives[call.life].end == "crash" and view.by_life[call.life][-1] is call:
+    if (
+        view.lives[call.life].end == "crash"
+        and view.by_life[call.life][-1] is call
+        and not _is_written_down(view, call)
+    ):
         return "unknown"
     if call.raised is not None:
         return "not_sent" if call.raised in NOTHING_LEFT else "unknown"
@@ -243,6 +247,12 @@ def fate(view: View, call: WireCall) -> Fate:
     if not isinstance(order, dict):
         return "unknown"
     return "rejected" if order.get("order_state") == "rejected" else "accepted"
+
+
+def _is_written_down(view: View, call: WireCall) -> bool:
+    run_id = view.lives[call.life].run_id
+    lines = view.lines.get(str(call.params.get("label")), ())
+    return any(line.get("run_id") == run_id and line.get("outcome") in TERMINAL_OUTCOMES for line in lines)
 
 
 def deadline_of(call: WireCall) -> datetime:

@@ -144,8 +144,13 @@ def _kill(life: Watched, method: str) -> None:
 
 
 def _label_of(method: str, body: bytes) -> str:
-    """The label of an order request, "" of anything else."""
-    return str(json.loads(body)["params"].get("label", "")) if method in ORDER_METHODS else ""
+    """The label of an order request, "" of anything else, and of one whose sender died in the middle of it."""
+    if method not in ORDER_METHODS:
+        return ""
+    try:
+        return str(json.loads(body)["params"].get("label", ""))
+    except ValueError:
+        return ""
 
 
 class DeadClientsServer(PaperServer):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 import pricing
 from paper_exchange.market import MIN_TRADE_AMOUNT
-from tests.campaign.joins import COINS, EPSILON, OUTSIDE_ROWS, View, coin_of, is_own, stem_of
-from tests.campaign.trace import LedgerPoint, WireCall
+from tests.campaign.joins import COINS, EPSILON, OUTSIDE_ROWS, View, Where, coin_of, is_own, stem_of
+from tests.campaign.trace import LedgerPoint
 
 HALTED = "HALTED"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -123,16 +123,41 @@ def one_order_per_label(view: View) -> Iterator[str]:
 
 
 def copies_are_noticed(view: View) -> Iterator[str]:
-    """I6 after T30: once the agent was shown both orders of a label it is HALTED, and none is live at the end."""
-    for label in view.accepted:
-        if not is_copied(view, label) or len(view.accepted[label]) < 2:
+    """I6 after T30: an order that came onto the book twice makes the agent HALTED, and neither is live at the end.
+
+    Told from the third healthy iteration on. Exempt: orders the exchange had forgotten when it was asked (X30, X33).
+    """
+    for label, points in view.accepted.items():
+        if len(points) < 2 or not is_copied(view, label) or len(view.healthy) <= 3 or _is_forgotten(view, label):
             continue
-        shown = _first_call_that_shows_both(view, label)
-        if shown is not None and not _halts_after(view, shown):
-            yield f"{label} stood there twice (call {shown.number}), and the agent did not halt"
-        last = view.trace.points[-1]
-        if len(view.healthy) > 3 and any(label in labels for labels in last.own_live_labels.values()):
+        if not _halts_from(view, (points[-1].life, points[-1].iteration)):
+            yield f"{label} came onto the book twice (call {points[-1].call_number}), and the agent never halted"
+        if any(label in labels for labels in view.trace.points[-1].own_live_labels.values()):
             yield f"{label} came onto the book twice and is still there at the end"
+
+
+def copies_shown_are_noticed(view: View) -> Iterator[str]:
+    """I6 after X31: an answer with two orders under one label of ours makes the agent HALTED in that life.
+
+    A life that is killed before it has written a line is exempt.
+    """
+    for call in view.trace.calls:
+        if call.method != "private/get_order_state_by_label" or "X31" not in call.rows:
+            continue
+        life = view.lives[call.life]
+        has_line = any(where[0] == call.life and where[1] >= call.iteration for where in view.records)
+        if has_line and life.exit_code != 6 and not _halts_from(view, (call.life, call.iteration)):
+            yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
+
+
+def _halts_from(view: View, since: Where) -> bool:
+    return any(where >= since and record.get("trading_state") == HALTED for where, record in view.in_order)
+
+
+def _is_forgotten(view: View, label: str) -> bool:
+    asked = [it for it in view.trace.calls if it.params.get("label") == label and it.method.endswith("by_label")]
+    is_empty = any((call.answered or {}).get("result") == [] for call in asked)
+    return is_empty or any(row == "X33" for _, row in view.trace.outside_acts)
 
 
 def is_copied(view: View, label: str) -> bool:
@@ -143,28 +168,6 @@ def is_copied(view: View, label: str) -> bool:
 
 def _is_copied(view: View, stem: str) -> bool:
     return any(is_copied(view, f"{stem}-{leg}") for leg in ("buy", "sell"))
-
-
-def _first_call_that_shows_both(view: View, label: str) -> WireCall | None:
-    lists = ("private/get_open_orders", "private/get_order_state_by_label")
-    since = view.accepted[label][-1].call_number
-    for call in view.trace.calls:
-        if call.method not in lists or call.number <= since:
-            continue
-        found = view.heard(call)
-        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-        if len({row.get("order_id") for row in rows if row.get("label") == label}) > 1:
-            return call
-    return None
-
-
-def _halts_after(view: View, call: WireCall) -> bool:
-    """HALTED in the line of that iteration or of a later one of that life; a life that ended in a crash wrote none."""
-    life = view.lives.get(call.life)
-    later = [record for (number, at), record in view.in_order if number == call.life and at >= call.iteration]
-    if not later:
-        return life is not None and (life.end == "crash" or life.exit_code == 6)
-    return any(record.get("trading_state") == HALTED for record in later)
 
 
 # --- what is not the agent's doing ------------------------------------------------------------------

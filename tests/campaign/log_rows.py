@@ -101,12 +101,13 @@ def row_d08(seed: int, folder: Path) -> None:
     logs = folder / "logs"
     logs.mkdir(parents=True)
     intent = json.dumps({"schema_version": 1, "run_id": RUN_ID} | _intent()).encode()
-    torn = b"" if seed % 2 else intent[: len(intent) // 2]
-    for kind in ("orders", "decisions"):
+    last_lines = _real_lines(folder / "real") | {"orders": intent}
+    for kind, line in last_lines.items():
+        torn = b"" if seed % 2 else line[: len(line) // 2]
         with (logs / f"{kind}-2026-01-05.jsonl").open("wb") as file:
             file.truncate(LARGE_LOG_BYTES)
             file.seek(0, os.SEEK_END)
-            file.write(b"\n" + intent + b"\n" + torn)
+            file.write(b"\n" + line + b"\n" + torn)
     tracemalloc.start()
     started = time.perf_counter()
     try:
@@ -117,7 +118,9 @@ def row_d08(seed: int, folder: Path) -> None:
     assert peak_bytes < MAX_START_BYTES, f"the start read {peak_bytes / 1e6:.0f} MB"
     assert time.perf_counter() - started < START_SECONDS
     assert [order.label for order in agent.order_log.unresolved()] == [_intent()["label"]]
-    assert last_record(logs) is None
+    last = last_record(logs)
+    assert last is not None
+    assert (last.run_id, last.iteration) == (RUN_ID, 1)
 
 
 # --- D10: something else at the path of a log ---------------------------------------------------------------

@@ -141,6 +141,13 @@ def a_copied_order_that_is_not_noticed(story: Story) -> None:
     seen_twice(story, copied_order(story), "ACTIVE")
 
 
+@breaks("I6")
+def two_orders_shown_under_one_label_and_nothing_made_of_it(story: Story) -> None:
+    story.look()
+    story.call("private/get_order_state_by_label", {"label": label_of(1, "sell")}, [], rows=("X31",))
+    story.rest()
+
+
 @breaks("I4")
 def an_order_on_a_put(story: Story) -> None:
     call = unanswered(story, 20)

@@ -160,6 +160,8 @@ class Venue:
             self.accepted_at[event.label] = self.time.now()
         if event.kind == "fill" and event.order_id in state.orders:
             self.trace.reached.add("partly filled")
+            site = ("X14", f"private/{event.direction}")
+            self.trace.fired[site] = self.trace.fired.get(site, 0) + 1
         if event.kind == "settlement":
             self.trace.reached.add("settled in the money" if event.price_coin else "settled out of the money")
         moment = self.moment

@@ -77,6 +77,7 @@ class World:
         self._halted_rounds = 0
         self._must_resume = False
         self._kill_row = ""
+        self._kill_row_ends = 0
         self._round_began_at = self.time.now()
         self._connect()
 
@@ -253,7 +254,7 @@ class World:
         elif act.row == "C02":
             self._skew_back_seconds -= 3600.0
             self.wire.note_fired("C02", "clock")
-        else:
+        elif act.row in ("R01", "R02"):
             self._kill_row = act.row
             self._kill_row_ends = self.moment.round + KILL_FILE_ROUNDS
 
