@@ -187,18 +187,19 @@ def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
 
 def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
     """Find out what became of earlier orders; what went wrong, for later: orders that rest are cancelled before."""
-    from execution import recover_orders
+    from execution import Recovery, recover_orders
     from models import DeribitError
 
+    recovery, problem = Recovery(), None
     try:
-        recovery = recover_orders(agent.client, agent.order_log)
+        recover_orders(agent.client, agent.order_log, recovery)
     except DeribitError as error:
         if error.exit_code is not None:
             raise
-        return error
+        problem = error
     outcome.is_duplicated = recovery.is_duplicated
     _expect_changes(agent, recovery.ended)
-    return None
+    return problem
 
 
 def _expect_changes(agent: Agent, orders_ended: int) -> None:
@@ -272,7 +273,7 @@ def _events(outcome: Outcome) -> IterationEvents:
 
 def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
     """Balances after a trade, and the exchange's own ledger after trades and settlements."""
-    from models import DeribitError
+    from models import DeribitError, RequestBudgetError
     from state_builder import last_delivery
 
     assert outcome.state is not None
@@ -293,6 +294,8 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
         if traded:
             accounts = agent.client.get_account_summaries()
             outcome.equity_after_coin = {account.currency: account.equity_coin for account in accounts}
+    except RequestBudgetError:
+        agent.ledger_is_due = True  # enough was asked in this iteration; the next one reads on
     except DeribitError as error:
         outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
     agent.ledger_read_until = since

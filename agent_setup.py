@@ -147,7 +147,7 @@ def assemble_agent(
         client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials),
         clock=clock,
         policy=policy,
-        memory=MarketMemory(last=_last_seen(before)),
+        memory=MarketMemory(last=_last_seen(before, order_log)),
         decision_log=decision_log,
         order_log=order_log,
         run=run,
@@ -165,13 +165,14 @@ def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
         raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
 
 
-def _last_seen(record: IterationRecord | None) -> LastSeen:
+def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:
     """Prices and positions of the last run, against which the first reading of this one is held."""
     last = LastSeen()
-    if record is None or record.agent_state is None or record.executed_action.legs:
-        return last  # after a trade the account is no longer what the record says
-    last.remember_state(record.agent_state)
+    if record is None or record.agent_state is None:
+        return last
     last.remember_markets(record.agent_state.markets, record.timestamp)
+    if order_log.newest_at() < record.timestamp:  # else we have traded since, and positions may be fewer
+        last.remember_state(record.agent_state)
     return last
 
 

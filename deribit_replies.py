@@ -141,7 +141,7 @@ def read_instrument(row: Row) -> OptionInstrument | None:
         min_trade_amount_coin=row.need("min_trade_amount"),
         tick_size_coin=row.need("tick_size"),
         tick_steps=steps,
-        is_tradable=row.get("is_active", True) is True and row.get("state", "open") == "open",
+        is_tradable=row.get("is_active", False) is True and row.get("state", "open") == "open",
     )
     return option if _name_fits(option) else None
 
@@ -215,7 +215,9 @@ def read_order_book(row: Row) -> OrderBook:
 
 def read_bars(row: Row) -> tuple[PriceBar, ...]:
     """Closes of a chart; empty where the exchange has none."""
-    opened, closes = row.get("ticks", []), row.get("close", [])
+    if row.get("status") == "no_data":
+        return ()
+    opened, closes = row.need("ticks"), row.need("close")
     if len(opened) != len(closes):
         raise InvalidReplyError("a chart's ticks and closes differ in number")
     return tuple(PriceBar(utc_from_ms(at), finite(close)) for at, close in zip(opened, closes, strict=True))
@@ -258,12 +260,12 @@ def read_order(row: Row) -> Order:
     price = row.get("price")
     return Order(
         order_id=row.need("order_id"),
-        label=row.get("label", ""),
+        label=row.need("label"),
         symbol=row.need("instrument_name"),
         direction=row.need("direction"),
         amount_coin=row.need("amount"),
-        filled_amount_coin=row.get("filled_amount", 0.0),
-        avg_price_coin=row.get("average_price", 0.0),
+        filled_amount_coin=row.need("filled_amount"),
+        avg_price_coin=row.need("average_price"),
         price_coin=None if price == "market_price" else price,
         order_state=row.need("order_state"),
         reduce_only=row.get("reduce_only", False),
@@ -328,24 +330,26 @@ def read_instruments(result: object) -> dict[str, OptionInstrument]:
 
 def read_dvol(result: object) -> float | None:
     """The last close of a volatility index, as a fraction; None where there is none."""
-    candles = Row(result).get("data", [])
+    candles = Row(result).need("data")
     return finite(candles[-1][4]) / 100.0 if candles else None
 
 
 def read_accounts(result: object) -> tuple[CoinAccount, ...]:
     """The BTC and ETH accounts among all currencies."""
-    return tuple(read_account(row) for row in Row(result).rows("summaries") if row.get("currency") in ("BTC", "ETH"))
+    return tuple(
+        read_account(row) for row in rows(Row(result).need("summaries")) if row.get("currency") in ("BTC", "ETH")
+    )
 
 
 def read_trades(result: object) -> tuple[Trade, ...]:
     """Fills; some methods wrap the list in an object, some do not."""
-    listed = result if isinstance(result, list) else Row(result).get("trades", [])
+    listed = result if isinstance(result, list) else Row(result).need("trades")
     return tuple(read_trade(row) for row in rows(listed))
 
 
 def read_ledger(row: Row, currency: str) -> tuple[LedgerEntry, ...]:
     """Transaction log entries, oldest first; Deribit lists the newest first."""
-    entries = [read_ledger_entry(entry, currency) for entry in row.rows("logs")]
+    entries = [read_ledger_entry(entry, currency) for entry in rows(row.need("logs"))]
     entries.reverse()  # so that entries of the same millisecond come in the right order too
     entries.sort(key=lambda entry: entry.booked_at)
     return tuple(entries)

@@ -253,6 +253,8 @@ class JsonRpc:
     def _learn_from(self, error: AgentError) -> None:
         if isinstance(error, RequestRefusedError) and error.code in TOKEN_CODES:
             self._token = None  # the next attempt, or the next iteration, asks for a new one
+        if isinstance(error, RateLimitError) and self._requests_left is not None:
+            self._requests_left = min(self._requests_left, KEPT_FOR_ORDERS)  # enough for now, but for what cancels
         if isinstance(error, ForeignReplyError):
             self._transport.close()  # this connection is out of step: the next request opens another
 

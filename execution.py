@@ -92,52 +92,56 @@ def has_duplicates(orders: Iterable[Order]) -> bool:
     return len(labels) > len(set(labels))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recovery:
-    """What was found out about earlier orders: how many ended, and whether one had been duplicated on its way."""
+    """What is found out about earlier orders, step by step: how many ended, whether one was duplicated on its way."""
 
     ended: int = 0
     is_duplicated: bool = False
 
-    def __add__(self, other: Recovery) -> Recovery:
-        return Recovery(self.ended + other.ended, self.is_duplicated or other.is_duplicated)
 
-
-def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory) -> Recovery:
+def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory, recovery: Recovery | None = None) -> Recovery:
     """Find out what became of orders whose answer was lost, and of accepted ones not yet known to be over.
 
     An order of unknown fate is asked for once it can no longer come to life. Raises DeribitError when the exchange
-    cannot be asked; the order then stays open and its coin waits.
+    cannot be asked; what was found until then is in `recovery`, the other orders stay open and their coins wait.
     """
-    found = Recovery()
-    if order_log.unresolved():
+    recovery = Recovery() if recovery is None else recovery
+    unresolved = order_log.unresolved()
+    if unresolved:
         deribit_client.get_time()  # whether an order can still come to life is told by the exchange's clock alone
-    for order in order_log.unresolved():
-        if seconds_since_deadline(order.intent, deribit_client.server_now()) > RESOLVE_AFTER_SECONDS:
-            _resolve(deribit_client, order_log, order)
-    for order in order_log.unclosed():
-        found += _close(deribit_client, order_log, order)
-    return found
+    now = deribit_client.server_now()
+    over = [order for order in unresolved if seconds_since_deadline(order.intent, now) > RESOLVE_AFTER_SECONDS]
+    for order in [*over, *order_log.unclosed()]:
+        found = deribit_client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
+        recovery.is_duplicated = recovery.is_duplicated or len(found) > 1
+        if not order.is_certain:
+            _note_whether_it_is_there(deribit_client, order_log, order, found)
+        if order.is_certain and not order.is_closed:
+            _close(deribit_client, order_log, order, found, recovery)
+    return recovery
 
 
-def _resolve(client: DeribitClient, order_log: OrderMemory, order: LoggedOrder) -> None:
-    """Write down whether the exchange has the order. It forgets orders after half an hour: then positions decide."""
-    found = client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
+def _note_whether_it_is_there(
+    client: DeribitClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...]
+) -> None:
+    """The exchange forgets orders after half an hour: then an empty answer leaves it to the positions."""
     line = _line_about(client, order, "outcome") | {"outcome": "resolved_present" if found else "resolved_absent"}
     if not found and seconds_since_deadline(order.intent, client.server_now()) > ORDER_MEMORY_SECONDS:
         line |= {"decided_by": "positions"}
     order_log.note(line | {"orders": [one.model_dump(mode="json") for one in found]})
 
 
-def _close(client: DeribitClient, order_log: OrderMemory, order: LoggedOrder) -> Recovery:
+def _close(
+    client: DeribitClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...], recovery: Recovery
+) -> None:
     """Take an order back if it still rests, and write down how it ended once that is certain."""
-    found = client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
     last = [_taken_back(client, one) for one in found]
     if any(one.is_live for one in last):
-        return Recovery(is_duplicated=len(found) > 1)
+        return
     filled = sum(one.filled_amount_coin for one in last) if last else None  # None: forgotten, positions know
     order_log.note(_line_about(client, order, "closed") | {"filled_amount_coin": filled})
-    return Recovery(1, len(found) > 1)
+    recovery.ended += 1
 
 
 def _taken_back(client: DeribitClient, order: Order) -> Order:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -197,7 +198,10 @@ class JsonlLog:
         for path in files_of_last_days(folder, prefix):
             if not path.is_file():  # a device or a pipe would be read without end
                 raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
-            set_torn_line_aside(path)
+            try:
+                set_torn_line_aside(path)
+            except OSError as error:
+                raise LogWriteError(f"{path} cannot be mended: {error.strerror}") from None
 
     @property
     def folder(self) -> Path:
@@ -283,10 +287,17 @@ def set_torn_line_aside(path: Path) -> None:
         if not content or content.endswith(b"\n"):
             return
         whole = content.rfind(b"\n") + 1
-        torn = os.open(path.with_suffix(".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(torn, content[whole:] + b"\n")
-        os.close(torn)
+        with suppress(OSError):  # on a full disk half a line is given up: it was never known to be written
+            _keep_aside(path.with_suffix(".torn"), content[whole:])
         file.truncate(start + whole)
+
+
+def _keep_aside(path: Path, torn: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(handle, torn + b"\n")
+    finally:
+        os.close(handle)
 
 
 def json_objects(content: bytes) -> Iterator[dict[str, Any]]:

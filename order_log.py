@@ -86,6 +86,10 @@ class OrderMemory:
         times = (_time_of(order.intent) for order in self._orders.values())
         return min((moment for moment in times if moment != LONG_AGO), default=None)
 
+    def newest_at(self) -> datetime:
+        """When the last event was, of any order that is still remembered; long ago where there is none."""
+        return max((order.last_event_at for order in self._orders.values()), default=LONG_AGO)
+
     def sent_since(self, moment: datetime) -> int:
         """How many orders were about to leave since a time."""
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())

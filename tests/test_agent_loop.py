@@ -374,7 +374,7 @@ def test_an_order_that_cannot_be_taken_back_at_the_end_is_complained_about(
     desk = scripted_desk(tmp_path)
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
-    desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3)
+    desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 6)
     assert agent_loop.run_loop(agent_at(desk), options("--once")) == 1
     assert "an order of ours may rest until 08:00 UTC" in capsys.readouterr().err
 

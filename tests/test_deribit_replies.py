@@ -173,7 +173,13 @@ def test_an_empty_side_of_a_book_is_none_whether_it_comes_as_null_or_as_zero(emp
 
 def test_an_absent_side_is_an_empty_side() -> None:
     assert read_quote(without(chain_row(), "ask_price")).ask_price_coin is None
-    assert read_ticker(Row(without(ticker_row(), "best_ask_price"))).ask_price_coin is None
+    assert read_ticker(Row(ticker_row(best_ask_price=None))).ask_price_coin is None
+
+
+@pytest.mark.parametrize("side", ["best_bid_price", "best_ask_price"])
+def test_a_ticker_that_does_not_speak_of_a_side_is_none(side: str) -> None:
+    with pytest.raises(InvalidReplyError, match=side):
+        read_ticker(Row(without(ticker_row(), side)))
 
 
 def test_an_order_book_keeps_its_levels_best_first() -> None:
@@ -217,7 +223,7 @@ def test_an_order_state_nobody_has_seen_before_counts_as_live() -> None:
 
 
 def test_an_order_without_label_is_not_ours() -> None:
-    order = read_order(Row(order_row(label=None)))
+    order = read_order(Row(order_row(label="")))
     assert (order.label, order.is_own) == ("", False)
 
 
@@ -271,7 +277,7 @@ def test_an_instrument_that_is_not_active_and_open_is_known_but_not_tradable(cha
 
 
 def test_an_instrument_of_the_time_before_states_is_tradable() -> None:
-    option = read_instrument(Row(without(instrument_row(), "state", "is_active", "tick_size_steps")))
+    option = read_instrument(Row(without(instrument_row(), "state", "tick_size_steps")))
     assert option is not None
     assert (option.is_tradable, option.tick_steps) == (True, ())
 

@@ -187,9 +187,9 @@ class FaultyDisk:
         """The first bytes of a line that never came to its end."""
         content = path.read_bytes()
         last = content[: content.rfind(b"\n")].rpartition(b"\n")[2]
-        if last:
+        if last and content.endswith(b"\n"):
             with path.open("ab") as file:
-                file.write((b"" if content.endswith(b"\n") else b"\n") + last[: 1 + tear_at % len(last)])
+                file.write(last[: 1 + tear_at % len(last)])
 
     def _corrupt(self, path: Path) -> None:
         lines = path.read_bytes().split(b"\n")

@@ -82,8 +82,12 @@ def one_life_at_a_time(view: View) -> Iterator[str]:
 
 def works_again(view: View) -> Iterator[str]:
     """I26: from the fourth healthy iteration on every line has a state, no error, and says why nothing is done where
-    nothing is."""
-    for where in view.healthy[HEALTHY_ITERATIONS:]:
+    nothing is. Exempt: the iteration after somebody else changed the account, which is not believed at first (X28)."""
+    for before, where in pairwise(view.healthy):
+        times = [call.sent_at for at in (before, where) for call in view.by_iteration.get(at, ())]
+        is_early = where in view.healthy[:HEALTHY_ITERATIONS]
+        if is_early or (times and view.outside_between(times[0], times[-1])):
+            continue
         for record in view.records.get(where, ()):
             problem = _problem_of(record)
             if problem is not None:
@@ -164,6 +168,8 @@ def breaker_stops_sales(view: View) -> Iterator[str]:
         sales = [call for call in moves if call.method == "private/sell"]
         if count.is_reduced and not count.is_halted and sales:
             yield f"call {sales[0].number}: a sale after {count.failed} failed iterations, {count.rejected} rejections"
+        if where not in view.records and view.all_disk_rows & {"D05", "D07"}:
+            count = Count()  # its line may have been destroyed: nobody can say any more what came in a row
         for record in view.records.get(where, ()):
             _count_iteration(count, record, [fate(view, call) for call in moves if "label" in call.params])
 

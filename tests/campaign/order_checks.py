@@ -22,7 +22,6 @@ from tests.campaign.joins import (
     coin_of,
     deadline_of,
     fate,
-    instrument_before,
     number,
     ticker_before,
 )
@@ -92,7 +91,7 @@ def sensible_price(view: View) -> Iterator[str]:
         if price is None or not price > 0.0:
             yield f"call {call.number}: price {call.params.get('price')!r}"
             continue
-        option, ticker = instrument_before(view, call), ticker_before(view, call)
+        option, ticker = _true_terms(view, call), ticker_before(view, call)
         steps = [(step["above_price"], step["tick_size"]) for step in (option or {}).get("tick_size_steps", ())]
         tick = None if option is None else pricing.tick_size_at(price, option["tick_size"], steps)
         if tick is not None and not pricing.is_multiple_of_step(price, tick):
@@ -103,6 +102,16 @@ def sensible_price(view: View) -> Iterator[str]:
             given_up = mark - price if view.is_sell(call) else price - mark
             if given_up > worst + EPSILON:
                 yield f"call {call.number}: price {price:g} of {symbol} is beyond the collar around {mark:g}"
+
+
+def _true_terms(view: View, call: WireCall) -> dict[str, Any] | None:
+    """The instrument as the exchange answered when it was last asked before an order, whatever the agent was given."""
+    for other in view.before(call):
+        if other.method == "public/get_instrument" and other.params.get("instrument_name") == view.symbol(call):
+            found = (other.answered or {}).get("result")
+            if isinstance(found, dict):
+                return found
+    return None
 
 
 def sent_once(view: View) -> Iterator[str]:

@@ -7,6 +7,7 @@ network transport against a BentServer on this machine.
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
@@ -119,8 +120,9 @@ _made: list[Certificates] = []
 
 
 def _certificates() -> Certificates:
-    """Made once a process: nine calls of openssl."""
+    """Made once a process, gone with it: nine calls of openssl."""
     if not _made:
+        atexit.register(forget_certificates)
         _made.append(make_certificates(Path(tempfile.mkdtemp(prefix="certificates-")) / "made-up"))
     return _made[0]
 
