@@ -155,7 +155,7 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     from risk_engine import check_action_allowed
 
     outcome.state = state = _read_state(agent, outcome)
-    answer = ask_policy(agent.policy, state, agent.config)
+    answer = ask_policy(agent.policy, state, agent.config_for_policy)
     outcome.action, outcome.error = answer.action, answer.error
     outcome.has_policy_error = answer.error is not None
     allowed, outcome.reasons = check_action_allowed(state, answer.action, agent.config)

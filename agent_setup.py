@@ -70,6 +70,10 @@ class Agent:
     ledger_is_due: bool = False
     unwritten: deque[IterationRecord] = field(default_factory=lambda: deque(maxlen=MAX_UNWRITTEN_RECORDS))
     stop_requested: bool = False
+    config_for_policy: AgentConfig = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config_for_policy = self.config.model_copy(deep=True)  # its own: what it does to it harms nobody else
 
 
 def settings_from(options: argparse.Namespace) -> AgentConfig:
@@ -142,6 +146,8 @@ def assemble_agent(
     order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
     if order_log.unreadable_lines:
         print(f"{order_log.unreadable_lines} lines of the order log cannot be read: no order for a minute")
+    # Not the record's own time: that of a failed iteration may be the local clock's, which may be wrong.
+    ledger_read_until = (None if before is None else before.ledger_read_until) or order_log.oldest_at()
     return Agent(
         config=config,
         client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials),
@@ -152,8 +158,8 @@ def assemble_agent(
         order_log=order_log,
         run=run,
         breaker=Breaker() if before is None or before.breaker is None else before.breaker,
-        ledger_read_until=order_log.oldest_at() if before is None else before.ledger_read_until or before.timestamp,
-        ledger_is_due=before is not None or order_log.oldest_at() is not None,
+        ledger_read_until=ledger_read_until,
+        ledger_is_due=ledger_read_until is not None,
     )
 
 

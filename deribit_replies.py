@@ -101,6 +101,10 @@ class Row:
             raise InvalidReplyError(f"the reply lacks {key!r}")
         return _quoted(self._values[key])
 
+    def is_open(self) -> bool:
+        """Whether an instrument can be traded; the exchange did not speak of states before 2026."""
+        return "state" not in self._values or self._values["state"] == "open"
+
     def fraction(self, key: str) -> float | None:
         """Percent to fraction; Deribit writes 0 where it has no volatility."""
         value = self.quoted(key)
@@ -141,7 +145,7 @@ def read_instrument(row: Row) -> OptionInstrument | None:
         min_trade_amount_coin=row.need("min_trade_amount"),
         tick_size_coin=row.need("tick_size"),
         tick_steps=steps,
-        is_tradable=row.get("is_active", False) is True and row.get("state", "open") == "open",
+        is_tradable=row.get("is_active", False) is True and row.is_open(),
     )
     return option if _name_fits(option) else None
 
@@ -192,7 +196,7 @@ def read_ticker(row: Row) -> Ticker:
     return Ticker(
         symbol=row.need("instrument_name"),
         quoted_at=row.time("timestamp"),
-        state=row.get("state", "open"),
+        state=row.need("state"),
         bid_price_coin=row.side("best_bid_price"),
         bid_amount_coin=row.quoted("best_bid_amount"),
         ask_price_coin=row.side("best_ask_price"),

@@ -160,14 +160,18 @@ class OrderLogFile(OrderMemory):
         return json.dumps(versioned, allow_nan=False, default=str)
 
     def _read_back(self, folder: Path, account: str) -> None:
-        for path in files_of_last_days(folder, "orders"):
-            content, is_cut = _tail(path)
-            lines = content.splitlines()[1 if is_cut else 0 :]
-            records = list(json_objects(b"\n".join(lines)))
-            self.unreadable_lines += len(lines) - len(records)
-            for record in records:
-                if str(record.get("run_id")).startswith(f"{account}-"):
-                    self._remember(record)
+        """In the order of the exchange's time: files are named by our own clock, which may have stepped back."""
+        records = [record for path in files_of_last_days(folder, "orders") for record in self._records_in(path)]
+        for record in sorted(records, key=_time_of):
+            if str(record.get("run_id")).startswith(f"{account}-"):
+                self._remember(record)
+
+    def _records_in(self, path: Path) -> list[dict[str, Any]]:
+        content, is_cut = _tail(path)
+        lines = content.splitlines()[1 if is_cut else 0 :]
+        records = list(json_objects(b"\n".join(lines)))
+        self.unreadable_lines += len(lines) - len(records)
+        return records
 
 
 def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:

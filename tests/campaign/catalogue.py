@@ -72,7 +72,7 @@ class Row:
 
 
 LEAST_AT_RARE_SITES = 0.8  # transport faults have to meet every kind of request often enough
-ENDS_THE_PROCESS = 0.12  # such rows are drawn seldom: a schedule that only restarts tests nothing else
+ENDS_THE_PROCESS = 0.03  # such rows are drawn seldom: a schedule that only restarts tests nothing else
 EXPENSIVE = 0.15
 
 

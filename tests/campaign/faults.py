@@ -150,8 +150,7 @@ class FaultTransport(httpx.BaseTransport):
         if call.method == "private/get_order_state_by_label" and call.params.get("label") in self.venue.accepted_at:
             self._count_forgotten(call)
         call.heard, call.heard_status = body, status
-        headers = {"content-type": "application/json", "content-length": str(len(body))}
-        return httpx.Response(status, headers=headers, content=body)
+        return httpx.Response(status, content=body)
 
     def _count_forgotten(self, call: WireCall) -> None:
         """Orders that were not filled are forgotten after half an hour (X30)."""

@@ -69,7 +69,7 @@ class Venue:
         path, _, query = request.url.raw_path.partition(b"?")
         content = request.read() if body is None else body
         call.arrived_at.append(self.time.now())
-        status, reply = self.exchange.handle(request.method, path.decode(), query, content, request.headers)
+        status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
         if call.answered is None and not call.method.startswith("public/get_"):  # market data is in `heard`
             call.answered = json.loads(reply)
         return status, reply
