@@ -626,7 +626,8 @@ def without_secrets(text: str, config: AgentConfig) -> str:
     """A text of unknown origin without our key and the keys in the environment: a library may repeat its own."""
     own = (config.deribit.client_id, config.deribit.client_secret)
     values = {secret.get_secret_value() for secret in own if secret is not None}
-    values |= {value for name, value in os.environ.items() if _may_be_secret(name) and not name.endswith("_URL")}
+    in_text = {name: value for name, value in os.environ.items() if value in text}
+    values |= {value for name, value in in_text.items() if _may_be_secret(name) and not name.endswith("_URL")}
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= MIN_SECRET_LENGTH:
             text = text.replace(value, "(hidden)")

@@ -293,17 +293,19 @@ def read_trade(row: Row) -> Trade:
 
 def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
     note = row.get("info")
+    is_about_option = row.need("type") in ("trade", "delivery")
+    read = row.need if is_about_option else row.get  # deposits and the like have no instrument
     return LedgerEntry(
         currency=row.get("currency", currency),
         entry_type=row.need("type"),
-        symbol=row.get("instrument_name"),
+        symbol=read("instrument_name"),
         booked_at=row.time("timestamp"),
-        side=row.get("side"),
-        amount_coin=row.number("amount"),
+        side=read("side"),
+        amount_coin=finite(read("amount")) if is_about_option else row.number("amount"),
         price_coin=row.number("price"),
         index_price_usd=row.number("index_price"),
         fee_coin=row.get("commission", 0.0),
-        change_coin=row.get("change", 0.0),
+        change_coin=read("change") or 0.0,
         balance_coin=row.number("balance"),
         note=None if note is None else json.dumps(note),
     )

@@ -180,8 +180,11 @@ def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
     if isinstance(outcome, str) and outcome in FINAL_OUTCOMES:
         has_lived = outcome in LIVED
         order.is_certain, order.is_closed, order.may_have_traded = True, not has_lived, has_lived
+    if record.get("event") == "edit":
+        order.is_certain = True  # only an order that is there is moved, should the line that said so be unreadable
     if record.get("event") == "closed":
-        order.is_closed, order.may_have_traded = True, record.get("filled_amount_coin") != 0.0
+        order.is_certain, order.is_closed = True, True
+        order.may_have_traded = record.get("filled_amount_coin") != 0.0
 
 
 def _is_busy(order: LoggedOrder, now: datetime) -> bool:

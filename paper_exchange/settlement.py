@@ -31,10 +31,13 @@ def turn_time(books: Books, now_ms: int) -> None:
 
 def expired_positions(books: Books, now_ms: int) -> list[Position]:
     """Positions past their expiry, earliest first: due for delivery, or waiting for its price."""
-    expiry_ms = {name: contract.listing.expires_at_ms for name, contract in books.state.contracts.items()}
     held = [position for position in books.state.positions.values() if position.size != 0.0]
-    due = [position for position in held if expiry_ms[position.instrument_name] <= now_ms]
-    return sorted(due, key=lambda position: expiry_ms[position.instrument_name])
+    due = [position for position in held if _expiry_ms(books, position) <= now_ms]
+    return sorted(due, key=lambda position: _expiry_ms(books, position))
+
+
+def _expiry_ms(books: Books, position: Position) -> int:
+    return books.state.contracts[position.instrument_name].listing.expires_at_ms
 
 
 def forget_old(books: Books, now_ms: int) -> None:

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from paper_exchange.clocks import DAY_MS, EPOCH, HOUR_MS
 
 SETTLEMENT_OFFSET_MS = 8 * HOUR_MS
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def to_us(moment: datetime) -> int:
     """Microseconds since 1970, as in usIn and usOut."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def session_start_ms(now_ms: int) -> int:

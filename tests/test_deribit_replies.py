@@ -243,10 +243,26 @@ def test_a_negative_balance_holds_no_coins() -> None:
     assert read_account(Row(account_row(balance=-0.5))).coins_held == 0.0
 
 
+def ledger_row(**fields: object) -> dict[str, object]:
+    sale = {"type": "trade", "instrument_name": SYMBOL, "side": "open sell", "amount": 1.0, "change": 0.02}
+    return {"timestamp": NOON_MS, **sale, **fields}
+
+
 def test_the_ledger_is_sorted_oldest_first() -> None:
-    logs = [{"type": "trade", "timestamp": NOON_MS + 1, "change": -0.1}, {"type": "delivery", "timestamp": NOON_MS}]
+    logs = [ledger_row(timestamp=NOON_MS + 1, change=-0.1), ledger_row(type="delivery", change=0.0)]
     entries = read_ledger(Row({"logs": logs, "continuation": None}), "BTC")
     assert [(entry.entry_type, entry.change_coin) for entry in entries] == [("delivery", 0.0), ("trade", -0.1)]
+
+
+@pytest.mark.parametrize("field", ["instrument_name", "side", "amount", "change"])
+def test_a_trade_in_the_ledger_that_lacks_a_part_is_refused(field: str) -> None:
+    with pytest.raises(InvalidReplyError, match=field):
+        read_ledger(Row({"logs": [without(ledger_row(), field)]}), "BTC")
+
+
+def test_a_deposit_in_the_ledger_has_no_instrument() -> None:
+    (entry,) = read_ledger(Row({"logs": [{"type": "deposit", "timestamp": NOON_MS, "change": 1.0}]}), "BTC")
+    assert (entry.symbol, entry.change_coin) == (None, 1.0)
 
 
 # --- which instruments count ------------------------------------------------------------------------

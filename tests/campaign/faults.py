@@ -150,7 +150,7 @@ class FaultTransport(httpx.BaseTransport):
         if call.method == "private/get_order_state_by_label" and call.params.get("label") in self.venue.accepted_at:
             self._count_forgotten(call)
         call.heard, call.heard_status = body, status
-        return httpx.Response(status, content=body)
+        return httpx.Response(status, stream=httpx.ByteStream(body))
 
     def _count_forgotten(self, call: WireCall) -> None:
         """Orders that were not filled are forgotten after half an hour (X30)."""

@@ -155,9 +155,11 @@ def _halts_from(view: View, since: Where) -> bool:
 
 
 def _is_forgotten(view: View, label: str) -> bool:
+    """Whether the exchange, when it was asked, knew one of the two no more (unfilled ones go after half an hour)."""
     asked = [it for it in view.trace.calls if it.params.get("label") == label and it.method.endswith("by_label")]
-    is_empty = any((call.answered or {}).get("result") == [] for call in asked)
-    return is_empty or any(row == "X33" for _, row in view.trace.outside_acts)
+    results = [(call.answered or {}).get("result") for call in asked]
+    knew_less = any(isinstance(result, list) and len(result) < 2 for result in results)
+    return knew_less or any(row == "X33" for _, row in view.trace.outside_acts)
 
 
 def is_copied(view: View, label: str) -> bool:

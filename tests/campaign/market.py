@@ -73,6 +73,7 @@ class CampaignMarket:
         self._quotes: dict[str, tuple[int, Quote]] = {}
         self._marks: dict[str, tuple[int, float]] = {}
         self._pushed: dict[str, Quote] = {}
+        self._empty: dict[tuple[str, int], tuple[float, float]] = {}
 
     @property
     def now_ms(self) -> int:
@@ -104,11 +105,11 @@ class CampaignMarket:
         return self._by_name.get(name)
 
     def quote(self, name: str) -> Quote | None:
-        pushed = self._pushed.get(name)
-        if pushed is not None and self.now_ms - pushed.timestamp_ms < BUCKET_MS:
+        at_ms, pushed = self.now_ms, self._pushed.get(name)
+        if pushed is not None and at_ms - pushed.timestamp_ms < BUCKET_MS:
             return pushed
         listing = self.listing(name)
-        return None if listing is None or listing.expires_at_ms <= self.now_ms else self._quote(listing, self.now_ms)
+        return None if listing is None or listing.expires_at_ms <= at_ms else self._quote(listing, at_ms)
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         at_ms = self.now_ms
@@ -187,7 +188,7 @@ class CampaignMarket:
         chance, size_chance = _chances(f"{self._seed}:{listing.name}:{bucket}")
         if chance < regime.fill_pct / 100.0:  # somebody takes what rests on one side
             bid, ask = (ask, ask) if size_chance < 0.5 else (bid, bid)
-        empty, which = _chances(f"{self._seed}:{listing.name}:{at_ms // HOUR_MS}:hour")
+        empty, which = self._chances_of_hour(listing.name, at_ms // HOUR_MS)
         if empty < regime.empty_pct / 100.0:
             bid, ask = (0.0, ask) if which < 0.5 else (bid, 0.0)
         shown = None if regime.amount_steps == 0 else 1 + int(size_chance * 97) % regime.amount_steps
@@ -196,6 +197,11 @@ class CampaignMarket:
         return Quote(
             listing.name, bid or None, ask or None, amount, amount, mark, iv, spot, "SYN", at_ms, last_coin=mark
         )
+
+    def _chances_of_hour(self, name: str, hour: int) -> tuple[float, float]:
+        if (name, hour) not in self._empty:
+            self._empty[name, hour] = _chances(f"{self._seed}:{name}:{hour}:hour")
+        return self._empty[name, hour]
 
     def _mark(self, listing: Listing, spot_usd: float, minute: int) -> float:
         """Black-76 to the tick, made once a minute, as the index."""

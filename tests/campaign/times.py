@@ -14,6 +14,7 @@ from itertools import count
 
 STEP_SECONDS = 5.0  # resting orders look at the quotes this often while somebody sleeps
 MOST_STEPS = 12
+STEP = timedelta(seconds=STEP_SECONDS)
 
 
 class TrueTime:
@@ -21,6 +22,7 @@ class TrueTime:
 
     def __init__(self, start: datetime) -> None:
         self._start = self._now = start.astimezone(UTC)
+        self._elapsed_seconds = 0.0
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._number = count()
         self.on_step: Callable[[], bool] = lambda: False  # True: there is something that may trade
@@ -29,14 +31,14 @@ class TrueTime:
         return self._now
 
     def monotonic(self) -> float:
-        return (self._now - self._start).total_seconds()
+        return self._elapsed_seconds
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, in steps while orders rest."""
         until = self._now + timedelta(seconds=max(0.0, seconds))
         steps = 0
-        while steps < MOST_STEPS and self._now + timedelta(seconds=STEP_SECONDS) < until and self.on_step():
-            self._move_to(self._now + timedelta(seconds=STEP_SECONDS))
+        while steps < MOST_STEPS and self._now + STEP < until and self.on_step():
+            self._move_to(self._now + STEP)
             steps += 1
         self._move_to(until)
 
@@ -51,9 +53,15 @@ class TrueTime:
     def _move_to(self, until: datetime) -> None:
         while self._due and self._due[0][0] <= until:
             moment, _, act = heappop(self._due)
-            self._now = max(self._now, moment)
+            self._set(moment)
             act()
-        self._now = max(self._now, until)
+        self._set(until)
+
+    def _set(self, moment: datetime) -> None:
+        """Time never steps back. Its seconds are asked for far more often than they change."""
+        if moment > self._now:
+            self._now = moment
+            self._elapsed_seconds = (moment - self._start).total_seconds()
 
 
 class AgentClock:
