@@ -168,11 +168,12 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
 
 def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
     """The state, after orders of ours that were left over have been taken back."""
-    from execution import cancel_own_orders, has_duplicates
+    from execution import cancel_own_orders, has_duplicates, note_seen_orders
     from state_builder import build_agent_state
 
     def take_back(orders: tuple[Order, ...]) -> bool:
         outcome.is_duplicated = outcome.is_duplicated or has_duplicates(orders)
+        note_seen_orders(agent.client, agent.order_log, orders)
         cancelled = cancel_own_orders(agent.client, orders)
         _expect_changes(agent, cancelled)
         return cancelled > 0
@@ -197,8 +198,9 @@ def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
         if error.exit_code is not None:
             raise
         problem = error
-    outcome.is_duplicated = recovery.is_duplicated
-    _expect_changes(agent, recovery.ended)
+    finally:
+        outcome.is_duplicated = recovery.is_duplicated
+        _expect_changes(agent, recovery.ended)
     return problem
 
 

@@ -31,12 +31,11 @@ from models import (
     SendOutcome,
     Ticker,
 )
-from order_log import LoggedOrder, OrderMemory, seconds_since_deadline
+from order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
 from order_planning import Leg, plan_orders, price_ladder, start_price
 from pricing import floor_to_step
 from risk_engine import in_settlement_window
 
-RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
 ORDER_MEMORY_SECONDS = 25 * 60.0
 
 LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
@@ -77,6 +76,15 @@ def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) ->
     for order in own:
         deribit_client.cancel_order(order.order_id)
     return len(own)
+
+
+def note_seen_orders(deribit_client: DeribitClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
+    """An order of unknown fate that is among the open ones is surely there, whatever becomes of later questions."""
+    shown = tuple(orders)
+    for known in order_log.unresolved():
+        seen = tuple(order for order in shown if order.label == known.label)
+        if seen:
+            _note_whether_it_is_there(deribit_client, order_log, known, seen)
 
 
 def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> None:

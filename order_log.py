@@ -19,6 +19,7 @@ from logging_utils import SCHEMA_VERSION, JsonlLog, files_of_last_days, json_obj
 from models import Clock, LogWriteError
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
+RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
@@ -40,6 +41,7 @@ class LoggedOrder:
     is_certain: bool = False
     is_closed: bool = False
     may_have_traded: bool = True
+    was_unknown: bool = False
 
     @property
     def label(self) -> str:
@@ -180,6 +182,7 @@ def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
     if isinstance(outcome, str) and outcome in FINAL_OUTCOMES:
         has_lived = outcome in LIVED
         order.is_certain, order.is_closed, order.may_have_traded = True, not has_lived, has_lived
+        order.was_unknown = outcome.startswith("resolved")
     if record.get("event") == "edit":
         order.is_certain = True  # only an order that is there is moved, should the line that said so be unreadable
     if record.get("event") == "closed":
@@ -190,6 +193,8 @@ def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
 def _is_busy(order: LoggedOrder, now: datetime) -> bool:
     if not (order.is_certain and order.is_closed):
         return True
+    if order.was_unknown and seconds_since_deadline(order.intent, now) <= RESOLVE_AFTER_SECONDS:
+        return True  # known to be over, but its request may still be on its way
     return order.may_have_traded and (now - order.last_event_at).total_seconds() < REST_SECONDS
 
 

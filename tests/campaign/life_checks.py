@@ -49,7 +49,8 @@ def _has_cause(view: View, life: Life) -> bool:
     if life.exit_code == 6:
         earlier = [record for where, record in view.in_order if where[0] < life.number + bool(calls)]
         is_last_word = bool(earlier) and earlier[-1].get("trading_state") == HALTED
-        return is_last_word or "D05" in view.all_disk_rows  # the line that said so may have been taken away
+        # The line that said so may never have been written, or have been taken away.
+        return is_last_word or bool({"D02", "D04", "D05"} & set(view.all_disk_rows))
     return False
 
 
@@ -188,6 +189,8 @@ def _count_iteration(count: Count, record: dict[str, Any], fates: list[str]) -> 
 def keeps_to_its_state(view: View) -> Iterator[str]:
     """I30: an iteration whose state says REDUCING sells nothing, one that says HALTED sends nothing; what the breaker
     says in one line holds in the next iteration, restarts in between or not, until a person resumes."""
+    if "D07" in view.all_disk_rows:
+        return  # the lines in between may have been made unreadable
     breaker, life = "", -1
     for where in sorted({*view.by_iteration, *view.records}):
         if where[0] != life:
