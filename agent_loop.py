@@ -175,15 +175,19 @@ def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
         outcome.is_duplicated = outcome.is_duplicated or has_duplicates(orders)
         note_seen_orders(agent.client, agent.order_log, orders)
         cancelled = cancel_own_orders(agent.client, orders)
+        taken_back.extend(cancelled)
         _expect_changes(agent, cancelled)
-        return cancelled > 0
+        return bool(cancelled)
 
+    taken_back: list[str] = []
     disk_problem = _disk_problem(agent)
     not_recovered = _recover(agent, outcome)
     state = build_agent_state(agent.client, agent.config, agent.memory, take_back)
     if not_recovered is not None:
         raise not_recovered
-    return _with_own_limits(agent, state, disk_problem, outcome.is_duplicated)
+    limited = _with_own_limits(agent, state, disk_problem, outcome.is_duplicated)
+    # One that no log knows may have traded a moment before it was taken back: its coin waits as well.
+    return limited.model_copy(update={"unresolved_symbols": (*limited.unresolved_symbols, *taken_back)})
 
 
 def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
@@ -204,11 +208,11 @@ def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
     return problem
 
 
-def _expect_changes(agent: Agent, orders_ended: int) -> None:
+def _expect_changes(agent: Agent, symbols: list[str]) -> None:
     """Orders that ended may have traded: positions may be fewer, and the ledger has something to say."""
-    if orders_ended:
-        agent.memory.last.expect_fewer_positions()
-        agent.ledger_is_due = True
+    for symbol in symbols:
+        agent.memory.last.expect_less_of(symbol)
+    agent.ledger_is_due = agent.ledger_is_due or bool(symbols)
 
 
 def _disk_problem(agent: Agent) -> str | None:
@@ -248,7 +252,7 @@ def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
     """What the next reading must know of this trade: calls bought back are gone, refused instruments do not exist."""
     for leg in execution.legs:
         if leg.direction == "buy" and leg.status not in ("not_sent", "rejected"):
-            agent.memory.last.expect_fewer_positions()
+            agent.memory.last.expect_less_of(leg.symbol)
         if leg.refusal_code in UNKNOWN_INSTRUMENT_CODES:
             agent.memory.refused_symbols.add(leg.symbol)
 
@@ -337,6 +341,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     """Iterate until told to stop, until the market ends, or for the number of iterations asked for."""
     from console import console_block, progress_text
     from deribit_wire import SystemClock
+    from models import TradingState
 
     wanted = 1 if options.once else options.iterations
     wall = SystemClock()
@@ -354,7 +359,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
             break
     _leave_nothing_behind(agent)
     failed = record is not None and record.error is not None and wanted is not None
-    if agent.breaker.state == "HALTED" and not agent.stop_requested:
+    if agent.breaker.state == TradingState.HALTED and not agent.stop_requested:
         return 6
     return 1 if failed or agent.unwritten else 0
 
@@ -365,10 +370,14 @@ def _leave_nothing_behind(agent: Agent) -> None:
     from models import AgentError
 
     agent.client.begin_iteration()
+    problem = "its end is not known"
     try:
         take_back_all(agent.client, agent.order_log)
     except AgentError as error:
-        _complain(f"an order of ours may rest until 08:00 UTC: {error}")
+        problem = str(error)
+    left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
+    if left:
+        _complain(f"{', '.join(left)}: an order of ours may rest until 08:00 UTC: {problem}")
     if agent.unwritten:
         write_what_is_left(agent)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -147,7 +148,10 @@ def assemble_agent(
     if order_log.unreadable_lines:
         print(f"{order_log.unreadable_lines} lines of the order log cannot be read: no order for a minute")
     # Not the record's own time: that of a failed iteration may be the local clock's, which may be wrong.
-    ledger_read_until = (None if before is None else before.ledger_read_until) or order_log.oldest_at()
+    ledger_read_until = order_log.oldest_at()
+    if before is not None:
+        read_at = before.timestamp if before.agent_state is not None else None
+        ledger_read_until = before.ledger_read_until or read_at or ledger_read_until
     return Agent(
         config=config,
         client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials),
@@ -166,7 +170,7 @@ def assemble_agent(
 def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
     """A person who has looked closes the breaker; without one a halted agent does not start. Raises HaltedError."""
     if is_resumed:
-        agent.breaker = Breaker()
+        agent.breaker = Breaker(why=f"resumed by hand after: {agent.breaker.why}" if agent.breaker.why else "")
     if agent.breaker.state == TradingState.HALTED:
         raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
 
@@ -293,7 +297,8 @@ def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
 def take_account_lock(config: AgentConfig) -> int:
     """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
     client_id = config.deribit.client_id
-    account = f"{config.deribit.base_url} {client_id.get_secret_value() if client_id else ''}"
+    exchange = urlsplit(config.deribit.base_url)
+    account = f"{exchange.hostname} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
     path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
     return _flock(path, "another agent is trading this account")
 

@@ -33,7 +33,9 @@ def console_block(record: IterationRecord, quiet: bool = False) -> str:
     """One iteration in a few lines: time, markets, positions, decision, why, what was sent."""
     decision = _decision_lines(record)
     if quiet:
-        return f"{record.timestamp:%Y-%m-%d %H:%M} {_outcome_word(record)}: {printable(record.proposed_action.reason)}"
+        limits = "" if record.trading_state == TradingState.ACTIVE else f"{record.trading_state} "
+        said = f"{limits}{_outcome_word(record)}: {printable(record.proposed_action.reason)}"
+        return f"{record.timestamp:%Y-%m-%d %H:%M} {said}"
     head = f"--- {record.timestamp:%Y-%m-%d %H:%M:%S} UTC  {record.mode} #{record.iteration}"
     return "\n".join([head, *_limits_lines(record), *_state_lines(record.agent_state), *decision])
 
@@ -53,14 +55,14 @@ def _limits_lines(record: IterationRecord) -> Iterator[str]:
 
 def _outcome_word(record: IterationRecord) -> str:
     """The action, and what became of it: blocked by which rule, or how its orders ended."""
+    if record.executed_status != "none":
+        return f"{record.action_type} ({record.executed_status})"
     if record.error is not None:
         return f"{record.action_type} (failed)"
     if not record.allowed:
         rules = sorted({reason.partition(":")[0] for reason in record.risk_engine_result.reasons})
         return f"{record.action_type} (blocked: {', '.join(rules)})"
-    return (
-        record.action_type if record.executed_status == "none" else f"{record.action_type} ({record.executed_status})"
-    )
+    return record.action_type
 
 
 def _state_lines(state: AgentState | None) -> Iterator[str]:

@@ -92,6 +92,10 @@ class SystemClock:
     def stop(self) -> None:
         self._stopped.set()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
 
 class ServerClock:
     """The exchange's time: what its last reply said, carried on by the local clock that never steps back."""
@@ -295,11 +299,10 @@ class JsonRpc:
         if method not in self._urls:
             self._urls[method] = httpx.URL(f"{self._base_url}/api/v2/{method}")
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        headers = self._headers | headers | {"Content-Length": str(len(content))}
         return httpx.Request(
             "POST",
             self._urls[method],
-            headers=headers,
+            headers=self._headers | headers | {"Content-Length": str(len(content))},
             stream=httpx.ByteStream(content),
             extensions={"timeout": self._timeouts},
         )

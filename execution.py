@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ def execute_action(
     bought_back: float | None = None
     decision_id = agent_state.decision_id if agent_state is not None else _id_from(deribit_client, action)
     for leg in plan_orders(action, agent_state, config, decision_id):
+        if results and deribit_client.clock.is_stopped:
+            break  # asked to stop between the legs of a roll: flat is a fine state to stop in
         amount = leg.amount_coin if bought_back is None else min(leg.amount_coin, bought_back)
         try:
             result = _work_leg(deribit_client, leg, amount, config)
@@ -70,12 +72,12 @@ def execute_action(
 # --- orders left over -----------------------------------------------------------------------------
 
 
-def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> int:
-    """Take back our own orders that are still resting; how many there were. Foreign orders are left alone."""
+def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> list[str]:
+    """Take back our own orders that are still resting; their symbols. Foreign orders are left alone."""
     own = [order for order in orders if order.is_own and order.is_live]
     for order in own:
         deribit_client.cancel_order(order.order_id)
-    return len(own)
+    return [order.symbol for order in own]
 
 
 def note_seen_orders(deribit_client: DeribitClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
@@ -102,9 +104,9 @@ def has_duplicates(orders: Iterable[Order]) -> bool:
 
 @dataclass
 class Recovery:
-    """What is found out about earlier orders, step by step: how many ended, whether one was duplicated on its way."""
+    """What is found out about earlier orders, step by step: which ended, whether one was duplicated on its way."""
 
-    ended: int = 0
+    ended: list[str] = field(default_factory=list)  # symbols
     is_duplicated: bool = False
 
 
@@ -149,7 +151,7 @@ def _close(
         return
     filled = sum(one.filled_amount_coin for one in last) if last else None  # None: forgotten, positions know
     order_log.note(_line_about(client, order, "closed") | {"filled_amount_coin": filled})
-    recovery.ended += 1
+    recovery.ended.append(order.symbol)
 
 
 def _taken_back(client: DeribitClient, order: Order) -> Order:
@@ -264,7 +266,9 @@ def _work_order(
         order, tried = _move_price(client, receipt.order, prices, quoted_at, config)
     else:
         order = receipt.order
-    return _finish(client, leg, amount, order, tried, difference or "")
+    result = _finish(client, leg, amount, order, tried, difference or "")
+    is_another = (order.symbol, order.direction) != (leg.symbol, leg.direction)
+    return result.model_copy(update={"status": "unknown"}) if is_another else result
 
 
 def _move_price(

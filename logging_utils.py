@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 MAX_ERROR_LETTERS = 20_000
 TORN_BYTES = 5_000_000
+NEWEST_FILES = 6  # among which the last line of a log is looked for
 
 
 class IterationRecord(Frozen):
@@ -136,7 +137,7 @@ def make_record(
         size=action.size,
         allowed=allowed,
         executed_status="none" if outcome.execution is None else outcome.execution.status,
-        error=None if outcome.error is None else outcome.error[-MAX_ERROR_LETTERS:],
+        error=None if outcome.error is None else _writable(outcome.error)[-MAX_ERROR_LETTERS:],
         trading_state=_trading_state(outcome),
         **_flat_figures(state),
         portfolio_value_usd_after=_value_after(outcome),
@@ -153,6 +154,11 @@ def make_record(
         ledger_read_until=outcome.ledger_read_until,
         api_responses=calls,
     )
+
+
+def _writable(text: str) -> str:
+    """Half a surrogate pair, which a policy may raise, is in no encoding."""
+    return text.encode(errors="replace").decode()
 
 
 def _trading_state(outcome: Outcome) -> str:
@@ -195,7 +201,7 @@ class JsonlLog:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LogWriteError(f"the log folder {folder} cannot be made: {error.strerror}") from None
-        for path in files_of_last_days(folder, prefix):
+        for path in files_of_last_days(folder, prefix, f"{clock.now():%Y-%m-%d}"):
             if not path.is_file():  # a device or a pipe would be read without end
                 raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
             try:
@@ -270,10 +276,15 @@ class JsonlLog:
             os.close(folder)
 
 
-def files_of_last_days(folder: Path, prefix: str, days: int = 2) -> list[Path]:
-    """The newest files of a log in the order in which they were written: by day, and by part within a day."""
+def files_of_last_days(folder: Path, prefix: str, today: str) -> list[Path]:
+    """The files of the last two days up to today (2026-01-05), in the order of their names, parts in theirs.
+
+    Files of later days are among them: our clock may have been ahead when they were written.
+    """
     dated = [(path.stem.partition("_"), path) for path in folder.glob(f"{prefix}-*.jsonl")]
-    wanted = sorted({day for (day, _, _), _ in dated})[-days:]
+    days = sorted({day for (day, _, _), _ in dated})
+    last = f"{prefix}-{today}"
+    wanted = {*[day for day in days if day <= last][-2:], *[day for day in days if day > last]}
     in_order = sorted((day, int(part) if part.isdecimal() else 1, path) for (day, _, part), path in dated)
     return [path for day, _, path in in_order if day in wanted]
 
@@ -399,18 +410,21 @@ def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
 
     Raises ConfigurationError for a line that another version of the agent wrote.
     """
-    files = sorted(folder.glob("decisions-*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in files:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 500_000))
-            lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
-        readable = (_validated(line) for line in reversed(lines))
-        newest = next((record for record in readable if record is not None), None)
-        if newest is not None:
-            return newest
-        if lines:
-            raise ConfigurationError(f"the last lines of {path} were written by another version of the agent")
-    return None
+    paths = sorted(folder.glob("decisions-*.jsonl"))[-NEWEST_FILES:]
+    records = [record for path in paths if (record := _last_of(path, mode)) is not None]
+    # By the exchange's time: the files are named by our own clock, which may have stepped back.
+    return max(records, key=lambda record: record.timestamp, default=None)
+
+
+def _last_of(path: Path, mode: str) -> IterationRecord | None:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 500_000))
+        lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
+    readable = (_validated(line) for line in reversed(lines))
+    newest = next((record for record in readable if record is not None), None)
+    if newest is None and lines:
+        raise ConfigurationError(f"the last line of {path} was written by another version of the agent")
+    return newest
 
 
 def _is_of_mode(line: bytes, mode: str) -> bool:

@@ -526,6 +526,10 @@ class ApiCall(Frozen):
 class Clock(Protocol):
     """The one source of time: the system's, a simulation's or a recording's."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run has been asked to end."""
+
     def now(self) -> datetime:
         """Aware UTC time."""
 

@@ -102,7 +102,9 @@ class OrderMemory:
             self.unreadable_lines += 1  # a newer version of the agent may mean something else by the same words
             return
         label = str(record.get("label"))
-        if record.get("event") == "intent" and _is_ours(record):
+        if record.get("event") == "intent" and not _is_ours(record):
+            self.unreadable_lines += 1
+        elif record.get("event") == "intent":
             self._orders[label] = LoggedOrder(record, _time_of(record))
         elif label in self._orders:
             _update(self._orders[label], record)
@@ -163,7 +165,8 @@ class OrderLogFile(OrderMemory):
 
     def _read_back(self, folder: Path, account: str) -> None:
         """In the order of the exchange's time: files are named by our own clock, which may have stepped back."""
-        records = [record for path in files_of_last_days(folder, "orders") for record in self._records_in(path)]
+        today = f"{self._clock.now():%Y-%m-%d}"
+        records = [record for path in files_of_last_days(folder, "orders", today) for record in self._records_in(path)]
         for record in sorted(records, key=_time_of):
             if str(record.get("run_id")).startswith(f"{account}-"):
                 self._remember(record)

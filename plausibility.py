@@ -80,9 +80,9 @@ class LastSeen:
         self.sizes = {one.symbol: -one.size if one.side == "short" else one.size for one in held}
         self.expiries = {one.symbol: one.expiry for one in held}
 
-    def expect_fewer_positions(self) -> None:
-        """Something was bought back: what is gone is gone for a reason."""
-        self.sizes = {}
+    def expect_less_of(self, symbol: str) -> None:
+        """An order of ours in this option ended: what is gone of it may be gone for a reason."""
+        self.sizes.pop(symbol, None)
 
 
 def _figures(markets: Sequence[MarketSnapshot]) -> Iterator[tuple[str, float, float]]:

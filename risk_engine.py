@@ -178,7 +178,10 @@ def one_order_at_a_time(trade: Trade) -> Iterator[str]:
             yield f"intent_pending: our order {order.label} on {order.symbol} is still live"
     for symbol in trade.state.unresolved_symbols:
         if symbol.startswith(f"{trade.underlying}-"):
-            yield f"intent_pending: our last order on {symbol} is not surely over, or was filled within a minute"
+            if symbol.endswith("-"):
+                yield "intent_pending: lines of the order log cannot be read, so both coins wait for a minute"
+            else:
+                yield f"intent_pending: our last order on {symbol} is not surely over, or was filled within a minute"
 
 
 def trading_state(trade: Trade) -> Iterator[str]:

@@ -38,6 +38,8 @@ def now_ms(clock: MarketClock) -> int:
 class SimulatedClock:
     """Time moves only by sleeping, and sleeping returns at once."""
 
+    is_stopped = False  # its runs end by themselves
+
     def __init__(self, start: datetime) -> None:
         if start.tzinfo is None:
             raise ValueError("the start of a simulated clock needs a time zone")
@@ -60,6 +62,8 @@ class SimulatedClock:
 
 class RecordedClock:
     """Wakes at the snapshots of a recording, in order, and ends after the last."""
+
+    is_stopped = False  # its runs end by themselves
 
     def __init__(self, wake_times_ms: Sequence[int]) -> None:
         if len(wake_times_ms) == 0:
@@ -87,6 +91,8 @@ class RecordedClock:
 
 class RunningClock:
     """Starts at a chosen time and runs with the wall clock, `speed` times as fast."""
+
+    is_stopped = False  # its runs end by themselves
 
     def __init__(
         self, start: datetime, wall: Callable[[], float], wall_sleep: Callable[[float], None], speed: float = 1.0
@@ -120,6 +126,10 @@ class FollowingClock:
         self._local = local
         self._ahead = timedelta(0)
         self.has_followed = False
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._local.is_stopped
 
     def now(self) -> datetime:
         return self._local.now() + self._ahead

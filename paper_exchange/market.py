@@ -80,6 +80,10 @@ class Bar:
 class MarketClock(Protocol):
     """Time as the market tells it. Same shape as the agent's own clock protocol in models.py."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run has been asked to end."""
+
     def now(self) -> datetime:
         """Aware UTC time."""
 

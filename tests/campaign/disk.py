@@ -61,7 +61,7 @@ class FaultyDisk:
 
     def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
         handle = os.open(path, flags, mode)
-        self._open[handle] = Path(path)
+        self._open[handle] = path if isinstance(path, Path) else Path(path)
         return handle
 
     def close(self, handle: int) -> None:

@@ -73,7 +73,7 @@ class FaultTransport(httpx.BaseTransport):
         return response
 
     def _note(self, request: httpx.Request) -> WireCall:
-        body: dict[str, Any] = json.loads(request.read())
+        body: dict[str, Any] = json.loads(request.read().decode())
         call = WireCall(
             number=len(self.trace.calls),
             life=self.moment.life,

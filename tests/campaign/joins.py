@@ -298,8 +298,10 @@ def number(values: Mapping[str, Any], name: str) -> float | None:
 def _envelope(call: WireCall) -> dict[str, Any] | None:
     if call.heard is None or call.raised is not None:
         return None
+    # What nothing disturbed is what the exchange wrote: keys come twice only where a fault wrote them.
+    reads_pairs = _without_duplicates if call.rows else None
     try:
-        reply = json.loads(call.heard, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        reply = json.loads(call.heard, parse_constant=_refuse, object_pairs_hook=reads_pairs)
     except (ValueError, RecursionError):
         return None
     if not isinstance(reply, dict) or reply.get("id", call.request_id) != call.request_id:

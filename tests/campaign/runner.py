@@ -110,9 +110,10 @@ def run_many(seed: int, indices: range, jobs: int, keep_violations: Path | None 
 
 
 def _begin_worker() -> None:
-    """Interrupts are the parent's business; garbage is collected between schedules only."""
+    """Interrupts are the parent's business; garbage is collected between schedules only, modules are never looked at."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
+    gc.freeze()
 
 
 def _task(task: tuple[int, int, Path | None]) -> Result:

@@ -224,8 +224,8 @@ def copies_go_unnoticed() -> Iterator[None]:
         patches.enter_context(replaced(execution, _others_under=lambda client, leg, order: []))
         alone = execution.Recovery.__init__
 
-        def never(self: Any, ended: int = 0, is_duplicated: bool = False) -> None:
-            alone(self, ended, False)
+        def never(self: Any, ended: list[str] | None = None, is_duplicated: bool = False) -> None:
+            alone(self, ended or [], False)
 
         patches.enter_context(replaced(execution.Recovery, __init__=never))
         yield

@@ -20,6 +20,8 @@ STEP = timedelta(seconds=STEP_SECONDS)
 class TrueTime:
     """The exchange's clock. `on_step` is called while time passes and something may trade meanwhile."""
 
+    is_stopped = False
+
     def __init__(self, start: datetime) -> None:
         self._start = self._now = start.astimezone(UTC)
         self._elapsed_seconds = 0.0

@@ -62,7 +62,7 @@ def _lines(trace: Trace, prefix: str) -> list[dict[str, Any]]:
             if line.startswith(OWN_DAMAGE):
                 continue
             try:
-                found.append(json.loads(line, parse_constant=_refuse))
+                found.append(_READER.decode(line.decode()))
             except ValueError:
                 trace.unparsable_lines.append(f"{name}: {line[:200]!r}")
         if content and not content.endswith(b"\n"):
@@ -72,6 +72,9 @@ def _lines(trace: Trace, prefix: str) -> list[dict[str, Any]]:
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
+
+
+_READER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _note_rare_states(trace: Trace) -> None:
