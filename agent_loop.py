@@ -265,7 +265,7 @@ def _events(outcome: Outcome) -> IterationEvents:
     is_blocked = any(not reason.startswith(("halted", "reducing")) for reason in outcome.reasons)
     action = outcome.action
     return IterationEvents(
-        has_failed=outcome.error is not None and not outcome.has_policy_error,
+        has_failed=outcome.error is not None and not (outcome.has_policy_error or outcome.has_ledger_error),
         has_decided=action is not None,
         has_policy_error=outcome.has_policy_error,
         orders_rejected=sum(leg.status == "rejected" for leg in legs),
@@ -304,6 +304,7 @@ def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
         agent.ledger_is_due = True  # enough was asked in this iteration; the next one reads on
     except DeribitError as error:
         outcome.error = outcome.error or f"{type(error).__name__} after the trade: {error}"
+        outcome.has_ledger_error = True
     agent.ledger_read_until = since
 
 
@@ -352,7 +353,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
         _say(console_block(record, options.quiet))
         if wanted is not None and agent.iteration >= wanted:
             break
-        if wanted is not None and wall.monotonic() - shown > PROGRESS_EVERY_SECONDS and not sys.stderr.isatty():
+        if wanted is not None and wall.monotonic() - shown > PROGRESS_EVERY_SECONDS and not _is_terminal():
             shown = wall.monotonic()
             _complain(progress_text(agent.iteration, wanted, record.timestamp, shown - started))
         if not agent.clock.wait_for_next(agent.config.agent.interval_seconds):
@@ -382,34 +383,41 @@ def _leave_nothing_behind(agent: Agent) -> None:
         write_what_is_left(agent)
 
 
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _say(text: str) -> None:
     """Print, and go on without a console where nobody reads it any more."""
     try:
         print(text, flush=True)
     except UnicodeError:
         print(text.encode("ascii", errors="replace").decode(), flush=True)
-    except OSError:
+    except (OSError, ValueError):  # closed, by the terminal or by a policy
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - stays open for the rest of the process
 
 
 def _complain(text: str) -> None:
-    with suppress(OSError, UnicodeError):  # a console that is gone must not stop the agent
+    with suppress(OSError, ValueError):  # a console that is gone must not stop the agent
         print(text, file=sys.stderr, flush=True)
 
 
 def _stop_on_signals(agent: Agent) -> None:
     """A signal ends the loop after the call under way; a sleeping clock is woken."""
 
+    from policy_call import SecondSignalError
+
     def stop(*_: object) -> None:
         if agent.stop_requested:
-            raise KeyboardInterrupt  # a second signal: whatever is running does not end by itself
+            raise SecondSignalError  # whatever is running does not end by itself
         agent.stop_requested = True
         wake = getattr(agent.clock, "stop", None)
         if wake is not None:
             wake()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) != signal.SIG_IGN:  # nohup: the terminal may go, the agent stays
+            signal.signal(name, stop)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -74,7 +74,9 @@ class Agent:
     config_for_policy: AgentConfig = field(init=False)
 
     def __post_init__(self) -> None:
-        self.config_for_policy = self.config.model_copy(deep=True)  # its own: what it does to it harms nobody else
+        # Its own copy, without the key: what a policy does to it harms nobody else, and it cannot tell what it lacks.
+        nameless = self.config.deribit.model_copy(update={"client_id": None, "client_secret": None})
+        self.config_for_policy = self.config.model_copy(update={"deribit": nameless}).model_copy(deep=True)
 
 
 def settings_from(options: argparse.Namespace) -> AgentConfig:
@@ -161,10 +163,20 @@ def assemble_agent(
         decision_log=decision_log,
         order_log=order_log,
         run=run,
-        breaker=Breaker() if before is None or before.breaker is None else before.breaker,
+        breaker=_last_breaker(config, mode, before),
         ledger_read_until=ledger_read_until,
         ledger_is_due=ledger_read_until is not None,
     )
+
+
+def _last_breaker(config: AgentConfig, mode: str, before: IterationRecord | None) -> Breaker:
+    """The last run's; careful where it has left lines and none of them can be read."""
+    if before is not None and before.breaker is not None:
+        return before.breaker
+    has_lines = mode in LASTING_MODES and any(config.agent.log_dir.glob("decisions-*.jsonl"))
+    if before is None and has_lines:
+        return Breaker(state=TradingState.REDUCING, why="the last run's lines cannot be read")
+    return Breaker()
 
 
 def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
@@ -216,14 +228,19 @@ def load_policy(name: str) -> tuple[Policy, str]:
         if error.name != module_name.partition(".")[0]:
             raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
         raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's file may do anything when imported
+    except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
         raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
     decide = getattr(module, "decide_action", None)
     if not callable(decide):
         raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")
-    return decide, inspect.getsource(module)
+    try:
+        return decide, inspect.getsource(module)
+    except OSError:
+        raise ConfigurationError(
+            f"policy {name}: there is no source of it, and a log without one says nothing"
+        ) from None
 
 
 def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
@@ -277,8 +294,8 @@ def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
     if mode in ("testnet", "dry_run"):
         return f"{mode}-{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}"
     counter = data_dir / "run_count"
-    text = (counter.read_text() if counter.exists() else "").strip() or "0"
-    if not text.isdecimal():
+    text = (counter.read_text(errors="replace") if counter.exists() else "").strip() or "0"
+    if not (text.isdecimal() and len(text) < 10):
         raise ConfigurationError(f"{counter} does not hold the number of the last run: remove it to count anew")
     number = 1 + int(text)
     counter.write_text(str(number))
@@ -298,13 +315,14 @@ def take_account_lock(config: AgentConfig) -> int:
     """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
     client_id = config.deribit.client_id
     exchange = urlsplit(config.deribit.base_url)
-    account = f"{exchange.hostname} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
+    host = "loopback" if exchange.hostname in settings.LOOPBACK_HOSTS else exchange.hostname
+    account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
     path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
     return _flock(path, "another agent is trading this account")
 
 
 def _flock(path: Path, problem: str) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

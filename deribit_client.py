@@ -339,8 +339,9 @@ class DeribitClient:
     def _reason_to_send_nothing(self) -> str | None:
         if self._order_log is None:
             return "there is no order log: no line, no order"
-        if in_settlement_window(self.server_now()):
-            return f"no orders from 07:55 to 08:05 UTC, it is {self.server_now():%H:%M:%S}"
+        now = self.server_now()
+        if in_settlement_window(now) or in_settlement_window(now + timedelta(seconds=ORDER_LIFETIME_SECONDS)):
+            return f"no orders from 07:55 to 08:05 UTC, it is {now:%H:%M:%S} and this one might arrive later"
         if self.kill_note() is not None:
             return f"the kill file {self._config.risk.kill_file.name} exists"
         if not self.may_trade:
@@ -426,7 +427,8 @@ def kill_note(kill_file: Path) -> str | None:
     if not kill_file.is_file():
         return "it is not a plain file"
     try:
-        return kill_file.read_bytes()[:KILL_NOTE_LETTERS].decode(errors="replace").strip()
+        with kill_file.open("rb") as file:
+            return file.read(KILL_NOTE_LETTERS).decode(errors="replace").strip()
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
 

@@ -7,12 +7,10 @@ testnet and this machine are ever contacted: no redirects, no proxies. Knows the
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import ssl
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from time import monotonic
@@ -54,11 +52,6 @@ TOKEN_MARGIN_SECONDS = 60.0
 # "session:" so that the token outlives a dropped connection; no more rights are asked for than the agent uses.
 SCOPE = "session:covered-call trade:read_write account:read wallet:none"
 
-HEADERS = {
-    "Accept-Encoding": "gzip, deflate",
-    "Content-Type": "application/json",
-    "User-Agent": f"python-httpx/{httpx.__version__}",
-}
 TOKEN_CODES = frozenset({10000, 13009})
 RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
 
@@ -147,16 +140,15 @@ class JsonRpc:
         self._dice = random.Random(config.agent.seed)
         self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
         self._transport = network_transport() if transport is None else transport
-        self._timeouts = httpx.Timeout(config.deribit.timeout_seconds).as_dict()
+        self._http = _http_client(config, self._transport)
         self._base_url = config.deribit.base_url
-        self._headers = HEADERS | {"Host": httpx.URL(self._base_url).netloc.decode()}
         self._urls: dict[str, httpx.URL] = {}  # parsing them anew is a tenth of the cost of a request
         self._token: SecretStr | None = None
         self._token_ends_at_seconds = 0.0
         self._request_id = 0
 
     def close(self) -> None:
-        self._transport.close()
+        self._http.close()
 
     def begin_counting(self) -> None:
         """Allow MAX_REQUESTS from here on, and forget the calls made so far."""
@@ -283,29 +275,15 @@ class JsonRpc:
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
         ends_at = self.clock.monotonic() + REPLY_DEADLINE_SECONDS
         content = bytearray()
-        request = self._request(method, body, headers)
-        _guard_host(request)
-        # Straight to the transport: nothing in between follows redirects, keeps cookies or reads the environment.
-        with closing(self._transport.handle_request(request)) as response:
-            response.request = request
+        if method not in self._urls:
+            self._urls[method] = httpx.URL(f"{self._base_url}/api/v2/{method}")
+        with self._http.stream("POST", self._urls[method], json=body, headers=headers) as response:
             _refuse_redirect(method, response)
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
                     raise InvalidReplyError(f"{method}: the reply is too large or too slow")
             return response.status_code, bytes(content)
-
-    def _request(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Request:
-        if method not in self._urls:
-            self._urls[method] = httpx.URL(f"{self._base_url}/api/v2/{method}")
-        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        return httpx.Request(
-            "POST",
-            self._urls[method],
-            headers=self._headers | headers | {"Content-Length": str(len(content))},
-            stream=httpx.ByteStream(content),
-            extensions={"timeout": self._timeouts},
-        )
 
     def _hear_time(self, envelope: Row) -> None:
         sent_at_us = envelope.get("usOut")
@@ -328,6 +306,16 @@ def _without(hidden: list[SecretStr], text: str) -> str:
 def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
     """Id and secret, kept as secrets so that no dump of an object shows them; blank where not set."""
     return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
+
+
+def _http_client(config: AgentConfig, transport: httpx.BaseTransport) -> httpx.Client:
+    return httpx.Client(
+        transport=transport,
+        timeout=config.deribit.timeout_seconds,
+        follow_redirects=False,
+        trust_env=False,
+        event_hooks={"request": [_guard_host]},
+    )
 
 
 def network_transport() -> httpx.HTTPTransport:

@@ -12,6 +12,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -113,6 +114,7 @@ class Outcome:
     error: str | None = None
     has_policy_error: bool = False
     is_duplicated: bool = False
+    has_ledger_error: bool = False
     breaker: Breaker | None = None
     request_count: int = 0
     fatal: BaseException | None = None
@@ -228,6 +230,7 @@ class JsonlLog:
         """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
         line, path = text.encode() + b"\n", self.path()
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared it away
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._append(handle, line)
@@ -281,7 +284,8 @@ def files_of_last_days(folder: Path, prefix: str, today: str) -> list[Path]:
 
     Files of later days are among them: our clock may have been ahead when they were written.
     """
-    dated = [(path.stem.partition("_"), path) for path in folder.glob(f"{prefix}-*.jsonl")]
+    named = re.compile(rf"{prefix}-\d{{4}}-\d{{2}}-\d{{2}}(_\d+)?\.jsonl")  # copies under other names are not ours
+    dated = [(path.stem.partition("_"), path) for path in folder.iterdir() if named.fullmatch(path.name)]
     days = sorted({day for (day, _, _), _ in dated})
     last = f"{prefix}-{today}"
     wanted = {*[day for day in days if day <= last][-2:], *[day for day in days if day > last]}
@@ -316,7 +320,7 @@ def json_objects(content: bytes) -> Iterator[dict[str, Any]]:
     for line in content.splitlines():
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             yield record
@@ -418,7 +422,7 @@ def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
 
 def _last_of(path: Path, mode: str) -> IterationRecord | None:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 500_000))
+        file.seek(max(0, path.stat().st_size - TORN_BYTES))
         lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
     readable = (_validated(line) for line in reversed(lines))
     newest = next((record for record in readable if record is not None), None)

@@ -440,7 +440,7 @@ class ProposedAction(Frozen):
     new_symbol: str | None = None
     size: NonNegative = 0.0
     reason: str = Field(min_length=1, max_length=1000)
-    choices: tuple[ActionOption, ...] = ()
+    choices: tuple[ActionOption, ...] = Field((), max_length=100)
 
 
 class RiskResult(Frozen):

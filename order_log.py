@@ -24,8 +24,8 @@ REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
 LIVED = ("accepted", "resolved_present")
-LAST_MS = 10**15  # far beyond any date
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
+MAX_LABEL_LETTERS = 64
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -206,14 +206,15 @@ def _is_ours(intent: Mapping[str, Any]) -> bool:
     names = (intent.get("label"), intent.get("symbol"))
     is_named = all(isinstance(name, str) for name in names)
     deadline_ms = intent.get("valid_until")
-    is_dated = type(deadline_ms) is int and 0 <= deadline_ms <= LAST_MS
+    is_dated = type(deadline_ms) is int and abs(deadline_ms / 1000.0 - _time_of(intent).timestamp()) <= REST_SECONDS
+    is_named = is_named and len(str(names[0])) <= MAX_LABEL_LETTERS and str(names[0]).isascii()
     return is_named and str(names[1])[:4] in ("BTC-", "ETH-") and is_dated
 
 
 def _time_of(record: Mapping[str, Any]) -> datetime:
     """When an event was, by the exchange's clock; long ago where the line does not say."""
     try:
-        moment = datetime.fromisoformat(str(record.get("at")))
+        moment = datetime.fromisoformat(str(record.get("at") or record.get("sent_at")))
     except ValueError:
         return LONG_AGO
     return moment if moment.tzinfo is not None else LONG_AGO

@@ -24,6 +24,10 @@ POLICY_SECONDS = 30.0
 Policy = Callable[[AgentState, AgentConfig], ProposedAction]
 
 
+class SecondSignalError(KeyboardInterrupt):
+    """The owner wants out at once, also out of a policy."""
+
+
 class PolicyTimeoutError(BaseException):
     """The policy did not return. No Exception, so that a policy that catches everything does not catch this."""
 
@@ -40,15 +44,16 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     """The policy's action, or DO_NOTHING and why. `config` must be a copy that nothing else relies on."""
     try:
         with _watchdog(POLICY_SECONDS):
-            returned = policy(_copy_of(state), config)
-        action = read_action(returned)
+            action = read_action(policy(_copy_of(state), config))
         return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
     except PolicyOutputError as error:
         reason = without_secrets(error.reason, config)
         return _nothing(reason, reason)
     except PolicyTimeoutError:
         return _nothing(f"policy_error: {config.agent.policy} did not return within {POLICY_SECONDS:g} s", None)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's own code may raise anything
+    except SecondSignalError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
         return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback.format_exc(), config))
 
 

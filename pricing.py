@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import NamedTuple
 
 SECONDS_PER_DAY = 86_400.0
@@ -179,6 +179,8 @@ def open_sell_call_margin_coin(index_usd: float, strike_usd: float) -> float:
 
 # --- ticks and steps (Decimal: 0.3 / 0.1 is not 3 in floats) --------------------
 
+EXACT = Context(prec=28)  # of our own: another program in this process may have changed the usual one
+
 NOISE_DECIMALS = 12  # (0.0011 + 0.0013) / 2 comes out a hair above 0.0012, which must not cost a whole tick
 
 
@@ -191,7 +193,8 @@ def tick_size_at(price: float, tick_size: float, steps: TickSteps = ()) -> float
 def _to_grid(value: float, step: float, rounding: str) -> float:
     exact_step = Decimal(repr(step))
     exact_value = Decimal(repr(round(value, NOISE_DECIMALS)))
-    units = (exact_value / exact_step).quantize(Decimal(1), rounding=rounding)
+    with localcontext(EXACT):
+        units = (exact_value / exact_step).quantize(Decimal(1), rounding=rounding)
     return float(units * exact_step)
 
 
@@ -213,7 +216,7 @@ def round_price_nearest(price: float, tick_size: float, steps: TickSteps = ()) -
 def is_on_tick(price: float, tick_size: float, steps: TickSteps = ()) -> bool:
     """Whether the exchange would accept this price."""
     step = Decimal(repr(tick_size_at(price, tick_size, steps)))
-    return Decimal(repr(price)) % step == 0
+    return EXACT.remainder(Decimal(repr(price)), step) == 0
 
 
 def floor_to_step(amount: float, step: float) -> float:
@@ -223,4 +226,4 @@ def floor_to_step(amount: float, step: float) -> float:
 
 def is_multiple_of_step(amount: float, step: float) -> bool:
     """Whether an amount is a whole number of steps."""
-    return Decimal(repr(amount)) % Decimal(repr(step)) == 0
+    return EXACT.remainder(Decimal(repr(amount)), Decimal(repr(step))) == 0

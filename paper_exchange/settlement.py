@@ -48,8 +48,8 @@ def forget_old(books: Books, now_ms: int) -> None:
             del state.closed_orders[order.order_id]
     while state.trades and now_ms - state.trades[0].traded_at_ms > TRADE_KEPT_MS:
         state.trades.pop(0)
-    in_use = {*state.positions, *(order.instrument_name for order in state.orders.values())}
-    for name in [name for name in state.contracts if name not in in_use]:
+    ordered = {order.instrument_name for order in state.orders.values()}
+    for name in state.contracts.keys() - state.positions.keys() - ordered:
         del state.contracts[name]
     for key in [key for key in state.taken_quotes if key.partition("/")[0] not in state.contracts]:
         del state.taken_quotes[key]

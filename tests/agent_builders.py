@@ -328,18 +328,25 @@ class Ended:
 
 def run_main(*arguments: str | Path) -> Ended:
     """The agent as from the command line, in this process; signal handlers are put back afterwards."""
-    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers():
         try:
             code: object = agent_loop.main([str(argument) for argument in arguments])
         except SystemExit as ended:
             code = ended.code
-        finally:
-            for name, handler in handlers.items():
-                signal.signal(name, handler)
     assert isinstance(code, int)
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def own_signal_handlers() -> Iterator[None]:
+    """Signal handlers that are set in here are put back at the end."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
 
 
 def simulated_run(folder: Path, *arguments: str | Path) -> Ended:

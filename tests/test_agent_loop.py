@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +17,10 @@ from pathlib import Path
 import pytest
 
 import agent_loop
-from agent_setup import take_lock
+from agent_setup import take_account_lock, take_lock
+from config import AgentConfig
 from logging_utils import IterationRecord, read_decisions, read_ledger
-from models import WrongEnvironmentError
+from models import AgentState, AlreadyRunningError, ProposedAction, WrongEnvironmentError
 from paper_exchange.account import PaperAccount
 from paper_exchange.clocks import SimulatedClock
 from paper_exchange.exchange import PaperExchange
@@ -40,7 +42,9 @@ from tests.agent_builders import (
     lost_on_the_way,
     meanwhile,
     next_process,
+    opening,
     options,
+    own_signal_handlers,
     refused,
     reply_changed,
     run_for,
@@ -240,6 +244,31 @@ def test_requests_are_counted_in_the_line(tmp_path: Path) -> None:
     assert sum(call.attempts for call in record.api_responses) == record.request_count
 
 
+def test_nothing_a_policy_does_to_its_settings_reaches_the_agent(tmp_path: Path) -> None:
+    def rewrites(_state: AgentState, settings: AgentConfig) -> ProposedAction:
+        settings.btc.__dict__["max_order_size"] = 1e6
+        settings.risk.__dict__["kill_file"] = tmp_path / "nowhere"
+        return opening("BTC-31FEB27-1-C")
+
+    agent = simulated_agent(tmp_path, rewrites)
+    before = agent.config.model_dump_json()
+    run_for(agent, 2)
+    assert agent.config.model_dump_json() == before
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_half_a_surrogate_pair_raised_by_a_policy_is_logged_and_the_loop_goes_on(
+    tmp_path: Path, kind: type[BaseException]
+) -> None:
+    def raises(_state: AgentState, _config: AgentConfig) -> ProposedAction:
+        raise kind("half \ud800")
+
+    agent = simulated_agent(tmp_path, raises)
+    assert agent_loop.run_loop(agent, options("--iterations", "2")) == 1
+    assert [kind.__name__ in line["error"] for line in decision_lines(tmp_path)] == [True, True]
+    assert not agent.unwritten
+
+
 # --- what the agent does not believe, and what it remembers ------------------------------------------------
 
 
@@ -315,10 +344,30 @@ def test_an_order_whose_answer_was_lost_is_found_again_by_the_next_process(tmp_p
     second = next_process(desk)
     waiting, found = run_for(second, 2)
     assert waiting.agent_state is not None
-    assert waiting.agent_state.unresolved_symbols == (CALL,)
+    assert set(waiting.agent_state.unresolved_symbols) == {CALL}
     assert found.agent_state is not None
     assert found.agent_state.unresolved_symbols == ()
     assert (desk.account.open_orders(), second.order_log.unclosed()) == ([], ())
+
+
+def test_an_order_of_unknown_fate_that_is_seen_among_the_open_ones_is_noted_as_present(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("private/sell", answer_lost())
+    agent = next_process(desk)
+    agent.client.place_limit_order(an_order_request(price_coin=0.03))
+    run_for(agent, 1)
+    assert [line["outcome"] for line in desk.order_lines()[1:]] == ["unknown", "resolved_present"]
+    assert desk.account.open_orders() == []
+
+
+def test_an_own_order_that_no_log_knows_makes_its_coin_wait_in_the_iteration_that_takes_it_back(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk_on(desk.exchange, agent_config(tmp_path / "elsewhere")).client.place_limit_order(
+        an_order_request(price_coin=0.03)
+    )
+    records = run_for(next_process(desk), 2)
+    assert [record.agent_state.unresolved_symbols for record in records if record.agent_state] == [(CALL,), ()]
+    assert desk.account.open_orders() == []
 
 
 # --- the loop ---------------------------------------------------------------------------------------------
@@ -379,6 +428,40 @@ def test_an_order_that_cannot_be_taken_back_at_the_end_is_complained_about(
     assert "an order of ours may rest until 08:00 UTC" in capsys.readouterr().err
 
 
+def test_an_order_left_live_at_the_end_is_complained_about_although_every_question_was_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request(price_coin=0.03))
+    desk.wire.disturb("private/cancel", *[refused(10041, "settlement_in_progress")] * 10)
+    agent_loop.run_loop(agent_at(desk), options("--once"))
+    assert len(desk.account.open_orders()) == 1
+    complaint = capsys.readouterr().err
+    assert f"{an_order_request().label}: an order of ours may rest until 08:00 UTC" in complaint
+
+
+class StoppableClock(SimulatedClock):
+    """A simulated clock that a signal can stop."""
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+def test_sigterm_between_the_legs_of_a_roll_ends_the_run_before_the_second_order(tmp_path: Path) -> None:
+    market = SimulatedMarket(2, StoppableClock(SIMULATION_START), size=MarketSize(expiries_max=6, strikes_per_side=5))
+    often = {"dte_min": 0.5, "delta_min": 0.15, "delta_max": 0.48, "premium_min_usd": 1.0, "ivrv_min": 0.0}
+    config = agent_config(tmp_path, agent={"interval_seconds": 28_800.0}, btc=often, eth=often)
+    desk = desk_on(PaperExchange(market, PaperAccount(market, START_COINS)), config)
+    desk.wire.disturb("private/buy", meanwhile(lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    agent = agent_at(desk)
+    with own_signal_handlers():
+        agent_loop._stop_on_signals(agent)
+        assert agent_loop.run_loop(agent, options("--iterations", "60")) == 0
+    last = decision_lines(tmp_path)[-1]
+    assert (last["action_type"], len(last["executed_action"]["legs"])) == ("ROLL_COVERED_CALL", 1)
+    assert desk.wire.methods("private/buy", "private/sell")[-1] == "private/buy"
+
+
 # --- the command line ---------------------------------------------------------------------------------------
 
 
@@ -437,6 +520,18 @@ def test_a_second_agent_on_the_same_data_folder_ends_with_code_3_before_anything
     assert "another agent is running" in ended.err
     assert not (tmp_path / "logs").exists()
     assert simulated_run(tmp_path, "--once").code == 0
+
+
+@pytest.mark.parametrize("url", ["https://test.deribit.com:443", "https://TEST.deribit.COM", "https://test.deribit.com/"])
+def test_the_account_lock_is_the_same_however_its_address_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    key = {"client_id": "made-up-id", "client_secret": "made-up-secret"}
+    lock = take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": "https://test.deribit.com"}))
+    with pytest.raises(AlreadyRunningError, match="another agent is trading this account"):
+        take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": url}))
+    os.close(lock)
 
 
 def test_the_status_tells_what_the_last_line_says(tmp_path: Path) -> None:

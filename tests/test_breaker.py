@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from breaker import Breaker, IterationEvents, after_iteration
 from config import AgentConfig
 from logging_utils import IterationRecord
 from models import AgentState, HaltedError, ProposedAction, TradingState
+from paper_exchange.clocks import SimulatedClock
 from tests.agent_builders import (
     Desk,
     Policy,
@@ -35,7 +37,7 @@ from tests.agent_builders import (
     scripted_desk,
     simulated_desk,
 )
-from tests.paper_builders import CALL, place
+from tests.paper_builders import CALL, START, place
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 
@@ -363,9 +365,38 @@ def test_a_halted_agent_stays_halted_across_a_restart_until_a_person_resumes_it(
         resume_or_stay_halted(agent, is_resumed=False)
     assert (caught.value.exit_code, len(desk.wire.sent)) == (6, before)
     resume_or_stay_halted(agent, is_resumed=True)
+    assert agent.breaker == Breaker(why="resumed by hand after: 10 failed iterations in a row")
     (record,) = run_for(agent, 1)
     assert (record.trading_state, record.error) == ("ACTIVE", None)
     resume_or_stay_halted(next_process(desk), is_resumed=False)
+
+
+def process_with_a_clock_of_its_own(desk: Desk, local_clock: SimulatedClock) -> Agent:
+    """The exchange keeps its own time; the agent names its files by this clock."""
+    return assemble_agent(desk.config, desk.wire, local_clock, "testnet", credentials=("paper-id", "paper-secret"))
+
+
+def test_halted_survives_although_the_local_clock_stepped_back_a_day_between_two_runs(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    tomorrow, today = SimulatedClock(START + timedelta(days=1)), SimulatedClock(START)
+    run_for(process_with_a_clock_of_its_own(desk, tomorrow), 1)
+    desk.clock.sleep(60.0)
+    for _ in range(2):
+        desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
+    (halted,) = run_for(process_with_a_clock_of_its_own(desk, today), 1)
+    assert halted.trading_state == "HALTED"
+    assert process_with_a_clock_of_its_own(desk, today).breaker.state == HALTED
+    assert process_with_a_clock_of_its_own(desk, tomorrow).breaker.state == HALTED
+
+
+def test_halted_survives_a_clock_that_stepped_back_a_day_although_that_run_never_heard_the_exchange(
+    tmp_path: Path,
+) -> None:
+    desk = scripted_desk(tmp_path)
+    run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START + timedelta(days=1))), 1)
+    desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3 * 10)
+    run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START - timedelta(days=1))), 10)
+    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).breaker.state == HALTED
 
 
 def test_a_reducing_agent_starts_without_a_person(tmp_path: Path) -> None:
@@ -381,7 +412,6 @@ def test_a_fresh_account_of_a_simulated_run_starts_with_a_closed_breaker(tmp_pat
     desk = scripted_desk(tmp_path)
     fail_next(desk, 10)
     run_for(next_process(desk), 10)
-    desk.config.agent.data_dir.mkdir()
     simulated = assemble_agent(desk.config, desk.wire, desk.clock, "simulated", "simulated", ("a-key-id", "a-secret"))
     assert simulated.breaker.state == TradingState.ACTIVE
 

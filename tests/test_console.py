@@ -182,6 +182,17 @@ def test_a_quiet_block_is_one_line() -> None:
     assert console_block(a_record(action=an_opening()), quiet=True) == "2026-01-05 12:00 OPEN_COVERED_CALL: a test"
 
 
+def test_a_quiet_block_says_how_the_orders_ended_although_something_failed_after_them() -> None:
+    record = a_record(action=an_opening(), execution=an_execution(a_leg()), error="after the trade: no route")
+    assert "OPEN_COVERED_CALL (filled): a test" in console_block(record, quiet=True)
+
+
+@pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
+def test_a_quiet_block_of_an_agent_that_may_not_sell_says_so_in_front(state: TradingState) -> None:
+    record = a_record(action=an_opening(), breaker=Breaker(state=state, why="10 failed iterations in a row"))
+    assert console_block(record, quiet=True) == f"2026-01-05 12:00 {state} OPEN_COVERED_CALL: a test"
+
+
 def test_text_from_outside_cannot_move_the_cursor_or_fill_the_screen() -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07line\nbreak\r\u202e\u0000" + "x" * 5_000
     shown = printable(hostile)

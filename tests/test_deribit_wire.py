@@ -62,9 +62,10 @@ def seconds_after_start(moment: datetime) -> float:
 def test_the_system_clock_tells_utc_and_a_stopped_one_does_not_sleep() -> None:
     clock = SystemClock()
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+    assert not clock.is_stopped
     clock.stop()
     clock.sleep(3_600.0)
-    assert not clock.wait_for_next(3_600.0)
+    assert (clock.wait_for_next(3_600.0), clock.is_stopped) == (False, True)
 
 
 def test_until_the_exchange_was_heard_the_local_time_counts() -> None:

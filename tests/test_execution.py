@@ -451,6 +451,25 @@ def test_a_roll_whose_buy_back_traded_but_whose_end_is_unknown_sells_nothing(tmp
     assert desk.wire.methods(SELL) == []
 
 
+def test_a_roll_whose_accepted_buy_back_names_another_symbol_ends_as_unknown(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+    desk.wire.disturb(BUY, reply_changed(lambda reply: reply["result"]["order"].update(instrument_name=NEXT_CALL)))
+    result = execute(desk, rolling())
+    assert (result.status, only_leg(result).status, desk.wire.methods(SELL)) == ("unknown", "unknown", [])
+
+
+def stop(desk: Desk) -> None:
+    desk.clock.__dict__["is_stopped"] = True
+
+
+@pytest.mark.parametrize("method", [BUY, "private/get_order_state_by_label", "private/get_user_trades_by_order"])
+def test_a_roll_that_is_stopped_between_its_legs_does_not_send_the_second(tmp_path: Path, method: str) -> None:
+    desk = short_desk(tmp_path)
+    desk.wire.disturb(method, meanwhile(lambda: stop(desk)))
+    result = execute(desk, rolling())
+    assert (only_leg(result).direction, result.status, desk.wire.methods(SELL)) == ("buy", "partly_filled", [])
+
+
 def test_a_roll_whose_sale_is_refused_ends_flat_and_covered(tmp_path: Path) -> None:
     desk = short_desk(tmp_path)
     desk.wire.disturb(SELL, refused(10009, "not_enough_funds"))
@@ -476,21 +495,23 @@ def test_a_refused_order_says_what_the_exchange_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "status"),
     [
-        {"price": 0.03},
-        {"amount": 2.0},
-        {"direction": "buy"},
-        {"label": "somebody else's"},
-        {"instrument_name": NEXT_CALL},
-        {"price": "market_price"},
+        ({"price": 0.03}, "not_filled"),
+        ({"amount": 2.0}, "not_filled"),
+        ({"direction": "buy"}, "unknown"),
+        ({"label": "somebody else's"}, "not_filled"),
+        ({"instrument_name": NEXT_CALL}, "unknown"),
+        ({"price": "market_price"}, "not_filled"),
     ],
 )
-def test_an_order_that_is_not_what_was_asked_is_cancelled_and_noted(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_an_order_that_is_not_what_was_asked_is_cancelled_and_noted(
+    tmp_path: Path, change: dict[str, Any], status: str
+) -> None:
     desk = wide_desk(tmp_path)
     desk.wire.disturb(SELL, reply_changed(lambda reply: reply["result"]["order"].update(change)))
     leg = only_leg(execute(desk, opening()))
-    assert (leg.status, desk.account.open_orders()) == ("not_filled", [])
+    assert (leg.status, desk.account.open_orders()) == (status, [])
     assert "accepted order differs" in leg.note
     assert desk.wire.methods("private/edit") == []
 
@@ -626,7 +647,7 @@ def test_an_order_whose_end_is_not_known_stays_open_in_the_log_until_it_is(tmp_p
     desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
     leg = only_leg(execute(desk, opening()))
     assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("unknown", [], 1)
-    assert recover_orders(desk.client, desk.order_log).ended == 1
+    assert recover_orders(desk.client, desk.order_log).ended == [CALL]
     assert (ends_of(desk), desk.account.open_orders()) == ([(leg.label, 0.0)], [])
 
 
@@ -635,7 +656,7 @@ def test_an_order_whose_label_cannot_be_asked_for_stays_open_in_the_log(tmp_path
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
     leg = only_leg(execute(desk, opening()))
     assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("filled", [], 1)
-    assert recover_orders(desk.client, desk.order_log).ended == 1
+    assert recover_orders(desk.client, desk.order_log).ended == [CALL]
     assert ends_of(desk) == [(leg.label, 1.0)]
 
 
@@ -687,7 +708,7 @@ def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_pa
     desk.clock.sleep(16.0)
     assert has_duplicates(desk.client.get_open_orders())
     recovery = recover_orders(desk.client, desk.order_log)
-    assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == (1, True, [])
+    assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == ([CALL], True, [])
 
 
 @pytest.mark.parametrize(
@@ -753,7 +774,7 @@ def test_an_order_left_over_that_the_exchange_has_forgotten_is_over_and_its_coin
     desk.client.place_limit_order(an_order_request())
     desk.wire.disturb("private/get_order_state_by_label", result_of([]))
     log = order_log_of_the_next_process(desk)
-    assert recover_orders(desk.client, log).ended == 1
+    assert recover_orders(desk.client, log).ended == [CALL]
     assert [filled for _, filled in ends_of(desk)] == [None]
     assert log.busy_symbols(desk.clock.now()) == (CALL,)
 
@@ -763,9 +784,9 @@ def test_an_order_left_over_whose_cancel_is_lost_stays_open(tmp_path: Path) -> N
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     log = order_log_of_the_next_process(desk)
     desk.wire.disturb("private/cancel", lost_on_the_way())
-    assert recover_orders(desk.client, log).ended == 0
+    assert recover_orders(desk.client, log).ended == []
     assert len(log.unclosed()) == 1
-    assert recover_orders(desk.client, log).ended == 1
+    assert recover_orders(desk.client, log).ended == [CALL]
     assert (log.unclosed(), desk.account.open_orders()) == ((), [])
 
 
@@ -824,7 +845,7 @@ def test_our_own_resting_orders_are_taken_back_and_those_of_others_are_left_alon
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     cancelled = cancel_own_orders(desk.client, desk.client.get_open_orders())
     assert [order.label for order in desk.account.open_orders()] == [""]
-    assert cancelled == 1
+    assert cancelled == [CALL]
 
 
 # --- the same lines everywhere ----------------------------------------------------------------------------------

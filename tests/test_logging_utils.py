@@ -18,6 +18,7 @@ from logging_utils import (
     IterationRecord,
     JsonlLog,
     Outcome,
+    files_of_last_days,
     last_record,
     make_record,
     read_decisions,
@@ -27,7 +28,7 @@ from logging_utils import (
     short_hash,
     state_from_record,
 )
-from models import ActionType, LedgerEntry, LogWriteError, ProposedAction
+from models import ActionType, ConfigurationError, LedgerEntry, LogWriteError, ProposedAction
 from paper_exchange.clocks import SimulatedClock
 from policy_rule_based import decide_action
 from tests.agent_builders import (
@@ -383,6 +384,29 @@ def test_where_there_is_no_whole_line_there_is_no_last_record(tmp_path: Path, co
     if content is not None:
         (tmp_path / "decisions-2026-01-05.jsonl").write_bytes(content)
     assert last_record(tmp_path) is None
+
+
+def test_the_last_record_is_the_newest_by_its_own_time_among_the_last_six_files(tmp_path: Path) -> None:
+    newest = a_record(9).model_dump_json().encode() + b"\n"
+    for day in range(1, 8):
+        other = a_record(day).model_dump_json().encode() + b"\n"
+        (tmp_path / f"decisions-2026-01-0{day}.jsonl").write_bytes(newest if day == 2 else other)
+    assert last_record(tmp_path) == a_record(9)
+    (tmp_path / "decisions-2026-01-08.jsonl").write_bytes(b"")
+    assert last_record(tmp_path) == a_record(7)
+
+
+def test_a_log_that_another_version_wrote_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "decisions-2026-01-05.jsonl").write_text('{"schema_version":99,"run_id":"test-0001"}\n')
+    with pytest.raises(ConfigurationError, match=r"2026-01-05.jsonl was written by another version of the agent"):
+        last_record(tmp_path)
+
+
+def test_files_of_the_last_two_days_and_of_all_later_ones_count_in_the_order_of_their_parts(tmp_path: Path) -> None:
+    for day in ("03", "04", "05", "05_2", "05_10", "07", "08", "09"):
+        (tmp_path / f"orders-2026-01-{day}.jsonl").touch()
+    found = [path.stem for path in files_of_last_days(tmp_path, "orders", "2026-01-06")]
+    assert found == [f"orders-2026-01-{day}" for day in ("04", "05", "05_2", "05_10", "07", "08", "09")]
 
 
 def test_the_ledger_counts_an_entry_that_was_seen_twice_once(tmp_path: Path) -> None:

@@ -84,10 +84,13 @@ LIVES: Mapping[str, tuple[list[Event], object]] = {
     "filled": ([an_intent(), an_outcome("accepted"), a_closing(0.1)], RESTING),
     "not_filled": ([an_intent(), an_outcome("accepted"), a_closing(0.0)], OVER),
     "forgotten_by_the_exchange": ([an_intent(), an_outcome("accepted"), a_closing(None)], RESTING),
-    "never_arrived": ([an_intent(), an_outcome("unknown"), an_outcome("resolved_absent")], OVER),
+    "never_arrived": ([an_intent(), an_outcome("unknown"), an_outcome("resolved_absent")], RESTING),
     "found": ([an_intent(), an_outcome("unknown"), an_outcome("resolved_present")], ALIVE),
     "found_and_filled": ([an_intent(), an_outcome("unknown"), an_outcome("resolved_present"), a_closing(1.0)], RESTING),
-    "crashed_before_the_outcome": ([an_intent(), an_outcome("resolved_present"), a_closing(0.0)], OVER),
+    "crashed_before_the_outcome": ([an_intent(), an_outcome("resolved_present"), a_closing(0.0)], RESTING),
+    "edited_and_its_outcome_not_readable": ([an_intent(), an_edit()], ALIVE),
+    "filled_and_its_outcome_not_readable": ([an_intent(), a_closing(1.0)], RESTING),
+    "not_filled_and_its_outcome_not_readable": ([an_intent(), a_closing(0.0)], OVER),
     "an_outcome_nobody_knows": ([an_intent(), an_outcome("thawed")], NOT_SURE),
     "events_without_an_intent": ([an_outcome("unknown"), a_closing(1.0), an_edit()], OVER),
 }
@@ -122,6 +125,17 @@ def test_a_coin_rests_a_minute_after_an_order_that_may_have_traded(
     for event in (an_intent(), an_outcome("accepted"), a_closing(filled, seconds=30.0)):
         log.write(event)
     moment = START + timedelta(seconds=30.0 + seconds)
+    assert log.busy_symbols(moment) == a_log(tmp_path).busy_symbols(moment) == ((SYMBOL,) if is_busy else ())
+
+
+@pytest.mark.parametrize(("seconds", "is_busy"), [(9.0, True), (15.0, True), (15.1, False)])
+@pytest.mark.parametrize("ended", [[an_outcome("resolved_absent")], [an_outcome("resolved_present"), a_closing(0.0)]])
+def test_an_order_resolved_after_an_unknown_outcome_keeps_its_coin_until_its_request_can_no_longer_arrive(
+    tmp_path: Path, ended: list[Event], seconds: float, is_busy: bool
+) -> None:
+    log, moment = a_log(tmp_path), START + timedelta(seconds=seconds)
+    for event in (an_intent(), an_outcome("unknown"), *ended):
+        log.write(event)
     assert log.busy_symbols(moment) == a_log(tmp_path).busy_symbols(moment) == ((SYMBOL,) if is_busy else ())
 
 
@@ -288,10 +302,16 @@ def test_a_line_of_a_newer_version_is_not_interpreted_and_both_coins_rest(
         {"valid_until": 10**400},
     ],
 )
-def test_an_intent_that_could_not_be_looked_up_blocks_nothing(tmp_path: Path, change: Event) -> None:
-    log = a_log(tmp_path)
+def test_an_intent_that_could_not_be_looked_up_counts_as_a_line_that_cannot_be_read(
+    tmp_path: Path, change: Event
+) -> None:
+    log, clock = a_log(tmp_path), SimulatedClock(START)
     log.write({**an_intent(), **change})
-    assert what_is_known(log) == what_is_known(a_log(tmp_path)) == OVER
+    again = a_log(tmp_path, clock)
+    assert (log.unreadable_lines, again.unreadable_lines) == (1, 1)
+    assert what_is_known(again) == ((), (), ("BTC-", "ETH-"))
+    clock.sleep(60.0)
+    assert what_is_known(again) == OVER
 
 
 @pytest.mark.parametrize(
@@ -324,6 +344,16 @@ def test_an_event_without_a_time_does_not_shorten_the_rest_of_its_order(tmp_path
     log.write({"event": "closed", "label": LABEL, "filled_amount_coin": 0.1, **time})
     assert what_is_known(log, seconds=100.0) == RESTING
     assert what_is_known(log, seconds=110.0) == OVER
+
+
+def test_an_unresolved_intent_and_a_torn_line_are_found_although_files_of_later_days_lie_there(tmp_path: Path) -> None:
+    a_log(tmp_path).write(an_intent())
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"torn')
+    for day in (6, 7, 8):
+        (tmp_path / f"orders-2027-01-0{day}.jsonl").write_text("")
+    assert what_is_known(a_log(tmp_path)) == NOT_SURE
+    assert (tmp_path / FILE).with_suffix(".torn").read_text() == '{"torn\n'
 
 
 def test_of_a_very_long_file_the_tail_is_read_and_the_line_it_cuts_does_not_count(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from paper_exchange.clocks import RecordedClock, RunningClock, SimulatedClock, from_ms, now_ms, to_ms
+from paper_exchange.clocks import FollowingClock, RecordedClock, RunningClock, SimulatedClock, from_ms, now_ms, to_ms
 
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
@@ -19,6 +19,14 @@ def test_sleeping_in_a_simulation_moves_its_time_and_returns() -> None:
     assert clock.wait_for_next(60.0)
     clock.sleep(-5.0)
     assert clock.now() == START + timedelta(seconds=360)
+
+
+def test_a_clock_that_follows_an_exchange_is_stopped_with_the_local_one() -> None:
+    local = SimulatedClock(START)
+    clock = FollowingClock(local)
+    assert not clock.is_stopped
+    local.is_stopped = True
+    assert clock.is_stopped
 
 
 def test_a_running_clock_follows_the_wall_at_its_speed() -> None:

@@ -208,16 +208,15 @@ def test_a_key_that_a_policy_puts_into_its_error_is_in_no_reason_and_no_tracebac
 # --- copies ---------------------------------------------------------------------------------------------------
 
 
-def test_nothing_a_policy_does_to_its_arguments_reaches_anybody_else() -> None:
-    state, config = a_state(positions=(a_short_call(),)), a_config()
-    state_before, config_before = state.model_dump_json(), config.model_dump_json()
+def test_nothing_a_policy_does_to_its_state_reaches_anybody_else() -> None:
+    state = a_state(positions=(a_short_call(),))
+    state_before = state.model_dump_json()
 
-    def rewrites(given: AgentState, settings: AgentConfig) -> ProposedAction:
+    def rewrites(given: AgentState, _settings: AgentConfig) -> ProposedAction:
         given.risks[0].__dict__["coins_held"] = 1e6
         given.portfolio.positions[0].__dict__["size"] = 0.0
         given.__dict__["kill_switch_on"] = False
-        settings.btc.__dict__["max_order_size"] = 1e6
         return an_opening()
 
-    assert ask_policy(rewrites, state, config).error is None
-    assert (state.model_dump_json(), config.model_dump_json()) == (state_before, config_before)
+    assert ask_policy(rewrites, state, a_config()).error is None
+    assert state.model_dump_json() == state_before

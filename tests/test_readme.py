@@ -19,6 +19,7 @@ import pytest
 import config
 from agent_loop import main
 from logging_utils import IterationRecord
+from tests.campaign.figures import committed_table
 
 README = config.PROJECT_FOLDER / "README.md"
 LONG_RUN = ["--market", "simulated", "--iterations", "120", "--interval", "21600", "--quiet"]
@@ -105,6 +106,10 @@ def test_the_example_environment_is_the_one_config_prints() -> None:
     assert (config.PROJECT_FOLDER / ".env.example").read_text() == config.env_example()
 
 
+def test_the_campaign_s_table_is_the_one_that_was_measured() -> None:
+    assert section("campaign") == committed_table()
+
+
 def test_every_field_of_a_log_line_is_explained() -> None:
     text = README.read_text()
     missing = [name for name in IterationRecord.model_fields if f"`{name}`" not in text]
@@ -142,6 +147,7 @@ def rewrite() -> None:
             "iteration": fenced(first_iteration(folder / "one")),
             "policy": fenced(policy_before_and_after(folder)),
             "settings": config.settings_table(),
+            "campaign": committed_table(),
         } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
     for key, body in new.items():
         before, rest = text.split(f"<!-- {key} -->\n")

@@ -10,8 +10,8 @@ import argparse
 import sys
 import time
 
+from tests.campaign import everything, invariants, runner
 from tests.campaign import figures as figures_of
-from tests.campaign import invariants, runner
 from tests.campaign.figures import Figures
 from tests.campaign.scenarios import run_scenarios
 from tests.campaign.schedule import draw_schedule
@@ -20,6 +20,7 @@ from tests.campaign.traces import fingerprint
 from tests.campaign.world import run_schedule
 
 QUICK_SCHEDULES = 300
+HASHED_TWICE = 100
 LOOKED_AT = 5  # violations that are replayed and shrunk
 SAID_EVERY_SECONDS = 10.0
 
@@ -30,13 +31,20 @@ def main(arguments: list[str] | None = None) -> int:
         return _one(*_seed_and_index(options.only), shows_schedule=options.schedule)
     wanted = QUICK_SCHEDULES if options.quick else options.schedules
     figures = _campaign(options.seed, range(options.first, options.first + wanted), options.jobs)
-    if options.hashes:
-        different = runner.same_twice(options.seed, range(options.hashes), options.jobs)
-        figures.hashes_same = options.hashes - len(different), options.hashes
+    hashes = HASHED_TWICE if options.all else options.hashes
+    if hashes:
+        different = runner.same_twice(options.seed, range(hashes), options.jobs)
+        figures.hashes_same = hashes - len(different), hashes
     problems = [] if options.quick else _scenarios(figures)
-    _print(figures, is_complete=wanted >= 10_000)
-    if options.write:
-        figures_of.write_json(figures)
+    is_complete = wanted >= 10_000
+    _print(figures, is_complete)
+    rows = everything.rows_of(figures, everything.other_suites()) if options.all else []
+    if options.write or options.all:
+        figures_of.write_json(figures, rows)
+    if rows:
+        _say(figures_of.committed_table())
+    if is_complete:
+        problems = [*problems, *figures_of.rows_below(figures), *figures_of.states_missed(figures)]
     for result in figures.violated[: 0 if options.no_shrink else LOOKED_AT]:
         runner.look_closer(result, _say)
     hashes_differ = figures.hashes_same is not None and figures.hashes_same[0] < figures.hashes_same[1]
@@ -54,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--schedule", action="store_true", help="with --only: print the schedule as JSON")
     parser.add_argument("--hashes", type=int, default=0, metavar="N", help="run N schedules twice, compare the hashes")
     parser.add_argument("--no-shrink", action="store_true", help="do not make violating schedules smaller")
+    parser.add_argument("--all", action="store_true", help="every suite; writes figures.json and prints its table")
     parser.add_argument("--write", action="store_true", help="write figures.json")
     return parser
 

@@ -332,19 +332,26 @@ def all_settings() -> dict[str, Setting]:
     return runs
 
 
-def main() -> int:
-    """Run them all and say what was found; 1 where anything was."""
-    hits, size_bytes = 0, 0
+def search_all() -> tuple[int, float, list[str]]:
+    """Run them all: how many, how many megabytes were searched, what was found."""
+    found, size_bytes = [], 0
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(config, "ENV_FILE", None)
         settings = all_settings()
         for number, (name, setting) in enumerate(settings.items()):
             left = run_with_canary(Path(folder) / str(number), setting)
-            hits, size_bytes = hits + len(left.found), size_bytes + left.size_bytes
-            for found in left.found:
-                print(f"{name}: {found}")
-    print(f"{len(settings)} runs with the canary key, {size_bytes / 1e6:.1f} MB searched: {hits} hits")
-    return 1 if hits else 0
+            size_bytes += left.size_bytes
+            found += [f"{name}: {what}" for what in left.found]
+    return len(settings), size_bytes / 1e6, found
+
+
+def main() -> int:
+    """Say what was found; 1 where anything was."""
+    runs, megabytes, found = search_all()
+    for line in found:
+        print(line)
+    print(f"{runs} runs with the canary key, {megabytes:.1f} MB searched: {len(found)} hits")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,8 +190,17 @@ def _spread(counted: Mapping[int, int]) -> dict[str, int] | None:
     return {"p50": percentile(counted, 50), "p99": percentile(counted, 99), "max": max(counted)}
 
 
-def write_json(figures: Figures, path: Path = FIGURES_FILE) -> None:
-    path.write_text(json.dumps(as_json(figures), indent=1) + "\n")
+def write_json(figures: Figures, rows: Sequence[Any] = (), path: Path = FIGURES_FILE) -> None:
+    """All figures; `rows` are those of the table in README.md."""
+    table_rows = [[row.figure, row.must_be, row.measured] for row in rows]
+    path.write_text(json.dumps(as_json(figures) | {"table": table_rows}, indent=1) + "\n")
+
+
+def committed_table() -> str:
+    """The table of figures.json as README.md shows it."""
+    rows = json.loads(FIGURES_FILE.read_text())["table"]
+    lines = ["| figure | must be | measured |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
+    return "\n".join(lines) + "\n"
 
 
 def code_hash() -> str:

@@ -225,6 +225,7 @@ class _Walk:
         self._jump_fraction = regime.jump_fraction
         hourly_sigma = regime.volatility_fraction / math.sqrt(365 * 24)
         self._minutes = [start_usd]
+        self._cents = [round(start_usd, 2)]  # the same, as they are shown
         self._hours = [start_usd]
         for _ in range(HISTORY_HOURS + 80):
             self._hours.append(self._hours[-1] * math.exp(self._dice.gauss(0.0, hourly_sigma)))
@@ -237,7 +238,8 @@ class _Walk:
         minute = (at_ms - self._start_ms) // MINUTE_MS
         while len(self._minutes) <= minute:
             self._minutes.append(self._next())
-        return round(self._minutes[minute], 2)
+            self._cents.append(round(self._minutes[-1], 2))
+        return self._cents[minute]
 
     def _next(self) -> float:
         move = self._dice.gauss(0.0, self._minute_sigma)

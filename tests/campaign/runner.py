@@ -110,7 +110,7 @@ def run_many(seed: int, indices: range, jobs: int, keep_violations: Path | None 
 
 
 def _begin_worker() -> None:
-    """Interrupts are the parent's business; garbage is collected between schedules only, modules are never looked at."""
+    """Interrupts are the parent's business; garbage is collected between schedules only, and not among the modules."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     gc.freeze()

@@ -70,7 +70,8 @@ class Venue:
         content = request.read() if body is None else body
         call.arrived_at.append(self.time.now())
         status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
-        if call.answered is None and not call.method.startswith("public/get_"):  # market data is in `heard`
+        is_market_data = call.method.startswith("public/get_") and call.method != "public/get_instrument"
+        if call.answered is None and not is_market_data:  # that is in `heard`
             call.answered = json.loads(reply)
         return status, reply
 

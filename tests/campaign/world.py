@@ -38,7 +38,7 @@ MOST_LIVES = 80
 HALTED_ROUNDS = 3  # iterations before a person looks at a halted agent
 KILL_FILE_ROUNDS = 2
 SKEW_SECONDS = {"+5": 5.0, "-5": -5.0, "+600": 600.0, "-600": -600.0, "+day": 86_400.0, "-day": -86_400.0}
-OPTIONS = ["--quiet"]
+OPTIONS = agent_loop.parse_arguments(["--quiet"])  # only read by the loop
 
 
 def run_schedule(schedule: Schedule, folder: Path) -> Trace:
@@ -120,7 +120,7 @@ class World:
         try:
             self.agent = agent = self._assembled(life)
             self._begin_round()
-            code = agent_loop.run_loop(agent, agent_loop.parse_arguments(OPTIONS))
+            code = agent_loop.run_loop(agent, OPTIONS)
             life.end = "end" if self.is_over else "stop" if agent.stop_requested else "exit"
             life.exit_code = code
         except SimCrash:
