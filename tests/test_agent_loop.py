@@ -256,6 +256,15 @@ def test_nothing_a_policy_does_to_its_settings_reaches_the_agent(tmp_path: Path)
     assert agent.config.model_dump_json() == before
 
 
+def test_a_key_that_a_policy_has_found_by_itself_and_raises_is_in_no_line(tmp_path: Path) -> None:
+    def raises(_state: AgentState, _config: AgentConfig) -> ProposedAction:
+        raise ValueError("read from .env: made-up-secret-9937")
+
+    key = {"client_id": "made-up-id-5521", "client_secret": "made-up-secret-9937"}
+    run_for(simulated_agent(tmp_path, raises, deribit=key), 1)
+    assert "made-up-secret-9937" not in f"{decision_lines(tmp_path)}"
+
+
 @pytest.mark.parametrize("kind", [ValueError, SystemExit])
 def test_half_a_surrogate_pair_raised_by_a_policy_is_logged_and_the_loop_goes_on(
     tmp_path: Path, kind: type[BaseException]
@@ -522,7 +531,9 @@ def test_a_second_agent_on_the_same_data_folder_ends_with_code_3_before_anything
     assert simulated_run(tmp_path, "--once").code == 0
 
 
-@pytest.mark.parametrize("url", ["https://test.deribit.com:443", "https://TEST.deribit.COM", "https://test.deribit.com/"])
+@pytest.mark.parametrize(
+    "url", ["https://test.deribit.com:443", "https://TEST.deribit.COM", "https://test.deribit.com/"]
+)
 def test_the_account_lock_is_the_same_however_its_address_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:

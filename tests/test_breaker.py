@@ -399,6 +399,17 @@ def test_halted_survives_a_clock_that_stepped_back_a_day_although_that_run_never
     assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).breaker.state == HALTED
 
 
+def test_halted_survives_an_earlier_run_that_never_heard_the_exchange_while_its_clock_was_ahead(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3)
+    run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START + timedelta(days=300))), 1)
+    for _ in range(2):
+        desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
+    (halted,) = run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START)), 1)
+    assert halted.trading_state == "HALTED"
+    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).breaker.state == HALTED
+
+
 def test_a_reducing_agent_starts_without_a_person(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     fail_next(desk, 5)

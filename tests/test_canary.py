@@ -106,9 +106,9 @@ def test_a_folder_is_searched_with_all_its_files_and_their_names(tmp_path: Path)
 
 def test_a_run_that_leaks_is_found_out(tmp_path: Path) -> None:
     tells_all = (
-        "import logging\n"
+        "import logging, os\n"
         "def decide_action(state, config):\n"
-        "    secret = config.deribit.client_secret.get_secret_value()\n"
+        "    secret = os.environ['DERIBIT_CLIENT_SECRET']\n"
         "    print(secret)\n"
         "    logging.getLogger('mine').debug(secret)\n"
         "    raise RuntimeError(secret)\n"

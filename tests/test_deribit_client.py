@@ -516,7 +516,7 @@ def test_a_quote_that_grows_old_while_the_line_is_written_stops_the_order(tmp_pa
 
 
 def test_a_settlement_window_that_begins_while_the_line_is_written_stops_the_order(tmp_path: Path) -> None:
-    market = ScriptedMarket(datetime(2026, 1, 7, 7, 54, 58, tzinfo=UTC))
+    market = ScriptedMarket(datetime(2026, 1, 7, 7, 54, 48, tzinfo=UTC))
     market.show(CALL, 0.02, 0.021)
     desk = scripted_desk(tmp_path, market)
     request = an_order_request(quoted_at=desk.clock.now())
@@ -525,9 +525,9 @@ def test_a_settlement_window_that_begins_while_the_line_is_written_stops_the_ord
 
 
 @pytest.mark.parametrize(
-    ("clock_time", "is_sent"), [("07:54:59", True), ("07:55:00", False), ("08:04:59", False), ("08:05:00", True)]
+    ("clock_time", "is_sent"), [("07:54:49", True), ("07:54:50", False), ("08:04:59", False), ("08:05:00", True)]
 )
-def test_no_order_and_no_new_price_leaves_in_the_settlement_window(
+def test_no_order_and_no_new_price_leaves_that_may_arrive_in_the_settlement_window(
     tmp_path: Path, clock_time: str, is_sent: bool
 ) -> None:
     market = ScriptedMarket(datetime.fromisoformat(f"2026-01-07T{clock_time}+00:00"))

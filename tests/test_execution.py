@@ -218,7 +218,7 @@ def test_a_price_is_not_moved_once_the_quote_has_grown_old(tmp_path: Path, age_s
 
 
 def test_a_price_is_not_moved_into_the_settlement_window(tmp_path: Path) -> None:
-    market = ScriptedMarket(datetime.fromisoformat("2026-01-07T07:54:55+00:00"))
+    market = ScriptedMarket(datetime.fromisoformat("2026-01-07T07:54:45+00:00"))
     market.show(CALL, 0.02, 0.025)
     desk = scripted_desk(tmp_path, market)
     leg = only_leg(execute(desk, opening()))
@@ -251,7 +251,8 @@ def test_no_order_on_a_quote_from_the_future(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clock_time", "is_sent"), [("07:54:59", True), ("07:55:00", False), ("08:04:59", False), ("08:05:00", True)]
+    ("clock_time", "is_sent"),
+    [("07:54:49", True), ("07:54:50", False), ("07:55:00", False), ("08:04:59", False), ("08:05:00", True)],
 )
 def test_no_order_from_five_to_eight_until_five_past(tmp_path: Path, clock_time: str, is_sent: bool) -> None:
     market = ScriptedMarket(datetime.fromisoformat(f"2026-01-07T{clock_time}+00:00"))

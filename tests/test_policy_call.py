@@ -17,7 +17,7 @@ import pytest
 import policy_call
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
-from policy_call import PolicyAnswer, PolicyTimeoutError, ask_policy
+from policy_call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_policy
 from policy_output import PolicyOutputError
 from policy_rule_based import decide_action
 from tests.builders import a_config, a_short_call, a_state, an_opening
@@ -85,6 +85,8 @@ RAISED: dict[str, tuple[Misbehaviour, str]] = {
     "recursion": (recursion, "RecursionError"),
     "exit": (raising(SystemExit(0)), "SystemExit"),
     "exit_without_code": (raising(SystemExit()), "SystemExit"),
+    "interrupt": (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "generator": (raising(GeneratorExit()), "GeneratorExit"),
     "assertion": (raising(AssertionError("no")), "AssertionError: no"),
 }
 
@@ -119,8 +121,8 @@ def test_a_reason_of_a_million_letters_is_cut() -> None:
 
 
 def test_a_person_at_the_keyboard_is_not_taken_for_the_policy() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        asked(raising(KeyboardInterrupt()))
+    with pytest.raises(SecondSignalError):
+        asked(raising(SecondSignalError()))
 
 
 # --- a policy that does not return ------------------------------------------------------------------------
