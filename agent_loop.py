@@ -155,7 +155,7 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     from risk_engine import check_action_allowed
 
     outcome.state = state = _read_state(agent, outcome)
-    answer = ask_policy(agent.policy, state, agent.config_for_policy)
+    answer = ask_policy(agent.policy, state, agent.config_for_policy, agent.config)
     outcome.action, outcome.error = answer.action, answer.error
     outcome.has_policy_error = answer.error is not None
     allowed, outcome.reasons = check_action_allowed(state, answer.action, agent.config)
@@ -187,7 +187,8 @@ def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
         raise not_recovered
     limited = _with_own_limits(agent, state, disk_problem, outcome.is_duplicated)
     # One that no log knows may have traded a moment before it was taken back: its coin waits as well.
-    return limited.model_copy(update={"unresolved_symbols": (*limited.unresolved_symbols, *taken_back)})
+    waiting = dict.fromkeys((*limited.unresolved_symbols, *taken_back))
+    return limited.model_copy(update={"unresolved_symbols": tuple(waiting)})
 
 
 def _recover(agent: Agent, outcome: Outcome) -> DeribitError | None:
@@ -360,7 +361,9 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
             break
     _leave_nothing_behind(agent)
     failed = record is not None and record.error is not None and wanted is not None
-    if agent.breaker.state == TradingState.HALTED and not agent.stop_requested:
+    if agent.stop_requested:
+        return 0
+    if agent.breaker.state == TradingState.HALTED:
         return 6
     return 1 if failed or agent.unwritten else 0
 

@@ -48,6 +48,7 @@ from policy_call import Policy
 from state_builder import MarketMemory
 
 MAX_UNWRITTEN_RECORDS = 1000
+RESUMED = "resumed by hand after: "
 LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
 NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
@@ -135,6 +136,8 @@ def assemble_agent(
     """
     policy, policy_source = load_policy(config.agent.policy)
     config.agent.data_dir.mkdir(parents=True, exist_ok=True)
+    decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
+    before = _last_record(config, mode)
     run = RunInfo(
         run_id=_run_id(mode, clock.now(), config.agent.data_dir),
         mode=mode,
@@ -143,9 +146,8 @@ def assemble_agent(
         config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash=short_hash(policy_source),
         credentials_source="none" if credentials is not None else settings.credentials_source(settings.ENV_FILE),
+        lines_before=0 if before is None else before.sequence,
     )
-    decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
-    before = _last_record(config, mode)
     order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
     if order_log.unreadable_lines:
         print(f"{order_log.unreadable_lines} lines of the order log cannot be read: no order for a minute")
@@ -182,7 +184,8 @@ def _last_breaker(config: AgentConfig, mode: str, before: IterationRecord | None
 def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
     """A person who has looked closes the breaker; without one a halted agent does not start. Raises HaltedError."""
     if is_resumed:
-        agent.breaker = Breaker(why=f"resumed by hand after: {agent.breaker.why}" if agent.breaker.why else "")
+        before = agent.breaker.why.removeprefix(RESUMED)
+        agent.breaker = Breaker(why=f"{RESUMED}{before}" if before else "")
     if agent.breaker.state == TradingState.HALTED:
         raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
 

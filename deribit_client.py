@@ -266,9 +266,9 @@ class DeribitClient:
         """Send one limit order, once. Never raises for what the exchange or the network does."""
         return self._send_order(request)
 
-    def edit_order(self, order: Order, price_coin: float) -> OrderReceipt:
+    def edit_order(self, order: Order, price_coin: float, quoted_at: datetime) -> OrderReceipt:
         """Move a resting order to another price, its amount unchanged; written to the order log first."""
-        problem = self._reason_to_send_nothing()
+        problem = self._reason_to_send_nothing(quoted_at)
         if problem is not None or self._order_log is None:
             return _not_sent(problem or "")
         params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
@@ -277,7 +277,7 @@ class DeribitClient:
             self._order_log.write(line | params)
         except LogWriteError as error:
             return _not_sent(str(error))
-        problem = self._reason_to_send_nothing()  # writing can take long
+        problem = self._reason_to_send_nothing(quoted_at)  # writing can take long
         if problem is not None:
             return _not_sent(problem)
         send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
@@ -320,26 +320,27 @@ class DeribitClient:
 
     def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
         """The last look before an order leaves, whatever came before."""
-        now, limit = self.server_now(), self._config.strategy(request.symbol[:3]).max_order_size
-        age_seconds, oldest_seconds = (now - request.quoted_at).total_seconds(), self._config.risk.max_quote_age_seconds
+        limit = self._config.strategy(request.symbol[:3]).max_order_size
         if not (request.symbol[:4] in ("BTC-", "ETH-") and request.symbol.endswith("-C")):
             return f"{request.symbol} is not a call on BTC or ETH"
         if request.direction == "buy" and not request.reduce_only:
             return "a buy must be reduce-only"
         if not request.amount_coin <= limit:
             return f"{request.amount_coin:g} is above max_order_size {limit:g}"
-        if not -oldest_seconds <= age_seconds <= oldest_seconds:
-            return f"the quote is {age_seconds:.0f} s old, at most {oldest_seconds:g} s allowed"
-        if not now < send_before:
+        if not self.server_now() < send_before:
             return "the order's deadline passed before it could leave"
         if self._orders_left is not None and self._orders_left <= 0:
             return f"{MAX_ORDERS_PER_ITERATION} orders have left in this iteration"
-        return self._reason_to_send_nothing()
+        return self._reason_to_send_nothing(request.quoted_at)
 
-    def _reason_to_send_nothing(self) -> str | None:
+    def _reason_to_send_nothing(self, quoted_at: datetime) -> str | None:
+        """What forbids any order, and any new price of one."""
         if self._order_log is None:
             return "there is no order log: no line, no order"
-        now = self.server_now()
+        now, oldest_seconds = self.server_now(), self._config.risk.max_quote_age_seconds
+        age_seconds = (now - quoted_at).total_seconds()
+        if not -oldest_seconds <= age_seconds <= oldest_seconds:
+            return f"the quote is {age_seconds:.0f} s old, at most {oldest_seconds:g} s allowed"
         if in_settlement_window(now) or in_settlement_window(now + timedelta(seconds=ORDER_LIFETIME_SECONDS)):
             return f"no orders from 07:55 to 08:05 UTC, it is {now:%H:%M:%S} and this one might arrive later"
         if self.kill_note() is not None:

@@ -134,7 +134,9 @@ def read_instrument(row: Row) -> OptionInstrument | None:
     is_plain = row.need("kind") == "option" and coin in ("BTC", "ETH") and row.get("quote_currency") == coin
     if not is_plain:
         return None
-    steps = tuple((finite(s.need("above_price")), finite(s.need("tick_size"))) for s in row.rows("tick_size_steps"))
+    steps = tuple(
+        (finite(s.need("above_price")), finite(s.need("tick_size"))) for s in rows(row.need("tick_size_steps"))
+    )
     option = OptionInstrument(
         symbol=row.need("instrument_name"),
         underlying=coin,

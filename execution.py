@@ -9,6 +9,8 @@ what has room. `recover_orders` finds out what became of orders whose end was no
 from __future__ import annotations
 
 import hashlib
+import math
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -62,6 +64,10 @@ def execute_action(
         except AgentError as error:  # the process ends, but what was done until then belongs into its last line
             error.partial_result = _interrupted(results, leg, amount, error)
             raise
+        except Exception as error:  # noqa: BLE001 - orders may be out: whatever went wrong, they belong into the line
+            broken = AgentError(traceback.format_exc())
+            broken.partial_result = _interrupted(results, leg, amount, error)
+            raise broken from None
         results.append(result)
         if result.filled_coin <= 0.0 or result.status == "unknown":
             break  # a roll never sells what it has not surely bought back
@@ -281,7 +287,7 @@ def _move_price(
             break
         if not _may_still_move(client, quoted_at, config):
             break
-        receipt = client.edit_order(order, price)
+        receipt = client.edit_order(order, price, quoted_at)
         if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
             break  # filled meanwhile, refused or unknown: the cancel that follows finds out
         if not _is_moved(order, receipt.order, price):
@@ -407,7 +413,8 @@ def _leg_result(
 def _slippage(leg: Leg, avg_price: float | None) -> float | None:
     if avg_price is None or leg.decision_mid_coin is None:
         return None
-    return avg_price - leg.decision_mid_coin if leg.is_sell else leg.decision_mid_coin - avg_price
+    slippage = avg_price - leg.decision_mid_coin if leg.is_sell else leg.decision_mid_coin - avg_price
+    return slippage if math.isfinite(slippage) else None  # an absurd quote must not cost the line about a trade
 
 
 def _not_sent(leg: Leg, amount: float, why: str) -> LegResult:
@@ -421,7 +428,7 @@ def _not_sent(leg: Leg, amount: float, why: str) -> LegResult:
     )
 
 
-def _interrupted(results: list[LegResult], leg: Leg, amount: float, error: AgentError) -> ExecutionResult:
+def _interrupted(results: list[LegResult], leg: Leg, amount: float, error: Exception) -> ExecutionResult:
     """What had been done when an error ended the process; the order of this leg may be live."""
     last = _not_sent(leg, amount, str(error)).model_copy(update={"status": "unknown"})
     legs = (*results, last)

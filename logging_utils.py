@@ -53,6 +53,7 @@ class IterationRecord(Frozen):
     schema_version: int = SCHEMA_VERSION
     run_id: str
     iteration: int
+    sequence: int = 0
     timestamp: AwareDatetime
     mode: str
     market: str
@@ -88,7 +89,7 @@ class IterationRecord(Frozen):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What all lines of a run have in common."""
+    """What all lines of a run have in common. `lines_before`: the sequence number of the last line before it."""
 
     run_id: str
     mode: str
@@ -97,6 +98,7 @@ class RunInfo:
     config_hash: str
     policy_hash: str
     credentials_source: str = "none"
+    lines_before: int = 0
 
 
 @dataclass
@@ -129,8 +131,10 @@ def make_record(
     if action is None:
         why = (outcome.error or "no decision was reached").strip().splitlines()[-1]
         action = ProposedAction(type=ActionType.DO_NOTHING, reason=f"iteration failed: {why}"[:1000])
+    common = asdict(run)
     return IterationRecord(
-        **asdict(run),
+        sequence=common.pop("lines_before") + iteration,
+        **common,
         iteration=iteration,
         timestamp=now if state is None else state.timestamp,
         action_type=action.type,
@@ -416,8 +420,8 @@ def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
     """
     paths = sorted(folder.glob("decisions-*.jsonl"))[-NEWEST_FILES:]
     records = [record for path in paths if (record := _last_of(path, mode)) is not None]
-    # By the exchange's time: the files are named by our own clock, which may have stepped back.
-    return max(records, key=lambda record: record.timestamp, default=None)
+    # By the count that goes on from run to run: our own clock names the files and may have stepped back.
+    return max(records, key=lambda record: (record.sequence, record.timestamp), default=None)
 
 
 def _last_of(path: Path, mode: str) -> IterationRecord | None:

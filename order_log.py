@@ -25,6 +25,8 @@ MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
 LIVED = ("accepted", "resolved_present")
 MAX_LABEL_LETTERS = 64
+LAST_MS = 10**15  # far beyond any date
+FAR_AHEAD = datetime(2200, 1, 1, tzinfo=UTC)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -206,9 +208,9 @@ def _is_ours(intent: Mapping[str, Any]) -> bool:
     names = (intent.get("label"), intent.get("symbol"))
     is_named = all(isinstance(name, str) for name in names)
     deadline_ms = intent.get("valid_until")
-    is_dated = type(deadline_ms) is int and abs(deadline_ms / 1000.0 - _time_of(intent).timestamp()) <= REST_SECONDS
-    is_named = is_named and len(str(names[0])) <= MAX_LABEL_LETTERS and str(names[0]).isascii()
-    return is_named and str(names[1])[:4] in ("BTC-", "ETH-") and is_dated
+    is_dated = type(deadline_ms) is int and 0 <= deadline_ms <= LAST_MS and LONG_AGO < _time_of(intent) < FAR_AHEAD
+    is_named = is_named and str(names[1])[:4] in ("BTC-", "ETH-")
+    return is_named and is_dated and len(str(names[0])) <= MAX_LABEL_LETTERS and str(names[0]).isascii()
 
 
 def _time_of(record: Mapping[str, Any]) -> datetime:

@@ -40,11 +40,18 @@ class PolicyAnswer:
     error: str | None = None
 
 
-def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
-    """The policy's action, or DO_NOTHING and why. `config` must be a copy that nothing else relies on."""
+def ask_policy(
+    policy: Policy, state: AgentState, config_for_policy: AgentConfig, config: AgentConfig | None = None
+) -> PolicyAnswer:
+    """The policy's action, or DO_NOTHING and why.
+
+    `config_for_policy` is a copy that nothing else relies on. `config` knows the key, which is hidden wherever the
+    policy's words repeat it: it may have found it by itself.
+    """
+    config = config_for_policy if config is None else config
     try:
         with _watchdog(POLICY_SECONDS):
-            action = read_action(policy(_copy_of(state), config))
+            action = read_action(policy(_copy_of(state), config_for_policy))
         return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
     except PolicyOutputError as error:
         reason = without_secrets(error.reason, config)

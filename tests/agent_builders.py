@@ -341,7 +341,7 @@ def run_main(*arguments: str | Path) -> Ended:
 @contextmanager
 def own_signal_handlers() -> Iterator[None]:
     """Signal handlers that are set in here are put back at the end."""
-    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -368,7 +368,7 @@ def test_cancels_and_edits_are_sent_once_too(tmp_path: Path, fault: Fault) -> No
     desk.wire.disturb("private/cancel", fault)
     desk.wire.disturb("private/edit", fault)
     assert desk.client.cancel_order("1").outcome != SendOutcome.ACCEPTED
-    assert desk.client.edit_order(an_order(), 0.02).outcome != SendOutcome.ACCEPTED
+    assert desk.client.edit_order(an_order(), 0.02, desk.clock.now()).outcome != SendOutcome.ACCEPTED
     assert desk.wire.methods("private/cancel", "private/edit") == ["private/cancel", "private/edit"]
 
 
@@ -457,7 +457,7 @@ def test_whatever_stands_at_the_kill_files_place_stops_every_order(
     make(desk.config.risk.kill_file)
     assert desk.client.kill_note() == note
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
-    assert desk.client.edit_order(an_order(), 0.02).outcome == SendOutcome.NOT_SENT
+    assert desk.client.edit_order(an_order(), 0.02, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.sent == []
 
 
@@ -536,7 +536,7 @@ def test_no_order_and_no_new_price_leaves_that_may_arrive_in_the_settlement_wind
     receipt = desk.client.place_limit_order(an_order_request(quoted_at=desk.clock.now(), price_coin=0.03))
     order = receipt.order or an_order()
     assert (receipt.outcome == SendOutcome.ACCEPTED) is is_sent
-    assert (desk.client.edit_order(order, 0.025).outcome == SendOutcome.ACCEPTED) is is_sent
+    assert (desk.client.edit_order(order, 0.025, desk.clock.now()).outcome == SendOutcome.ACCEPTED) is is_sent
 
 
 @pytest.mark.parametrize(
@@ -636,9 +636,9 @@ def test_a_new_price_is_written_down_before_it_leaves(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     order = a_resting_order(desk.client)
     with disk_full(tmp_path / "logs" / "orders-2026-01-05.jsonl"):
-        assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.NOT_SENT
+        assert desk.client.edit_order(order, 0.025, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.methods("private/edit") == []
-    assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.ACCEPTED
+    assert desk.client.edit_order(order, 0.025, desk.clock.now()).outcome == SendOutcome.ACCEPTED
     edit = desk.order_lines()[-1]
     assert (edit["event"], edit["label"], edit["price"]) == ("edit", order.label, 0.025)
 
@@ -647,7 +647,7 @@ def test_a_new_price_gets_its_last_look_after_its_line_too(tmp_path: Path) -> No
     desk = scripted_desk(tmp_path)
     order = a_resting_order(desk.client)
     with faulty_disk(fsync=lambda path: desk.config.risk.kill_file.touch()):
-        assert desk.client.edit_order(order, 0.025).outcome == SendOutcome.NOT_SENT
+        assert desk.client.edit_order(order, 0.025, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.methods("private/edit") == []
 
 
@@ -660,7 +660,7 @@ def test_a_new_price_does_not_leave_into_a_settlement_window_that_began_while_it
     receipt = desk.client.place_limit_order(an_order_request(quoted_at=desk.clock.now(), price_coin=0.03))
     assert receipt.order is not None
     with faulty_disk(fsync=lambda path: desk.clock.sleep(30.0)):
-        assert desk.client.edit_order(receipt.order, 0.025).outcome == SendOutcome.NOT_SENT
+        assert desk.client.edit_order(receipt.order, 0.025, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.methods("private/edit") == []
 
 
@@ -716,7 +716,7 @@ def test_a_resting_order_is_found_by_id_by_label_and_among_the_open_ones(tmp_pat
 def test_an_edit_moves_the_price_and_keeps_the_order(tmp_path: Path) -> None:
     client = scripted_desk(tmp_path).client
     order = a_resting_order(client)
-    receipt = client.edit_order(order, 0.025)
+    receipt = client.edit_order(order, 0.025, START)
     assert receipt.order == order.model_copy(update={"price_coin": 0.025})
 
 

@@ -221,7 +221,7 @@ def test_an_order_that_finds_no_request_left_is_surely_not_sent(tmp_path: Path) 
     desk.client.authenticate()
     ask(desk, 33)
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
-    assert desk.client.edit_order(an_order(), 0.02).outcome == SendOutcome.NOT_SENT
+    assert desk.client.edit_order(an_order(), 0.02, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.methods(SELL, "private/edit") == []
 
 

@@ -232,7 +232,7 @@ def test_a_price_is_not_moved_while_the_kill_file_exists(tmp_path: Path) -> None
     assert order is not None
     desk.config.risk.kill_file.parent.mkdir(parents=True, exist_ok=True)
     desk.config.risk.kill_file.write_text("stop")
-    receipt = desk.client.edit_order(order, 0.025)
+    receipt = desk.client.edit_order(order, 0.025, desk.clock.now())
     assert (receipt.outcome, desk.wire.methods("private/edit")) == (SendOutcome.NOT_SENT, [])
 
 

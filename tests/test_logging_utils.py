@@ -48,6 +48,7 @@ FLAT_FIELDS = [
     "schema_version",
     "run_id",
     "iteration",
+    "sequence",
     "timestamp",
     "mode",
     "market",

@@ -68,7 +68,7 @@ WRITES: dict[str, tuple[str, Call]] = {
         "private/buy",
         lambda c: c.place_limit_order(an_order_request(direction="buy", reduce_only=True, label="cc-2-buy")),
     ),
-    "edit_order": ("private/edit", lambda c: c.edit_order(an_order(CALL), 0.03)),
+    "edit_order": ("private/edit", lambda c: c.edit_order(an_order(CALL), 0.03, c.server_now())),
     "cancel_order": ("private/cancel", lambda c: c.cancel_order("1")),
     "cancel_all": ("private/cancel_all", lambda c: c.cancel_all()),
 }
@@ -115,7 +115,7 @@ def paper_samples() -> dict[str, list[Reply]]:
     client = new_client(httpx.MockTransport(keep))
     client.get_order_state(order.order_id)
     client.get_trades_of_order(account.state.trades[0].order_id)
-    client.edit_order(an_order(CALL, order_id=order.order_id, amount_coin=1.0), 0.03)
+    client.edit_order(an_order(CALL, order_id=order.order_id, amount_coin=1.0), 0.03, client.server_now())
     client.cancel_order(order.order_id)
     for _, call in CALLS.values():
         try:

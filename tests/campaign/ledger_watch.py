@@ -146,6 +146,9 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
             continue
         life = view.lives[call.life]
         has_line = any(where[0] == call.life and where[1] >= call.iteration for where in view.records)
+        following = view.trace.calls[call.number + 1 : call.number + 2]
+        if any((after.method, after.params) == (call.method, call.params) for after in following):
+            continue  # asked again at once: the agent did not take this answer for one
         if has_line and life.exit_code != 6 and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
 
