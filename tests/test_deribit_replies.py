@@ -293,9 +293,9 @@ def test_an_instrument_that_is_not_active_and_open_is_known_but_not_tradable(cha
 
 
 def test_an_instrument_of_the_time_before_states_is_tradable() -> None:
-    option = read_instrument(Row(without(instrument_row(), "state", "tick_size_steps")))
+    option = read_instrument(Row(without(instrument_row(), "state")))
     assert option is not None
-    assert (option.is_tradable, option.tick_steps) == (True, ())
+    assert option.is_tradable
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,9 @@ def no_last_look_at_the_kill_file() -> Iterator[None]:
     """The kill file is looked at when the state is read, and not again before an order leaves."""
     reason = DeribitClient._reason_to_send_nothing
 
-    def careless(self: DeribitClient) -> Any:
+    def careless(self: DeribitClient, quoted_at: Any) -> Any:
         with replaced(DeribitClient, kill_note=lambda self: None):
-            return reason(self)
+            return reason(self, quoted_at)
 
     with replaced(DeribitClient, _reason_to_send_nothing=careless):
         yield
