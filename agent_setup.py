@@ -137,7 +137,7 @@ def assemble_agent(
     policy, policy_source = load_policy(config.agent.policy)
     config.agent.data_dir.mkdir(parents=True, exist_ok=True)
     decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
-    before = _last_record(config, mode)
+    before, is_unreadable = _last_record(config, mode)
     run = RunInfo(
         run_id=_run_id(mode, clock.now(), config.agent.data_dir),
         mode=mode,
@@ -148,14 +148,8 @@ def assemble_agent(
         credentials_source="none" if credentials is not None else settings.credentials_source(settings.ENV_FILE),
         lines_before=0 if before is None else before.sequence,
     )
-    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, mode if mode in LASTING_MODES else None)
-    if order_log.unreadable_lines:
-        print(f"{order_log.unreadable_lines} lines of the order log cannot be read: no order for a minute")
-    # Not the record's own time: that of a failed iteration may be the local clock's, which may be wrong.
-    ledger_read_until = order_log.oldest_at()
-    if before is not None:
-        read_at = before.timestamp if before.agent_state is not None else None
-        ledger_read_until = before.ledger_read_until or read_at or ledger_read_until
+    order_log = _order_log(config, clock, run)
+    ledger_read_until = _ledger_read_until(before, order_log)
     return Agent(
         config=config,
         client=DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials),
@@ -165,20 +159,34 @@ def assemble_agent(
         decision_log=decision_log,
         order_log=order_log,
         run=run,
-        breaker=_last_breaker(config, mode, before),
+        breaker=_last_breaker(before, is_unreadable),
         ledger_read_until=ledger_read_until,
         ledger_is_due=ledger_read_until is not None,
     )
 
 
-def _last_breaker(config: AgentConfig, mode: str, before: IterationRecord | None) -> Breaker:
+def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
+    account = run.mode if run.mode in LASTING_MODES else None
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, account)
+    if order_log.unreadable_lines:
+        count = order_log.unreadable_lines
+        print(f"{count} lines of the order log cannot be read: no order for a minute", file=sys.stderr)
+    return order_log
+
+
+def _ledger_read_until(before: IterationRecord | None, order_log: OrderMemory) -> datetime | None:
+    """From where the exchange's ledger is to be read on. The time of a failed iteration may be our own clock's."""
+    if before is None:
+        return order_log.oldest_at()
+    read_at = before.timestamp if before.agent_state is not None else None
+    return before.ledger_read_until or read_at or order_log.oldest_at()
+
+
+def _last_breaker(before: IterationRecord | None, is_unreadable: bool) -> Breaker:
     """The last run's; careful where it has left lines and none of them can be read."""
-    if before is not None and before.breaker is not None:
-        return before.breaker
-    has_lines = mode in LASTING_MODES and any(config.agent.log_dir.glob("decisions-*.jsonl"))
-    if before is None and has_lines:
+    if is_unreadable:
         return Breaker(state=TradingState.REDUCING, why="the last run's lines cannot be read")
-    return Breaker()
+    return Breaker() if before is None or before.breaker is None else before.breaker
 
 
 def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
@@ -210,15 +218,15 @@ def client_for_check(config: AgentConfig, options: argparse.Namespace) -> Deribi
     return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key)
 
 
-def _last_record(config: AgentConfig, mode: str) -> IterationRecord | None:
-    """The last line of a lasting account; None where there is none, or where a newer version wrote it."""
+def _last_record(config: AgentConfig, mode: str) -> tuple[IterationRecord | None, bool]:
+    """The last line of a lasting account, and whether there is one that cannot be read (a newer version wrote it)."""
     if mode not in LASTING_MODES:
-        return None
+        return None, False
     try:
-        return last_record(config.agent.log_dir, mode)
+        return last_record(config.agent.log_dir, mode), False
     except ConfigurationError as error:
         print(f"{error}; this run starts without it", file=sys.stderr)
-        return None
+        return None, True
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
