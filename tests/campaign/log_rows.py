@@ -26,7 +26,7 @@ from tests.campaign.process_rows_live import exchange_for
 from tests.campaign.row_desk import QUIET, desk_at, link_to
 from tests.paper_builders import START
 
-RUN_ID = "testnet-20260105T120000"
+RUN_ID = "testnet-20260105T120000000"
 MAX_START_BYTES = 40_000_000
 START_SECONDS = 3.0
 LARGE_LOG_BYTES = 300_000_000
