@@ -202,7 +202,7 @@ def fills_are_not_waited_for() -> Iterator[None]:
 @defect("I11")
 def unknown_stays_unknown_for_ever() -> Iterator[None]:
     """Orders of unknown fate are never looked up."""
-    with replaced(execution, _resolve=lambda client, log, order: None):
+    with replaced(execution, _note_whether_it_is_there=lambda client, log, order, found: None):
         yield
 
 
@@ -210,7 +210,7 @@ def unknown_stays_unknown_for_ever() -> Iterator[None]:
 def leftovers_are_left() -> Iterator[None]:
     """Orders of ours that still rest are not taken back."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, cancel_own_orders=lambda client, orders: 0))
+        patches.enter_context(replaced(execution, cancel_own_orders=lambda client, orders: []))
         patches.enter_context(replaced(execution, _taken_back=lambda client, order: order))
         patches.enter_context(replaced(execution, _ended=lambda client, order: order))
         yield
