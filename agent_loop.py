@@ -418,9 +418,10 @@ def _stop_on_signals(agent: Agent) -> None:
         if wake is not None:
             wake()
 
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) != signal.SIG_IGN:  # nohup: the terminal may go, the agent stays
-            signal.signal(name, stop)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup: the terminal may go, the agent stays
+        signal.signal(signal.SIGHUP, stop)
 
 
 def _run(options: argparse.Namespace) -> int:
