@@ -44,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     if rows:
         _say(figures_of.committed_table())
     if is_complete:
-        problems = [*problems, *figures_of.rows_below(figures), *figures_of.states_missed(figures)]
+        problems += [
+            *figures_of.rows_below(figures),
+            *figures_of.pairs_below(figures),
+            *figures_of.states_missed(figures),
+        ]
     for result in figures.violated[: 0 if options.no_shrink else LOOKED_AT]:
         runner.look_closer(result, _say)
     hashes_differ = figures.hashes_same is not None and figures.hashes_same[0] < figures.hashes_same[1]
