@@ -238,6 +238,8 @@ class JsonlLog:
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._append(handle, line)
+                if self._force_to_disk:
+                    _see_that_it_is_there(handle, path, len(line))
             finally:
                 os.close(handle)
         except OSError as error:
@@ -281,6 +283,13 @@ class JsonlLog:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _see_that_it_is_there(handle: int, path: Path, size: int) -> None:
+    """Raise OSError where somebody removed, renamed or emptied the file: after a restart nobody would know the line."""
+    written, there = os.fstat(handle), path.stat()
+    if there.st_ino != written.st_ino or there.st_size < size:
+        raise OSError(errno.ESTALE, "somebody replaced it while it was written")
 
 
 def files_of_last_days(folder: Path, prefix: str, today: str) -> list[Path]:

@@ -6,7 +6,7 @@ import errno
 import json
 import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -286,6 +286,27 @@ def test_a_log_that_was_deleted_or_moved_away_goes_on_in_a_new_file(tmp_path: Pa
     log.path().rename(tmp_path / "moved.jsonl.1")
     log.write_line('{"a": 2}')
     log.path().unlink()
+    log.write_line('{"a": 3}')
+    assert log.path().read_text() == '{"a": 3}\n'
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_suffix(".jsonl.1"))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("happens", [Path.unlink, renamed, emptied])
+def test_a_line_that_must_last_counts_as_written_only_where_it_still_is(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    path = log.path()
+    with faulty_disk(fsync=lambda _: happens(path)), pytest.raises(LogWriteError, match="cannot be written"):
+        log.write_line('{"a": 2}')
     log.write_line('{"a": 3}')
     assert log.path().read_text() == '{"a": 3}\n'
 
