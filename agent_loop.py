@@ -135,7 +135,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
         outcome.fatal = error if error.exit_code is not None else None
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
         outcome.error = traceback.format_exc()
-    agent.breaker = outcome.breaker = after_iteration(agent.breaker, _events(outcome))
+    agent.breaker = outcome.breaker = after_iteration(agent.breaker, _events(agent, outcome))
     duration_ms = round((agent.clock.monotonic() - started) * 1000.0, 1)
     outcome.request_count = agent.client.requests_made
     outcome.ledger_read_until = agent.ledger_read_until  # a restart reads on from here, whatever failed in between
@@ -258,7 +258,7 @@ def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
             agent.memory.refused_symbols.add(leg.symbol)
 
 
-def _events(outcome: Outcome) -> IterationEvents:
+def _events(agent: Agent, outcome: Outcome) -> IterationEvents:
     """What the breaker counts."""
     from breaker import IterationEvents
 
@@ -275,6 +275,7 @@ def _events(outcome: Outcome) -> IterationEvents:
         if action is not None and is_blocked
         else "",
         is_duplicated=outcome.is_duplicated or any(leg.is_duplicated for leg in legs),
+        duplicated_at=agent.order_log.duplicated_at,
     )
 
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 
 import config as settings
-from breaker import Breaker
+from breaker import DUPLICATED, Breaker
 from config import AgentConfig
 from deribit_client import DeribitClient
 from deribit_wire import SystemClock, network_transport
@@ -159,7 +159,7 @@ def assemble_agent(
         decision_log=decision_log,
         order_log=order_log,
         run=run,
-        breaker=_last_breaker(before, is_unreadable),
+        breaker=_last_breaker(before, is_unreadable, order_log),
         ledger_read_until=ledger_read_until,
         ledger_is_due=ledger_read_until is not None,
     )
@@ -182,18 +182,23 @@ def _ledger_read_until(before: IterationRecord | None, order_log: OrderMemory) -
     return before.ledger_read_until or read_at or order_log.oldest_at()
 
 
-def _last_breaker(before: IterationRecord | None, is_unreadable: bool) -> Breaker:
-    """The last run's; careful where it has left lines and none of them can be read."""
+def _last_breaker(before: IterationRecord | None, is_unreadable: bool, order_log: OrderMemory) -> Breaker:
+    """The last run's; careful where it has left lines and none can be read, or ended before its line said HALTED."""
+    last = Breaker() if before is None or before.breaker is None else before.breaker
+    found_at = order_log.duplicated_at
+    if found_at is not None and (last.duplicated_at is None or found_at > last.duplicated_at):
+        return Breaker(state=TradingState.HALTED, why=DUPLICATED, duplicated_at=found_at)
     if is_unreadable:
         return Breaker(state=TradingState.REDUCING, why="the last run's lines cannot be read")
-    return Breaker() if before is None or before.breaker is None else before.breaker
+    return last
 
 
 def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
     """A person who has looked closes the breaker; without one a halted agent does not start. Raises HaltedError."""
     if is_resumed:
         before = agent.breaker.why.removeprefix(RESUMED)
-        agent.breaker = Breaker(why=f"{RESUMED}{before}" if before else "")
+        why = f"{RESUMED}{before}" if before else ""
+        agent.breaker = Breaker(why=why, duplicated_at=agent.breaker.duplicated_at)
     if agent.breaker.state == TradingState.HALTED:
         raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
 

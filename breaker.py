@@ -8,6 +8,7 @@ restart goes on with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from models import Frozen, TradingState
 
@@ -17,10 +18,11 @@ REDUCE_AFTER_POLICY_ERRORS = 3  # decisions in a row
 REDUCE_AFTER_SAME_BLOCK = 10  # the same action, blocked by the risk engine
 HALT_AFTER = 10  # failed iterations, rejected orders or policy errors in a row
 GOOD_TO_RECOVER = 2  # iterations in a row that end REDUCING
+DUPLICATED = "two orders stood under one label: something between here and the exchange sends requests twice"
 
 
 class Breaker(Frozen):
-    """The breaker's state. `why` says what took it out of ACTIVE."""
+    """The breaker's state. `why` says what took it out of ACTIVE, `duplicated_at` when two orders were last found."""
 
     state: TradingState = TradingState.ACTIVE
     why: str = ""
@@ -30,6 +32,7 @@ class Breaker(Frozen):
     same_block: int = 0
     blocked_action: str = ""
     good: int = 0
+    duplicated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class IterationEvents:
     orders_accepted: int = 0
     blocked_action: str = ""  # what the risk engine refused for reasons of its own, not because of the breaker
     is_duplicated: bool = False  # two orders stood under one label
+    duplicated_at: datetime | None = None  # when the order log last said so, if ever
 
 
 def after_iteration(breaker: Breaker, events: IterationEvents) -> Breaker:
@@ -73,6 +77,7 @@ def _count(breaker: Breaker, events: IterationEvents) -> Breaker:
             "policy_errors": policy_errors if events.has_decided else breaker.policy_errors,
             "same_block": breaker.same_block + 1 if is_repeated else int(events.blocked_action != ""),
             "blocked_action": events.blocked_action,
+            "duplicated_at": events.duplicated_at or breaker.duplicated_at,
         }
     )
 
@@ -92,7 +97,7 @@ def _reason_to_reduce(counted: Breaker, events: IterationEvents) -> str:
 
 def _reason_to_halt(counted: Breaker, events: IterationEvents) -> str:
     if events.is_duplicated:
-        return "two orders stood under one label: something between here and the exchange sends requests twice"
+        return DUPLICATED
     counts = {
         "failed iterations": counted.failed,
         "rejected orders": counted.rejected,

@@ -130,7 +130,9 @@ def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory, recove
     over = [order for order in unresolved if seconds_since_deadline(order.intent, now) > RESOLVE_AFTER_SECONDS]
     for order in [*over, *order_log.unclosed()]:
         found = deribit_client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
-        recovery.is_duplicated = recovery.is_duplicated or len(found) > 1
+        if len(found) > 1:
+            recovery.is_duplicated = True
+            order_log.note(_line_about(deribit_client, order, "duplicated"))  # the next run must know, whatever comes
         if not order.is_certain:
             _note_whether_it_is_there(deribit_client, order_log, order, found)
         if order.is_certain and not order.is_closed:
@@ -197,7 +199,7 @@ def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfi
         leg = replace(leg, decision_mid_coin=start_price(ticker, config.risk.price_collar_pct))
     amount = floor_to_step(amount, option.min_trade_amount_coin)
     if amount <= 0.0:
-        return _not_sent(leg, amount, "no uncovered coins left to sell a call on")
+        return _not_sent(leg, amount, "no uncovered coins left to sell a call on, or an order of ours still rests")
     prices = price_ladder(leg.direction, ticker, option, config)
     return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
 
@@ -228,16 +230,16 @@ def _reason_not_to_trade(
 def read_room(client: DeribitClient, currency: str, step: float) -> float:
     """Coins with no call against them, read afresh; orders before positions, so a fill in between counts twice.
 
-    Every short call and every resting sell of the coin counts, whoever made it.
+    Every short call and every resting sell of the coin counts, whoever made it. Nothing where an order of ours still
+    rests on it: that may be a copy that something on the way made of the first leg of a roll.
     """
     orders = client.get_open_orders()
     positions = client.get_positions()
     account = client.get_account_summary(currency)
-    on_offer = sum(
-        order.unfilled_amount_coin
-        for order in orders
-        if order.symbol.startswith(f"{currency}-") and order.direction == "sell" and order.is_live
-    )
+    live = [order for order in orders if order.symbol.startswith(f"{currency}-") and order.is_live]
+    if any(order.is_own for order in live):
+        return 0.0
+    on_offer = sum(order.unfilled_amount_coin for order in live if order.direction == "sell")
     short = sum(-held.size for held in positions if _is_short_call(held.symbol, held.kind, held.size, currency))
     return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
 

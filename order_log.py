@@ -60,6 +60,7 @@ class OrderMemory:
     def __init__(self) -> None:
         self._orders: dict[str, LoggedOrder] = {}
         self.unreadable_lines = 0
+        self.duplicated_at: datetime | None = None  # when two orders were last found under one label
 
     def write(self, record: Mapping[str, Any]) -> None:
         """An event that must be known before the next step; raises LogWriteError where that cannot be."""
@@ -104,11 +105,15 @@ class OrderMemory:
             self.unreadable_lines += 1  # a newer version of the agent may mean something else by the same words
             return
         label = str(record.get("label"))
+        if record.get("event") == "duplicated":
+            self.duplicated_at = _time_of(record)
         if record.get("event") == "intent" and not _is_ours(record):
             self.unreadable_lines += 1
         elif record.get("event") == "intent":
             self._orders[label] = LoggedOrder(record, _time_of(record))
-        elif label in self._orders:
+        elif record.get("outcome") in LIVED and label not in self._orders and _is_named(record):
+            self._orders[label] = LoggedOrder(record, _time_of(record))  # its intent can no longer be read
+        if label in self._orders:
             _update(self._orders[label], record)
         self._forget_old(_time_of(record))
 
@@ -205,12 +210,17 @@ def _is_busy(order: LoggedOrder, now: datetime) -> bool:
 
 def _is_ours(intent: Mapping[str, Any]) -> bool:
     """Whether an intent can be looked up; a line edited by hand may be anything."""
-    names = (intent.get("label"), intent.get("symbol"))
-    is_named = all(isinstance(name, str) for name in names)
     deadline_ms = intent.get("valid_until")
     is_dated = type(deadline_ms) is int and 0 <= deadline_ms <= LAST_MS and LONG_AGO < _time_of(intent) < FAR_AHEAD
-    is_named = is_named and str(names[1])[:4] in ("BTC-", "ETH-")
-    return is_named and is_dated and len(str(names[0])) <= MAX_LABEL_LETTERS and str(names[0]).isascii()
+    return is_dated and _is_named(intent)
+
+
+def _is_named(record: Mapping[str, Any]) -> bool:
+    """Whether a line says which order it is about."""
+    label, symbol = record.get("label"), record.get("symbol")
+    if not (isinstance(label, str) and isinstance(symbol, str)):
+        return False
+    return symbol[:4] in ("BTC-", "ETH-") and 0 < len(label) <= MAX_LABEL_LETTERS and label.isascii()
 
 
 def _time_of(record: Mapping[str, Any]) -> datetime:

@@ -371,6 +371,22 @@ def test_a_halted_agent_stays_halted_across_a_restart_until_a_person_resumes_it(
     resume_or_stay_halted(next_process(desk), is_resumed=False)
 
 
+def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the_next_one(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    agent = next_process(desk)
+
+    def stop_with_two_orders() -> None:
+        agent.stop_requested = True
+        for _ in range(2):
+            agent.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
+
+    desk.wire.disturb("private/get_account_summaries", meanwhile(stop_with_two_orders))
+    assert agent_loop.run_loop(agent, options()) == 0
+    assert desk.account.open_orders() == []
+    with pytest.raises(HaltedError, match="two orders stood under one label"):
+        resume_or_stay_halted(next_process(desk), is_resumed=False)
+
+
 def process_with_a_clock_of_its_own(desk: Desk, local_clock: SimulatedClock) -> Agent:
     """The exchange keeps its own time; the agent names its files by this clock."""
     return assemble_agent(desk.config, desk.wire, local_clock, "testnet", credentials=("paper-id", "paper-secret"))

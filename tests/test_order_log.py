@@ -43,7 +43,7 @@ def an_intent(label: str = LABEL, symbol: str = SYMBOL, seconds: float = 0.0, **
 
 
 def an_outcome(outcome: str, label: str = LABEL, seconds: float = 0.0) -> Event:
-    return {"event": "outcome", "label": label, "outcome": outcome, "at": at(seconds)}
+    return {"event": "outcome", "label": label, "symbol": SYMBOL, "outcome": outcome, "at": at(seconds)}
 
 
 def a_closing(filled: float | None, seconds: float = 0.0, label: str = LABEL) -> Event:
@@ -92,6 +92,8 @@ LIVES: Mapping[str, tuple[list[Event], object]] = {
     "filled_and_its_outcome_not_readable": ([an_intent(), a_closing(1.0)], RESTING),
     "not_filled_and_its_outcome_not_readable": ([an_intent(), a_closing(0.0)], OVER),
     "an_outcome_nobody_knows": ([an_intent(), an_outcome("thawed")], NOT_SURE),
+    "accepted_and_its_intent_not_readable": ([an_outcome("accepted")], ALIVE),
+    "lost_and_its_intent_not_readable": ([an_outcome("unknown")], OVER),
     "events_without_an_intent": ([an_outcome("unknown"), a_closing(1.0), an_edit()], OVER),
 }
 
