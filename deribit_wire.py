@@ -11,7 +11,9 @@ import logging
 import random
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
@@ -49,6 +51,7 @@ MAX_REPLY_BYTES = 5_000_000
 MAX_CLOCK_JUMP_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 14 * 60.0  # Deribit drops idle connections after 15 minutes
 TOKEN_MARGIN_SECONDS = 60.0
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "covered-call-agent"}
 # "session:" so that the token outlives a dropped connection; no more rights are asked for than the agent uses.
 SCOPE = "session:covered-call trade:read_write account:read wallet:none"
 
@@ -142,7 +145,6 @@ class JsonRpc:
         self._transport = network_transport() if transport is None else transport
         self._http = _http_client(config, self._transport)
         self._base_url = config.deribit.base_url
-        self._urls: dict[str, httpx.URL] = {}  # parsing them anew is a tenth of the cost of a request
         self._token: SecretStr | None = None
         self._token_ends_at_seconds = 0.0
         self._request_id = 0
@@ -275,9 +277,8 @@ class JsonRpc:
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
         ends_at = self.clock.monotonic() + REPLY_DEADLINE_SECONDS
         content = bytearray()
-        if method not in self._urls:
-            self._urls[method] = httpx.URL(f"{self._base_url}/api/v2/{method}")
-        with self._http.stream("POST", self._urls[method], json=body, headers=headers) as response:
+        request = httpx.Request("POST", _url(self._base_url, method), headers=HEADERS | headers, json=body)
+        with closing(self._http.send(request, stream=True)) as response:
             _refuse_redirect(method, response)
             for chunk in response.iter_bytes():
                 content += chunk
@@ -289,6 +290,11 @@ class JsonRpc:
         sent_at_us = envelope.get("usOut")
         if isinstance(sent_at_us, int):
             self.server_clock.hear(replies.utc_from_ms(sent_at_us // 1000))
+
+
+@cache  # parsing it anew is a tenth of the cost of a request
+def _url(base_url: str, method: str) -> httpx.URL:
+    return httpx.URL(f"{base_url}/api/v2/{method}")
 
 
 def _refuse_mainnet(envelope: Row) -> None:
@@ -308,8 +314,30 @@ def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
     return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
 
 
+class _NoCookies(httpx.Cookies):
+    """The exchange needs none: what a reply wants to be remembered is not, nor sent anywhere."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave them; looking for them is a third of the cost of a request."""
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _Http(httpx.Client):
+    """httpx.Client that keeps no cookies."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        """None are taken from us either."""
+
+
 def _http_client(config: AgentConfig, transport: httpx.BaseTransport) -> httpx.Client:
-    return httpx.Client(
+    return _Http(
         transport=transport,
         timeout=config.deribit.timeout_seconds,
         follow_redirects=False,

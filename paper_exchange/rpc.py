@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
+from pydantic_core import to_json
+
 from paper_exchange import errors
 
 API_ROOT = "/api/v2"
@@ -23,10 +25,6 @@ TEXT_PARAMS = frozenset(
     | {"label", "order_id", "instrument_name", "resolution"}
 )
 NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][-+]?\d{1,3})?", re.ASCII)
-
-
-# Made once: making it anew costs as much as a short reply.
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +59,12 @@ def reply_bytes(call: Call | None, outcome: dict[str, Any], started_us: int, end
         "usDiff": ended_us - started_us,
         "testnet": True,
     }
-    return _ENCODER.encode(reply).encode()
+    return to_json(reply)
 
 
 def _call_of_body(path_method: str, body: bytes) -> Call:
     try:
-        request = json.loads(body, parse_constant=_refuse_constant)
+        request = _DECODER.decode(body.decode())
     except (ValueError, RecursionError):
         raise errors.parse_error() from None
     if not isinstance(request, dict):
@@ -112,3 +110,6 @@ def _json_value(name: str, value: str) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: as much work as reading a short request

@@ -225,7 +225,7 @@ def test_execution_is_imported_by_the_loop_alone() -> None:
 
 def test_the_paper_exchange_shares_only_the_formulas_with_the_agent() -> None:
     foreign = roots_of("paper_exchange") - set(sys.stdlib_module_names) - {"paper_exchange"}
-    assert foreign == {"pricing", "httpx", "numpy", "pydantic"}
+    assert foreign == {"pricing", "httpx", "numpy", "pydantic", "pydantic_core"}
 
 
 def test_only_the_set_up_imports_by_name() -> None:
