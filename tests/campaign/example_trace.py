@@ -66,7 +66,7 @@ class Story:
         self.state = self._state()
 
     def look_again(self) -> None:
-        """What is read between the legs of a roll."""
+        """What is read for the room of a sale."""
         self.call("private/get_open_orders", {"kind": "option"}, self._order_rows())
         self.call("private/get_positions", {"currency": "any"}, self._position_rows())
         self.call("private/get_account_summary", {"currency": "BTC"}, self._account())
@@ -202,6 +202,8 @@ class Story:
     def trade(self, direction: str, symbol: str, amount: float, label: str) -> WireCall:
         """A whole undisturbed order: look, send, fill, log."""
         self.look_at(symbol)
+        if direction == "sell":
+            self.look_again()
         call = self.send(direction, symbol, amount, label)
         self.traded(label)
         self.ended(label)
@@ -272,7 +274,6 @@ def clean_story(folder: Path) -> Story:
     story.quiet()
     story.look()
     story.trade("buy", CALL, 0.3, label_of(3, "buy"))
-    story.look_again()
     story.trade("sell", NEXT_CALL, 0.3, label_of(3, "sell"))
     story.rest()
     story.quiet(5)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic_core import from_json
 
-from tests.campaign.catalogue import CALL_ROWS, RARE, rows_at
+from tests.campaign.catalogue import CALL_ROWS, RARE, RAREST, rows_at
 from tests.campaign.schedule import Schedule
 from tests.campaign.spells import SPELLS, Spells
 from tests.campaign.times import TrueTime
@@ -26,8 +27,8 @@ from tests.campaign.transport_rows import Fault
 from tests.campaign.venue import Moment, Venue
 
 LATENCY_SECONDS = 0.05
-RARE_FACTOR = 4.0  # rare requests meet faults more often, up to this share
-MOST_RARE = 0.6
+RARE_FACTOR, MOST_RARE = 5.0, 0.6  # rare requests meet faults more often, up to this share
+RAREST_FACTOR, MOST_RAREST = 8.0, 0.8
 LOCKED_OUT_IN_SPELLS = {  # which requests a spell touches; those not named here touch all
     "X10": frozenset({"public/status", "private/buy", "private/sell", "private/edit"}),
     "X34": frozenset({"public/auth"}),
@@ -73,7 +74,7 @@ class FaultTransport(httpx.BaseTransport):
         return response
 
     def _note(self, request: httpx.Request) -> WireCall:
-        body: dict[str, Any] = json.loads(request.read().decode())
+        body: dict[str, Any] = from_json(request.read())
         call = WireCall(
             number=len(self.trace.calls),
             life=self.moment.life,
@@ -113,8 +114,10 @@ class FaultTransport(httpx.BaseTransport):
             return None
         chance, which, _ = self.schedule.chances(key)
         rate = self.schedule.intensity_pct / 100.0
-        if method in RARE:
-            rate = max(rate, min(MOST_RARE, RARE_FACTOR * rate))
+        if method in RAREST:
+            rate = min(MOST_RAREST, RAREST_FACTOR * rate)
+        elif method in RARE:
+            rate = min(MOST_RARE, RARE_FACTOR * rate)
         if chance >= rate:
             return None
         rows, sums = rows_at(method)

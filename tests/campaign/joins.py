@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal, NoReturn
 
+from pydantic_core import from_json
+
 from paper_exchange.market import MIN_TRADE_AMOUNT
 from tests.campaign.trace import LedgerPoint, Life, Trace, WireCall
 
@@ -26,9 +28,10 @@ OUTSIDE_ROWS = frozenset({"X21", "X22", "X23", "X33"})
 NOTHING_LEFT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 FINAL_STATES = frozenset({"filled", "cancelled", "rejected"})
 TERMINAL_OUTCOMES = frozenset({"accepted", "rejected", "not_sent", "resolved_absent", "resolved_present"})
-# Two meanings (13888), or the exchange's own failure: after these nobody knows whether the order exists.
-AMBIGUOUS_CODES = frozenset({13888, 11094, 13028, -32603})
+# Two meanings (13888), no meaning (10001), or the exchange's own failure: nobody knows whether the order exists.
+AMBIGUOUS_CODES = frozenset({13888, 10001, 11094, 13028, -32603})
 LATCH_SECONDS = 5.0
+REPLY_DEADLINE = timedelta(seconds=10)
 EPSILON = 1e-9
 # The agent reads the exchange's clock off the last reply, which may have taken this long (T28, T29).
 CLOCK_SLACK = timedelta(seconds=15)
@@ -235,6 +238,8 @@ def fate(view: View, call: WireCall) -> Fate:
         return "unknown"
     if call.raised is not None:
         return "not_sent" if call.raised in NOTHING_LEFT else "unknown"
+    if call.arrived_at and call.arrived_at[0] - call.sent_at > REPLY_DEADLINE:
+        return "unknown"  # nobody waits that long for an answer
     if call.heard is None:
         return "unknown"
     if call.heard_status in (401, 403, 429) and call.heard.lstrip()[:1] != b"{":
@@ -298,10 +303,11 @@ def number(values: Mapping[str, Any], name: str) -> float | None:
 def _envelope(call: WireCall) -> dict[str, Any] | None:
     if call.heard is None or call.raised is not None:
         return None
-    # What nothing disturbed is what the exchange wrote: keys come twice only where a fault wrote them.
-    reads_pairs = _without_duplicates if call.rows else None
     try:
-        reply = json.loads(call.heard, parse_constant=_refuse, object_pairs_hook=reads_pairs)
+        if call.rows:
+            reply = json.loads(call.heard, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        else:  # nothing disturbed it: keys come twice only where a fault wrote them
+            reply = from_json(call.heard, allow_inf_nan=False)
     except (ValueError, RecursionError):
         return None
     if not isinstance(reply, dict) or reply.get("id", call.request_id) != call.request_id:

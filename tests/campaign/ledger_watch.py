@@ -149,12 +149,14 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
             continue  # asked again at once: the agent did not take this answer for one
-        if has_line and life.exit_code != 6 and not _halts_from(view, (call.life, call.iteration)):
+        if has_line and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
 
 
 def _halts_from(view: View, since: Where) -> bool:
-    return any(where >= since and record.get("trading_state") == HALTED for where, record in view.in_order)
+    """By a line of its log, or by the exit code where somebody destroyed the log (D05)."""
+    has_line = any(where >= since and record.get("trading_state") == HALTED for where, record in view.in_order)
+    return has_line or any(life.exit_code == 6 and life.number >= since[0] for life in view.trace.lives)
 
 
 def _is_forgotten(view: View, label: str) -> bool:
@@ -181,22 +183,35 @@ def _is_copied(view: View, stem: str) -> bool:
 def _is_the_outside(view: View, point: LedgerPoint, last_at: datetime) -> bool:
     if point.event.order_id is not None and not is_own(point):
         return True
-    if is_own(point) and point.event.kind == "accepted" and is_copied(view, point.event.label):
-        return point is not view.accepted[point.event.label][0]
+    if _is_second_of_one_request(view, point):
+        return True
     if _is_own_sale(point):
-        return view.outside_between(_last_look_at(view, point, last_at), point.event.at)
+        return view.outside_between(_last_look_at(view, point), point.event.at)
     return bool(point.rows & OUTSIDE_ROWS) or view.outside_between(last_at, point.event.at)
+
+
+def _is_second_of_one_request(view: View, point: LedgerPoint) -> bool:
+    label = point.event.label
+    is_copy = is_own(point) and point.event.kind == "accepted" and is_copied(view, label)
+    return is_copy and point is not view.accepted[label][0]
 
 
 def _is_own_sale(point: LedgerPoint) -> bool:
     return is_own(point) and point.event.kind == "accepted" and point.event.direction == "sell"
 
 
-def _last_look_at(view: View, point: LedgerPoint, otherwise: datetime) -> datetime:
-    """When the agent last began to read the account before it sent this order."""
+def _last_look_at(view: View, point: LedgerPoint) -> datetime:
+    """When the agent looked at the account for this order: between the quote it asked for and the sale.
+
+    One that did not is not excused by anything that happened in between.
+    """
     call = view.send_of_label.get(point.event.label)
-    looks = [] if call is None else [c.sent_at for c in view.before(call) if c.method == "private/get_open_orders"]
-    return looks[0] if looks else otherwise
+    for other in () if call is None else view.before(call):
+        if other.method == "private/get_open_orders":
+            return other.sent_at
+        if other.method == "public/ticker":
+            break
+    return point.event.at
 
 
 def _coins_told(view: View, point: LedgerPoint, coin: str) -> float | None:

@@ -50,7 +50,20 @@ def _has_cause(view: View, life: Life) -> bool:
         earlier = [record for where, record in view.in_order if where[0] < life.number + bool(calls)]
         is_last_word = bool(earlier) and earlier[-1].get("trading_state") == HALTED
         # The line that said so may never have been written, or have been taken away.
-        return is_last_word or bool({"D02", "D04", "D05"} & set(view.all_disk_rows))
+        return is_last_word or bool({"D02", "D04", "D05"} & set(view.all_disk_rows)) or _showed_two_orders(view, life)
+    return False
+
+
+def _showed_two_orders(view: View, life: Life) -> bool:
+    """Whether an earlier life was told of two orders under one label, and no line has been written since."""
+    for where in sorted({*view.by_iteration, *view.records}, reverse=True):
+        if where[0] >= life.number:
+            continue
+        asked = [it for it in view.by_iteration.get(where, ()) if it.method == "private/get_order_state_by_label"]
+        if any(isinstance(found := view.heard(call), list) and len(found) > 1 for call in asked):
+            return True
+        if where in view.records:
+            return False
     return False
 
 

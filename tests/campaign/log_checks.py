@@ -91,8 +91,8 @@ def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
     if ends != {"resolved_absent"}:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
-    answers = [(call.answered or {}).get("result") for call in asked]
-    return _is_from_before_a_wipe(view, label) or (bool(answers) and not any(answers))
+    heard = [result for call in asked if isinstance(result := view.heard(call), list)]
+    return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1])
 
 
 def _is_from_before_a_wipe(view: View, label: str) -> bool:

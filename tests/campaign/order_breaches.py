@@ -34,9 +34,9 @@ def a_sale_nobody_asked_for(story: Story) -> None:
 def a_sale_beyond_the_equity(story: Story) -> None:
     sale(story, 20, amount=0.5)
     story.rest()
-    bend_reply_of_account = [call for call in story.trace.calls if call.method.endswith("account_summaries")][-1]
-    assert bend_reply_of_account.answered is not None
-    bend_reply_of_account.answered["result"]["summaries"][0]["equity"] = 0.7
+    last_look = [call for call in story.trace.calls if call.method == "private/get_account_summary"][-1]
+    assert last_look.answered is not None
+    last_look.answered["result"]["equity"] = 0.7
     bend_point(story, "accepted", coins_held={"BTC": 0.7, "ETH": 10.0})
 
 
@@ -53,6 +53,18 @@ def a_withdrawal_long_before_a_sale(story: Story) -> None:
 def a_withdrawal_while_the_order_is_on_its_way(story: Story) -> None:
     story.look()
     story.look_at(CALL)
+    story.look_again()
+    sale_after_a_withdrawal(story)
+
+
+@breaks("I1")
+def a_withdrawal_that_nobody_looked_for_before_the_sale(story: Story) -> None:
+    story.look()
+    story.look_at(CALL)
+    sale_after_a_withdrawal(story)
+
+
+def sale_after_a_withdrawal(story: Story) -> None:
     story.trace.outside_acts.append((story.now, "X23"))
     story.balance_btc = 0.5
     story.send("sell", CALL, 0.3, label_of(20, "sell"))
@@ -74,7 +86,6 @@ def a_sale_by_hand_beyond_the_coins(story: Story) -> None:
 def a_roll_that_sells_more_than_it_bought(story: Story) -> None:
     story.look()
     story.trade("buy", NEXT_CALL, 0.3, label_of(20, "buy"))
-    story.look_again()
     story.trade("sell", CALL, 0.5, label_of(20, "sell"))
     story.rest()
 

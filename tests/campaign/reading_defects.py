@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import deribit_replies
@@ -23,6 +24,7 @@ from models import (
     OrderRequest,
 )
 from tests.campaign.defects import defect, replaced
+from tests.campaign.schedule import Act, Schedule
 from tests.campaign.venue import Venue
 
 SENDS = ("private/buy", "private/sell")
@@ -158,7 +160,13 @@ def both_legs_at_once() -> Iterator[None]:
         yield
 
 
-@defect("I1")
+def _changed_after_decisions(schedule: Schedule) -> Schedule:
+    """Somebody else sells calls between the decisions and their orders."""
+    acts = tuple(Act(("X21", "X22")[n % 2], n, 2 * n + 1) for n in range(2, schedule.iterations, 2))
+    return replace(schedule, acts=acts, policy="eager")
+
+
+@defect("I1", occasion=_changed_after_decisions)
 def no_last_look_at_the_room() -> Iterator[None]:
     """A sale trusts the room of the state, or what was bought back."""
     with replaced(execution, read_room=lambda client, currency, step: float(NEVER)):

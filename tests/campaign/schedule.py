@@ -29,7 +29,7 @@ CRASH_PLACES = {  # where an agent may be killed, and in which moments there
     "sleep": ("before",),
 }
 DISK_ROWS = ("D01", "D02", "D03", "D04", "D05", "D06", "D07", "D09")
-ACTS = (  # outside acts, each at the start of an iteration
+ACTS = (  # outside acts, each at the start of an iteration or between its decision and its order
     *("X21", "X21", "X22", "X22", "X23", "X33", "X35", "P02", "P05", "P06", "P11", "R01", "R02", "C02"),
     *("X13", "X13", "X13", "X20", "X20", "X21"),
 )

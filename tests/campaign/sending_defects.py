@@ -179,7 +179,13 @@ def unknown_is_failed() -> Iterator[None]:
         yield
 
 
-@defect("I1", "I6", "I9")
+def _killed_in_orders(schedule: Schedule) -> Schedule:
+    """A supervisor restarts within two seconds what was killed in an order: otherwise its deadline has passed."""
+    crashes = tuple(Crash("order_call", "after", nth, downtime_seconds=2.0) for nth in range(1, 24, 3))
+    return replace(schedule, crashes=crashes, disk_faults=(), policy="eager")
+
+
+@defect("I1", "I6", "I9", occasion=_killed_in_orders)
 def no_latch() -> Iterator[None]:
     """A coin does not wait for an order of unknown fate, nor for positions to show a fill."""
     with replaced(OrderLogFile, busy_symbols=lambda self, now: ()):

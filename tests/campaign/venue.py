@@ -7,12 +7,12 @@ for what only the venue itself can do (a withdrawal, a wipe, a token that ends).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
+from pydantic_core import from_json
 
 from paper_exchange.account import PaperAccount
 from paper_exchange.errors import RpcError
@@ -72,7 +72,7 @@ class Venue:
         status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
         is_market_data = call.method.startswith("public/get_") and call.method != "public/get_instrument"
         if call.answered is None and not is_market_data:  # that is in `heard`
-            call.answered = json.loads(reply)
+            call.answered = from_json(reply)
         return status, reply
 
     def handle_late(self, call: WireCall, request: httpx.Request) -> None:

@@ -76,6 +76,7 @@ class World:
         self._skew_back_seconds = 0.0
         self._halted_rounds = 0
         self._must_resume = False
+        self._due_at_decision: list[Act] = []
         self._kill_row = ""
         self._kill_row_ends = 0
         self._round_began_at = self.time.now()
@@ -219,6 +220,7 @@ class World:
 
     def _begin_tail(self) -> None:
         self.moment.is_healthy = self.disk.is_healthy = True
+        self._due_at_decision = []
         self.wire.spells.end_all()
         self.policy.fault, self.stop_at = None, -1
         self.trace.healthy_since = (self.moment.life, self.moment.iteration)
@@ -234,14 +236,11 @@ class World:
     # --- acts --------------------------------------------------------------------------------
 
     def _perform(self, act: Act) -> None:
-        """One outside act, at the start of an iteration or armed for later in it."""
-        if act.row in outside.ACTS:
-            self.moment.rows = frozenset({act.row})
-            dice = random.Random(act.number)
-            if outside.ACTS[act.row](self.venue, dice):
-                self.trace.outside_acts.append((self.time.now(), act.row))
-                self.wire.note_fired(act.row, "act")
-            self.moment.rows = frozenset()
+        """One act, at the start of an iteration or armed for later in it."""
+        if act.row in outside.ACTS and act.number % 2 == 0:
+            self._act_outside(act)
+        elif act.row in outside.ACTS:
+            self._due_at_decision.append(act)
         elif act.row in ("X13", "X20"):
             self.wire.spells.standing.add(act.row)
         elif act.row in ("P05", "P06"):
@@ -258,9 +257,20 @@ class World:
             self._kill_row = act.row
             self._kill_row_ends = self.moment.round + KILL_FILE_ROUNDS
 
+    def _act_outside(self, act: Act) -> None:
+        """Somebody else does something to the account."""
+        self.moment.rows = frozenset({act.row})
+        if outside.ACTS[act.row](self.venue, random.Random(act.number)):
+            self.trace.outside_acts.append((self.time.now(), act.row))
+            self.wire.note_fired(act.row, "act")
+        self.moment.rows = frozenset()
+
     def _on_decided(self, action: str) -> None:
-        """The policy has spoken: the moment in which a kill file may appear."""
+        """The policy has spoken: the account may change before its order leaves, and a kill file may appear."""
         self.moment.action = action
+        for act in self._due_at_decision:
+            self._act_outside(act)
+        self._due_at_decision = []
         path = self.config.risk.kill_file
         if not self._kill_row or path.exists():
             return
