@@ -19,30 +19,34 @@ from tests.campaign.trace import Trace
 from tests.campaign.traces import fingerprint
 from tests.campaign.world import run_schedule
 
-QUICK_SCHEDULES = 300
+QUICK_SCHEDULES, SCHEDULES = 300, 10_000
+SCHEDULES_OF_ALL = 11_000  # so many have half a million iterations
 HASHED_TWICE = 100
 LOOKED_AT = 5  # violations that are replayed and shrunk
 SAID_EVERY_SECONDS = 10.0
 
 
 def main(arguments: list[str] | None = None) -> int:
+    started = time.monotonic()
     options = _parser().parse_args(arguments)
     if options.only is not None:
         return _one(*_seed_and_index(options.only), shows_schedule=options.schedule)
-    wanted = QUICK_SCHEDULES if options.quick else options.schedules
+    wanted = _wanted(options)
     figures = _campaign(options.seed, range(options.first, options.first + wanted), options.jobs)
     hashes = HASHED_TWICE if options.all else options.hashes
     if hashes:
         different = runner.same_twice(options.seed, range(hashes), options.jobs)
         figures.hashes_same = hashes - len(different), hashes
     problems = [] if options.quick else _scenarios(figures)
-    is_complete = wanted >= 10_000
+    is_complete = wanted >= SCHEDULES
     _print(figures, is_complete)
-    rows = everything.rows_of(figures, everything.other_suites()) if options.all else []
+    measured = everything.other_suites(started) if options.all else {}
     if options.write or options.all:
-        figures_of.write_json(figures, rows)
-    if rows:
+        figures_of.write_json(figures, everything.rows_of(figures, measured) if measured else ())
+    if measured:
         _say(figures_of.committed_table())
+        problems += everything.problems_of(measured)
+        _say("other suites: " + ("; ".join(everything.problems_of(measured)) or "nothing wrong"))
     if is_complete:
         problems += [
             *figures_of.rows_below(figures),
@@ -57,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--schedules", type=int, default=10_000, metavar="N")
+    parser.add_argument(
+        "--schedules", type=int, metavar="N", help=f"default {SCHEDULES}, with --all {SCHEDULES_OF_ALL}"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="campaign seed")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="index of the first schedule")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes")
@@ -69,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="every suite; writes figures.json and prints its table")
     parser.add_argument("--write", action="store_true", help="write figures.json")
     return parser
+
+
+def _wanted(options: argparse.Namespace) -> int:
+    """How many schedules to run."""
+    if options.quick:
+        return QUICK_SCHEDULES
+    default = SCHEDULES_OF_ALL if options.all else SCHEDULES
+    return default if options.schedules is None else int(options.schedules)
 
 
 def _seed_and_index(text: str) -> tuple[int, int]:

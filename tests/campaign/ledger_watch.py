@@ -144,7 +144,6 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
     for call in view.trace.calls:
         if call.method != "private/get_order_state_by_label" or "X31" not in call.rows:
             continue
-        life = view.lives[call.life]
         has_line = any(where[0] == call.life and where[1] >= call.iteration for where in view.records)
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
