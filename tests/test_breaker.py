@@ -387,6 +387,18 @@ def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the
         resume_or_stay_halted(next_process(desk), is_resumed=False)
 
 
+def test_two_orders_under_one_label_that_a_person_has_looked_at_do_not_halt_the_runs_after_that(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    for _ in range(2):
+        desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
+    run_for(next_process(desk), 1)
+    resumed = next_process(desk)
+    resume_or_stay_halted(resumed, is_resumed=True)
+    desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3)
+    run_for(resumed, 1)
+    resume_or_stay_halted(next_process(desk), is_resumed=False)
+
+
 def process_with_a_clock_of_its_own(desk: Desk, local_clock: SimulatedClock) -> Agent:
     """The exchange keeps its own time; the agent names its files by this clock."""
     return assemble_agent(desk.config, desk.wire, local_clock, "testnet", credentials=("paper-id", "paper-secret"))

@@ -137,6 +137,19 @@ def test_a_private_read_carries_the_token(tmp_path: Path, network: respx.MockRou
     assert route.calls.last.request.headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_cookies_are_neither_kept_nor_sent(tmp_path: Path, network: respx.MockRouter) -> None:
+    def wants_to_be_remembered(request: httpx.Request) -> httpx.Response:
+        reply: httpx.Response = says([])(request)
+        reply.headers["set-cookie"] = "who=me; Path=/"
+        return reply
+
+    route = network.post(f"/{READ}").mock(side_effect=wants_to_be_remembered)
+    client = a_client(tmp_path)
+    client.get_positions()
+    client.get_positions()
+    assert "cookie" not in route.calls.last.request.headers
+
+
 def test_an_order_is_a_limit_order_for_the_day_with_label_and_deadline(
     tmp_path: Path, network: respx.MockRouter
 ) -> None:

@@ -5,6 +5,7 @@ Everything runs against the paper exchange: on a scripted market where single qu
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -697,6 +698,24 @@ def test_a_roll_whose_buy_back_was_doubled_sells_nothing(tmp_path: Path) -> None
     assert desk.wire.methods(SELL) == []
 
 
+def test_a_roll_whose_buy_back_may_have_been_doubled_sells_nothing_while_the_copy_rests(tmp_path: Path) -> None:
+    desk = short_desk(tmp_path)
+
+    def doubled_below_the_market(request: httpx.Request, answer: Answer) -> httpx.Response:
+        first = answer()
+        first.read()
+        label = json.loads(request.read())["params"]["label"]
+        place(desk.account, "buy", 1.0, 0.001, label=label)
+        return first
+
+    desk.wire.disturb(BUY, doubled_below_the_market)
+    desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
+    result = execute(desk, rolling())
+    assert [leg.status for leg in result.legs] == ["filled", "not_sent"]
+    assert "an order of ours still rests" in result.note
+    assert desk.wire.methods(SELL) == []
+
+
 def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
 
@@ -710,6 +729,7 @@ def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_pa
     assert has_duplicates(desk.client.get_open_orders())
     recovery = recover_orders(desk.client, desk.order_log)
     assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == ([CALL], True, [])
+    assert [line["event"] for line in desk.order_lines()][2:] == ["duplicated", "outcome", "closed"]
 
 
 @pytest.mark.parametrize(
