@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -86,7 +85,6 @@ class Schedule:
     disk_faults: tuple[DiskFault, ...] = ()
     acts: tuple[Act, ...] = ()
     dropped: frozenset[str] = frozenset()
-    focus: str = ""  # one row that is drawn far more often than the others
 
     @property
     def seed(self) -> tuple[int, int]:
@@ -122,7 +120,7 @@ def without_crash(schedule: Schedule, number: int) -> Schedule:
     return replace(schedule, crashes=schedule.crashes[:number] + schedule.crashes[number + 1 :])
 
 
-def draw_schedule(campaign_seed: int, index: int, focus_rows: Sequence[str] = ()) -> Schedule:
+def draw_schedule(campaign_seed: int, index: int) -> Schedule:
     """The schedule of one seed."""
     dice = random.Random(f"{campaign_seed}:{index}")
     iterations = dice.randint(24, 48)
@@ -144,7 +142,6 @@ def draw_schedule(campaign_seed: int, index: int, focus_rows: Sequence[str] = ()
         crashes=tuple(_crash(dice) for _ in range(dice.choice((0, 0, 1, 1, 2, 3, 4)))),
         disk_faults=tuple(_disk_fault(dice) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
         acts=tuple(_act(dice, iterations) for _ in range(dice.choice((0, 1, 1, 2, 3)))),
-        focus=dice.choice(focus_rows) if focus_rows else "",
     )
 
 
