@@ -168,11 +168,11 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
 
 def _read_state(agent: Agent, outcome: Outcome) -> AgentState:
     """The state, after orders of ours that were left over have been taken back."""
-    from execution import cancel_own_orders, has_duplicates, note_seen_orders
+    from execution import cancel_own_orders, note_duplicates, note_seen_orders
     from state_builder import build_agent_state
 
     def take_back(orders: tuple[Order, ...]) -> bool:
-        outcome.is_duplicated = outcome.is_duplicated or has_duplicates(orders)
+        outcome.is_duplicated = note_duplicates(agent.client, orders) or outcome.is_duplicated
         note_seen_orders(agent.client, agent.order_log, orders)
         cancelled = cancel_own_orders(agent.client, orders)
         taken_back.extend(cancelled)
@@ -371,13 +371,16 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
 
 def _leave_nothing_behind(agent: Agent) -> None:
     """The last thing a run does: take back an order that may still rest, write lines that still wait."""
+    from breaker import DUPLICATED
     from execution import take_back_all
-    from models import AgentError
+    from models import AgentError, TradingState
 
     agent.client.begin_iteration()
     problem = "its end is not known"
     try:
-        take_back_all(agent.client, agent.order_log)
+        if take_back_all(agent.client, agent.order_log):
+            agent.breaker = agent.breaker.model_copy(update={"state": TradingState.HALTED, "why": DUPLICATED})
+            _complain(f"halted: {DUPLICATED}")
     except AgentError as error:
         problem = str(error)
     left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]

@@ -200,7 +200,8 @@ def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
         why = f"{RESUMED}{before}" if before else ""
         agent.breaker = Breaker(why=why, duplicated_at=agent.breaker.duplicated_at)
     if agent.breaker.state == TradingState.HALTED:
-        raise HaltedError(f"halted: {agent.breaker.why}. Look at it (--status), then start again with --resume")
+        look = "Look at it (--status, orders-*.jsonl), then start again with --resume"
+        raise HaltedError(f"halted: {agent.breaker.why}. {look}")
 
 
 def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:

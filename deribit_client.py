@@ -318,6 +318,11 @@ class DeribitClient:
         line = {"event": "closed", "label": order.label, "symbol": order.symbol, "order_state": order.order_state}
         self._note(line | {"filled_amount_coin": order.filled_amount_coin})
 
+    def note_duplicated(self, label: str, symbol: str) -> None:
+        """Write down that two orders stood under one label, so that the next run knows whatever becomes of this one."""
+        if self._order_log is not None:
+            self._note({"event": "duplicated", "label": label, "symbol": symbol})
+
     def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
         """The last look before an order leaves, whatever came before."""
         limit = self._config.strategy(request.symbol[:3]).max_order_size

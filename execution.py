@@ -95,17 +95,26 @@ def note_seen_orders(deribit_client: DeribitClient, order_log: OrderMemory, orde
             _note_whether_it_is_there(deribit_client, order_log, known, seen)
 
 
-def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> None:
-    """At the end of a run: cancel what may rest of ours and write down how it ended. Raises DeribitError."""
-    if order_log.unresolved() or order_log.unclosed():
-        cancel_own_orders(deribit_client, deribit_client.get_open_orders())
-        recover_orders(deribit_client, order_log)
+def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> bool:
+    """At the end of a run: cancel what may rest of ours and write down how it ended. Raises DeribitError.
+
+    Whether two orders stood under one label.
+    """
+    if not (order_log.unresolved() or order_log.unclosed()):
+        return False
+    orders = deribit_client.get_open_orders()
+    is_duplicated = note_duplicates(deribit_client, orders)
+    cancel_own_orders(deribit_client, orders)
+    return recover_orders(deribit_client, order_log).is_duplicated or is_duplicated
 
 
-def has_duplicates(orders: Iterable[Order]) -> bool:
-    """Whether two live orders of ours carry one label: something between here and the exchange sent it twice."""
-    labels = [order.label for order in orders if order.is_own and order.is_live]
-    return len(labels) > len(set(labels))
+def note_duplicates(deribit_client: DeribitClient, orders: Iterable[Order]) -> bool:
+    """Whether two live orders of ours carry one label: something on the way sent it twice. Written down if so."""
+    first_of: dict[str, Order] = {}
+    copies = [one for one in orders if one.is_own and one.is_live and first_of.setdefault(one.label, one) is not one]
+    for copy in copies:
+        deribit_client.note_duplicated(copy.label, copy.symbol)
+    return bool(copies)
 
 
 @dataclass
@@ -132,7 +141,7 @@ def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory, recove
         found = deribit_client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
         if len(found) > 1:
             recovery.is_duplicated = True
-            order_log.note(_line_about(deribit_client, order, "duplicated"))  # the next run must know, whatever comes
+            deribit_client.note_duplicated(order.label, order.symbol)
         if not order.is_certain:
             _note_whether_it_is_there(deribit_client, order_log, order, found)
         if order.is_certain and not order.is_closed:
@@ -234,11 +243,11 @@ def read_room(client: DeribitClient, currency: str, step: float) -> float:
     rests on it: that may be a copy that something on the way made of the first leg of a roll.
     """
     orders = client.get_open_orders()
-    positions = client.get_positions()
-    account = client.get_account_summary(currency)
     live = [order for order in orders if order.symbol.startswith(f"{currency}-") and order.is_live]
     if any(order.is_own for order in live):
         return 0.0
+    positions = client.get_positions()
+    account = client.get_account_summary(currency)
     on_offer = sum(order.unfilled_amount_coin for order in live if order.direction == "sell")
     short = sum(-held.size for held in positions if _is_short_call(held.symbol, held.kind, held.size, currency))
     return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
@@ -355,7 +364,10 @@ def _others_under(client: DeribitClient, leg: Leg, order: Order) -> list[Order] 
         if error.exit_code is not None:
             raise
         return None
-    return [_taken_back(client, one) for one in found if one.order_id != order.order_id]
+    others = [one for one in found if one.order_id != order.order_id]
+    if others:
+        client.note_duplicated(leg.label, leg.symbol)
+    return [_taken_back(client, one) for one in others]
 
 
 def _ended(client: DeribitClient, order: Order) -> Order:

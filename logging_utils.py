@@ -288,7 +288,7 @@ class JsonlLog:
 def _see_that_it_is_there(handle: int, path: Path, size: int) -> None:
     """Raise OSError where somebody removed, renamed or emptied the file: after a restart nobody would know the line."""
     written, there = os.fstat(handle), path.stat()
-    if there.st_ino != written.st_ino or there.st_size < size:
+    if not os.path.samestat(written, there) or there.st_size < size:
         raise OSError(errno.ESTALE, "somebody replaced it while it was written")
 
 

@@ -24,6 +24,7 @@ REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
 LIVED = ("accepted", "resolved_present")
+STANDS_ALONE = (*LIVED, "unknown")  # outcomes that matter without their intent
 MAX_LABEL_LETTERS = 64
 LAST_MS = 10**15  # far beyond any date
 FAR_AHEAD = datetime(2200, 1, 1, tzinfo=UTC)
@@ -111,8 +112,9 @@ class OrderMemory:
             self.unreadable_lines += 1
         elif record.get("event") == "intent":
             self._orders[label] = LoggedOrder(record, _time_of(record))
-        elif record.get("outcome") in LIVED and label not in self._orders and _is_named(record):
-            self._orders[label] = LoggedOrder(record, _time_of(record))  # its intent can no longer be read
+        elif record.get("outcome") in STANDS_ALONE and label not in self._orders and _is_named(record):
+            known = {name: record.get(name) for name in ("label", "symbol", "at")}  # its intent can no longer be read
+            self._orders[label] = LoggedOrder(known, _time_of(record))
         if label in self._orders:
             _update(self._orders[label], record)
         self._forget_old(_time_of(record))
@@ -234,10 +236,10 @@ def _time_of(record: Mapping[str, Any]) -> datetime:
 
 def seconds_since_deadline(intent: Mapping[str, Any], now: datetime) -> float:
     """Seconds since an order can no longer come to life (valid_until, by the exchange's clock); negative before."""
-    deadline_seconds, written_at = int(intent.get("valid_until", 0)) / 1000.0, _time_of(intent)
-    if written_at != LONG_AGO:  # a line edited by hand may say anything; no order of ours lives longer than that
-        deadline_seconds = min(deadline_seconds, written_at.timestamp() + REST_SECONDS)
-    return now.timestamp() - deadline_seconds
+    # A line edited by hand may say anything, one without its intent nothing: no order of ours lives longer than this.
+    latest_seconds = _time_of(intent).timestamp() + REST_SECONDS
+    deadline_seconds = int(intent["valid_until"]) / 1000.0 if "valid_until" in intent else latest_seconds
+    return now.timestamp() - min(deadline_seconds, latest_seconds)
 
 
 def _tail(path: Path) -> tuple[bytes, bool]:

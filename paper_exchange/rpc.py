@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from paper_exchange import errors
 
@@ -25,6 +25,10 @@ TEXT_PARAMS = frozenset(
     | {"label", "order_id", "instrument_name", "resolution"}
 )
 NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][-+]?\d{1,3})?", re.ASCII)
+
+
+# Three times slower than pydantic's, but it knows what is not JSON.
+_STRICT_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def read_call(http_method: str, path: str, query: str, body: bytes) -> Call:
 
 
 def reply_bytes(call: Call | None, outcome: dict[str, Any], started_us: int, ended_us: int) -> bytes:
-    """The envelope around a result or an error."""
+    """The envelope around a result or an error; raises ValueError where a number in it is not finite."""
     reply = {
         "jsonrpc": "2.0",
         **({} if call is None else call.echo),
@@ -59,7 +63,12 @@ def reply_bytes(call: Call | None, outcome: dict[str, Any], started_us: int, end
         "usDiff": ended_us - started_us,
         "testnet": True,
     }
-    return to_json(reply)
+    try:
+        encoded = to_json(reply)
+    except PydanticSerializationError:  # half a surrogate, echoed
+        return _STRICT_ENCODER.encode(reply).encode()
+    is_suspect = b"NaN" in encoded or b"Infinity" in encoded
+    return _STRICT_ENCODER.encode(reply).encode() if is_suspect else encoded
 
 
 def _call_of_body(path_method: str, body: bytes) -> Call:

@@ -113,6 +113,14 @@ def answer_lost(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Fault:
     return fault
 
 
+def delivered_twice(request: httpx.Request, answer: Answer) -> httpx.Response:
+    """Something on the way repeats the request; the agent hears the first answer."""
+    first = answer()
+    first.read()
+    answer().read()
+    return first
+
+
 def answered(status: int, content: bytes) -> Fault:
     """Something else answers in the exchange's place."""
     return lambda request, answer: httpx.Response(status, content=content)

@@ -25,6 +25,7 @@ from tests.agent_builders import (
     an_order_request,
     closing,
     decision_lines,
+    delivered_twice,
     disk_full,
     lost_on_the_way,
     meanwhile,
@@ -371,7 +372,9 @@ def test_a_halted_agent_stays_halted_across_a_restart_until_a_person_resumes_it(
     resume_or_stay_halted(next_process(desk), is_resumed=False)
 
 
-def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the_next_one(tmp_path: Path) -> None:
+def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the_next_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk = scripted_desk(tmp_path)
     agent = next_process(desk)
 
@@ -382,16 +385,39 @@ def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the
 
     desk.wire.disturb("private/get_account_summaries", meanwhile(stop_with_two_orders))
     assert agent_loop.run_loop(agent, options()) == 0
+    assert "halted: two orders stood under one label" in capsys.readouterr().err
     assert desk.account.open_orders() == []
+    with pytest.raises(HaltedError, match="two orders stood under one label"):
+        resume_or_stay_halted(next_process(desk), is_resumed=False)
+
+
+def test_two_orders_under_one_label_halt_the_next_run_although_this_one_was_killed_before_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("private/sell", delivered_twice)
+    first = next_process(desk)
+    first.policy = always_sell
+    monkeypatch.setattr(agent_loop, "write_record", killed)
+    with pytest.raises(KilledError):
+        run_for(first, 1)
+    desk.clock.sleep(2_400.0)
     with pytest.raises(HaltedError, match="two orders stood under one label"):
         resume_or_stay_halted(next_process(desk), is_resumed=False)
 
 
 def test_two_orders_under_one_label_that_a_person_has_looked_at_do_not_halt_the_runs_after_that(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
+    first = next_process(desk)
     for _ in range(2):
-        desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
-    run_for(next_process(desk), 1)
+        first.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
+    run_for(first, 1)
     resumed = next_process(desk)
     resume_or_stay_halted(resumed, is_resumed=True)
     desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3)

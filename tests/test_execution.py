@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from execution import cancel_own_orders, execute_action, has_duplicates, recover_orders, take_back_all
+from execution import cancel_own_orders, execute_action, note_duplicates, recover_orders, take_back_all
 from models import (
     ActionType,
     AgentState,
@@ -40,6 +40,7 @@ from tests.agent_builders import (
     an_order_request,
     answer_lost,
     closing,
+    delivered_twice,
     lost_on_the_way,
     meanwhile,
     opening,
@@ -665,14 +666,6 @@ def test_an_order_whose_label_cannot_be_asked_for_stays_open_in_the_log(tmp_path
 # --- a request that arrives twice ------------------------------------------------------------------------------
 
 
-def delivered_twice(request: httpx.Request, answer: Answer) -> httpx.Response:
-    """Something on the way repeats the request; the agent hears the first answer."""
-    first = answer()
-    first.read()
-    answer().read()
-    return first
-
-
 def test_a_second_order_under_one_label_is_taken_back_and_reported(tmp_path: Path) -> None:
     desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
     desk.wire.disturb(SELL, delivered_twice)
@@ -726,10 +719,10 @@ def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_pa
     desk.wire.disturb(SELL, twice_and_lost)
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     desk.clock.sleep(16.0)
-    assert has_duplicates(desk.client.get_open_orders())
+    assert note_duplicates(desk.client, desk.client.get_open_orders())
     recovery = recover_orders(desk.client, desk.order_log)
     assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == ([CALL], True, [])
-    assert [line["event"] for line in desk.order_lines()][2:] == ["duplicated", "outcome", "closed"]
+    assert [line["event"] for line in desk.order_lines()][2:] == ["duplicated", "duplicated", "outcome", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -743,8 +736,12 @@ def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_pa
         ((an_order(label=""), an_order(order_id="2", label="")), False),
     ],
 )
-def test_two_live_orders_of_ours_under_one_label_are_duplicates(orders: tuple[Order, ...], is_duplicated: bool) -> None:
-    assert has_duplicates(orders) is is_duplicated
+def test_two_live_orders_of_ours_under_one_label_are_duplicates_and_written_down(
+    tmp_path: Path, orders: tuple[Order, ...], is_duplicated: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    assert note_duplicates(desk.client, orders) is is_duplicated
+    assert (desk.order_log.duplicated_at is not None) is is_duplicated
 
 
 # --- after a crash ---------------------------------------------------------------------------------------------

@@ -93,8 +93,10 @@ LIVES: Mapping[str, tuple[list[Event], object]] = {
     "not_filled_and_its_outcome_not_readable": ([an_intent(), a_closing(0.0)], OVER),
     "an_outcome_nobody_knows": ([an_intent(), an_outcome("thawed")], NOT_SURE),
     "accepted_and_its_intent_not_readable": ([an_outcome("accepted")], ALIVE),
-    "lost_and_its_intent_not_readable": ([an_outcome("unknown")], OVER),
-    "events_without_an_intent": ([an_outcome("unknown"), a_closing(1.0), an_edit()], OVER),
+    "lost_and_its_intent_not_readable": ([an_outcome("unknown")], NOT_SURE),
+    "refused_and_its_intent_not_readable": ([an_outcome("rejected")], OVER),
+    "ended_and_its_intent_not_readable": ([an_outcome("unknown"), a_closing(1.0), an_edit()], RESTING),
+    "a_price_and_an_end_without_an_intent": ([an_edit(), a_closing(1.0)], OVER),
 }
 
 

@@ -45,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         figures_of.write_json(figures, everything.rows_of(figures, measured) if measured else ())
     if measured:
         _say(figures_of.committed_table())
-        problems += everything.problems_of(measured)
-        _say("other suites: " + ("; ".join(everything.problems_of(measured)) or "nothing wrong"))
+        found = everything.problems_of(measured)
+        problems += found
+        _say("other suites: " + ("; ".join(found) or "nothing wrong"))
     if is_complete:
         problems += [
             *figures_of.rows_below(figures),

@@ -137,25 +137,27 @@ def copies_are_noticed(view: View) -> Iterator[str]:
 
 
 def copies_shown_are_noticed(view: View) -> Iterator[str]:
-    """I6 after X31: an answer with two orders under one label of ours makes the agent HALTED in that life.
+    """I6 after X31: an answer with two orders under one label of ours makes the agent HALTED, in that life or the next.
 
-    A life that is killed before it has written a line is exempt.
+    Exempt is a life that was killed before it could write down what it had heard, or while its disk was broken.
     """
     for call in view.trace.calls:
         if call.method != "private/get_order_state_by_label" or "X31" not in call.rows:
             continue
-        has_line = any(where[0] == call.life and where[1] >= call.iteration for where in view.records)
+        was_last_word = view.by_life[call.life][-1] is call or bool(view.disk_rows(call.life))
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
             continue  # asked again at once: the agent did not take this answer for one
-        if has_line and not _halts_from(view, (call.life, call.iteration)):
+        is_lost = view.lives[call.life].end == "crash" and was_last_word
+        if not is_lost and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
 
 
 def _halts_from(view: View, since: Where) -> bool:
-    """By a line of its log, or by the exit code where somebody destroyed the log (D05)."""
+    """By a line of its log, or by what it said when it ended or would not start: there may be no such line (D05)."""
     has_line = any(where >= since and record.get("trading_state") == HALTED for where, record in view.in_order)
-    return has_line or any(life.exit_code == 6 and life.number >= since[0] for life in view.trace.lives)
+    later = [life for life in view.trace.lives if life.number >= since[0] and life.exit_code == 6]
+    return has_line or any(life.error is None or "two orders" in life.error for life in later)
 
 
 def _is_forgotten(view: View, label: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.campaign.joins import EPSILON, TERMINAL_OUTCOMES, View
+from tests.campaign.trace import WireCall
 
 FILE_GONE = "D05"  # a log file was deleted, truncated or rotated while the agent ran
 DISK_REFUSES = frozenset({"D01", "D02", "D03", "D04"})
@@ -75,8 +76,8 @@ def _is_destroyed(view: View, label: str) -> bool:
 def outcomes_are_true(view: View) -> Iterator[str]:
     """I16: an order the exchange accepted is never logged as refused, unsent or absent, nor the other way round.
 
-    Exempt are orders the exchange had forgotten when the agent asked (X30: unfilled and closed for half an hour; X33:
-    everything from before a wipe).
+    Exempt are orders the exchange had forgotten when the agent last asked (X30: unfilled and closed for half an hour;
+    X33: everything from before a wipe).
     """
     for label, lines in view.lines.items():
         ends = {str(line.get("outcome")) for line in lines} & TERMINAL_OUTCOMES
@@ -88,11 +89,18 @@ def outcomes_are_true(view: View) -> Iterator[str]:
 
 
 def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
+    """Whether the agent was told so in the end, and never told otherwise, or killed before it could write that down."""
     if ends != {"resolved_absent"}:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
-    heard = [result for call in asked if isinstance(result := view.heard(call), list)]
-    return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1])
+    heard = [(call, result) for call in asked if isinstance(result := view.heard(call), list)]
+    shown = [call for call, result in heard if result and not _is_killed_in_iteration(view, call)]
+    return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1][1] and not shown)
+
+
+def _is_killed_in_iteration(view: View, call: WireCall) -> bool:
+    last = view.by_life[call.life][-1]
+    return view.lives[call.life].end == "crash" and last.iteration == call.iteration
 
 
 def _is_from_before_a_wipe(view: View, label: str) -> bool:

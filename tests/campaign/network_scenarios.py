@@ -142,7 +142,8 @@ def proxies_ignored(folder: Path, seed: int) -> None:
 def idle_connection_closed(folder: Path, seed: int) -> None:
     """T25: the server closes an idle connection; the next request goes out once, on a new one.
 
-    Never between login and first cancel, which follow at once: then the connection is not idle, and that is T09.
+    The server closes after a cancel, and the client waits until it has: between login and the first cancel nobody
+    waits, so a connection closed there would not be idle (that is T09).
     """
     with a_server(closes_after_replies=2 + seed % 2) as exchange:
         client = a_client(folder, exchange.port)

@@ -161,8 +161,8 @@ def both_legs_at_once() -> Iterator[None]:
 
 
 def _changed_after_decisions(schedule: Schedule) -> Schedule:
-    """Somebody else sells calls between the decisions and their orders."""
-    acts = tuple(Act(("X21", "X22")[n % 2], n, 2 * n + 1) for n in range(2, schedule.iterations, 2))
+    """Somebody else trades calls between the decisions and their orders."""
+    acts = tuple(Act(("X21", "X22")[n // 2 % 2], n, n, is_late=True) for n in range(2, schedule.iterations, 2))
     return replace(schedule, acts=acts, policy="eager")
 
 

@@ -63,6 +63,7 @@ class Act:
     row: str
     iteration: int
     number: int  # which of its forms
+    is_late: bool = False  # people and programs: between the next decision and its order, not before it
 
 
 @dataclass(frozen=True)
@@ -232,4 +233,5 @@ def _disk_fault(dice: random.Random) -> DiskFault:
 
 
 def _act(dice: random.Random, iterations: int) -> Act:
-    return Act(dice.choice(ACTS), dice.randint(2, iterations - 1), dice.randrange(1_000))
+    row, iteration, number = dice.choice(ACTS), dice.randint(2, iterations - 1), dice.randrange(1_000)
+    return Act(row, iteration, number, is_late=number % 2 == 1)

@@ -226,14 +226,14 @@ def leftovers_are_left() -> Iterator[None]:
 def copies_go_unnoticed() -> Iterator[None]:
     """Two orders under one label are nothing special."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, has_duplicates=lambda orders: False))
+        patches.enter_context(replaced(execution, note_duplicates=lambda client, orders: False))
         patches.enter_context(replaced(execution, _others_under=lambda client, leg, order: []))
-        alone = execution.Recovery.__init__
+        patches.enter_context(replaced(DeribitClient, note_duplicated=lambda self, label, symbol: None))
 
-        def never(self: Any, ended: list[str] | None = None, is_duplicated: bool = False) -> None:
-            alone(self, ended or [], False)
+        def never_duplicated(self: Any, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value and name != "is_duplicated")
 
-        patches.enter_context(replaced(execution.Recovery, __init__=never))
+        patches.enter_context(replaced(execution.Recovery, __setattr__=never_duplicated))
         yield
 
 

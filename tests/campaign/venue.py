@@ -72,7 +72,7 @@ class Venue:
         status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
         is_market_data = call.method.startswith("public/get_") and call.method != "public/get_instrument"
         if call.answered is None and not is_market_data:  # that is in `heard`
-            call.answered = from_json(reply)
+            call.answered = from_json(reply, allow_inf_nan=False)
         return status, reply
 
     def handle_late(self, call: WireCall, request: httpx.Request) -> None:

@@ -237,10 +237,10 @@ class World:
 
     def _perform(self, act: Act) -> None:
         """One act, at the start of an iteration or armed for later in it."""
-        if act.row in outside.ACTS and act.number % 2 == 0:
-            self._act_outside(act)
+        if act.row in outside.ACTS and act.is_late:
+            self._due_at_decision.append(act)  # of this iteration, or of the next that reaches one
         elif act.row in outside.ACTS:
-            self._due_at_decision.append(act)
+            self._act_outside(act)
         elif act.row in ("X13", "X20"):
             self.wire.spells.standing.add(act.row)
         elif act.row in ("P05", "P06"):
