@@ -148,6 +148,8 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
             continue  # asked again at once: the agent did not take this answer for one
+        if any("C03" in before.rows for before in view.trace.calls[max(0, call.number - 1) : call.number]):
+            continue  # the reply before told another time: this one is not believed
         is_lost = view.lives[call.life].end == "crash" and was_last_word
         if not is_lost and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
