@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from agent_setup import Agent
-    from breaker import IterationEvents
+    from breaker import Breaker, IterationEvents
     from config import AgentConfig
     from logging_utils import IterationRecord, Outcome
     from models import AgentState, DeribitError, ExecutionResult, Order
@@ -135,7 +135,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
         outcome.fatal = error if error.exit_code is not None else None
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
         outcome.error = traceback.format_exc()
-    agent.breaker = outcome.breaker = after_iteration(agent.breaker, _events(agent, outcome))
+    agent.breaker = outcome.breaker = _halted_for_good(agent, after_iteration(agent.breaker, _events(outcome)))
     duration_ms = round((agent.clock.monotonic() - started) * 1000.0, 1)
     outcome.request_count = agent.client.requests_made
     outcome.ledger_read_until = agent.ledger_read_until  # a restart reads on from here, whatever failed in between
@@ -145,6 +145,16 @@ def run_iteration(agent: Agent) -> IterationRecord:
     if outcome.fatal is not None:
         raise outcome.fatal
     return record
+
+
+def _halted_for_good(agent: Agent, breaker: Breaker) -> Breaker:
+    """The breaker with the time of its halt, which the order log knows too: the other log may be taken away."""
+    from models import TradingState
+
+    if breaker.state == TradingState.HALTED != agent.breaker.state:
+        now = agent.client.server_now().isoformat()
+        agent.order_log.note({"event": "halted", "why": breaker.why, "at": now})
+    return breaker.model_copy(update={"halted_at": agent.order_log.halted_at or breaker.halted_at})
 
 
 def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
@@ -258,7 +268,7 @@ def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
             agent.memory.refused_symbols.add(leg.symbol)
 
 
-def _events(agent: Agent, outcome: Outcome) -> IterationEvents:
+def _events(outcome: Outcome) -> IterationEvents:
     """What the breaker counts."""
     from breaker import IterationEvents
 
@@ -275,7 +285,6 @@ def _events(agent: Agent, outcome: Outcome) -> IterationEvents:
         if action is not None and is_blocked
         else "",
         is_duplicated=outcome.is_duplicated or any(leg.is_duplicated for leg in legs),
-        duplicated_at=agent.order_log.duplicated_at,
     )
 
 
@@ -350,6 +359,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     wall = SystemClock()
     started = shown = wall.monotonic()
     record: IterationRecord | None = None
+    _let_orders_lapse(agent)
     while not agent.stop_requested:
         record = run_iteration(agent)
         _say(console_block(record, options.quiet))
@@ -367,6 +377,16 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     if agent.breaker.state == TradingState.HALTED:
         return 6
     return 1 if failed or agent.unwritten else 0
+
+
+def _let_orders_lapse(agent: Agent) -> None:
+    """Wait until nothing that an earlier run may have sent can still come to life, whatever became of its log."""
+    from order_log import LAPSE_SECONDS
+
+    seconds = min(LAPSE_SECONDS, agent.order_log.rest_left_seconds())
+    if seconds > 0.0:
+        _complain(f"waiting {seconds:.0f} s: an order of an earlier run may still be on its way")
+        agent.clock.sleep(seconds)
 
 
 def _leave_nothing_behind(agent: Agent) -> None:

@@ -38,7 +38,7 @@ from models import (
     HaltedError,
     TradingState,
 )
-from order_log import OrderLogFile, OrderMemory
+from order_log import LAPSE_SECONDS, OrderLogFile, OrderMemory
 from paper_exchange import setups
 from paper_exchange.chain_recorder import ChainRecorder
 from paper_exchange.recording_files import RecordingError
@@ -167,11 +167,18 @@ def assemble_agent(
 
 def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
     account = run.mode if run.mode in LASTING_MODES else None
-    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, account)
+    # Orders to a paper account end with the process; others may still be on their way to the exchange.
+    rest_seconds = LAPSE_SECONDS if run.mode == "testnet" and _has_history(config.agent.log_dir) else 0.0
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, account, rest_seconds)
     if order_log.unreadable_lines:
         count = order_log.unreadable_lines
         print(f"{count} lines of the order log cannot be read: no order for a minute", file=sys.stderr)
     return order_log
+
+
+def _has_history(folder: Path) -> bool:
+    """Whether an earlier run has left anything here, readable or not, under its old name or another."""
+    return any(path.name.startswith(("orders-", "decisions-")) for path in folder.iterdir())
 
 
 def _ledger_read_until(before: IterationRecord | None, order_log: OrderMemory) -> datetime | None:
@@ -185,9 +192,9 @@ def _ledger_read_until(before: IterationRecord | None, order_log: OrderMemory) -
 def _last_breaker(before: IterationRecord | None, is_unreadable: bool, order_log: OrderMemory) -> Breaker:
     """The last run's; careful where it has left lines and none can be read, or ended before its line said HALTED."""
     last = Breaker() if before is None or before.breaker is None else before.breaker
-    found_at = order_log.duplicated_at
-    if found_at is not None and (last.duplicated_at is None or found_at > last.duplicated_at):
-        return Breaker(state=TradingState.HALTED, why=DUPLICATED, duplicated_at=found_at)
+    halted_at = order_log.halted_at
+    if halted_at is not None and (last.halted_at is None or halted_at > last.halted_at):
+        return Breaker(state=TradingState.HALTED, why=order_log.halted_why or DUPLICATED, halted_at=halted_at)
     if is_unreadable:
         return Breaker(state=TradingState.REDUCING, why="the last run's lines cannot be read")
     return last
@@ -198,7 +205,7 @@ def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
     if is_resumed:
         before = agent.breaker.why.removeprefix(RESUMED)
         why = f"{RESUMED}{before}" if before else ""
-        agent.breaker = Breaker(why=why, duplicated_at=agent.breaker.duplicated_at)
+        agent.breaker = Breaker(why=why, halted_at=agent.breaker.halted_at)
     if agent.breaker.state == TradingState.HALTED:
         look = "Look at it (--status, orders-*.jsonl), then start again with --resume"
         raise HaltedError(f"halted: {agent.breaker.why}. {look}")

@@ -22,7 +22,7 @@ DUPLICATED = "two orders stood under one label: something between here and the e
 
 
 class Breaker(Frozen):
-    """The breaker's state. `why` says what took it out of ACTIVE, `duplicated_at` when two orders were last found."""
+    """The breaker's state. `why` says what took it out of ACTIVE, `halted_at` when it last was HALTED or had to be."""
 
     state: TradingState = TradingState.ACTIVE
     why: str = ""
@@ -32,7 +32,7 @@ class Breaker(Frozen):
     same_block: int = 0
     blocked_action: str = ""
     good: int = 0
-    duplicated_at: datetime | None = None
+    halted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class IterationEvents:
     orders_accepted: int = 0
     blocked_action: str = ""  # what the risk engine refused for reasons of its own, not because of the breaker
     is_duplicated: bool = False  # two orders stood under one label
-    duplicated_at: datetime | None = None  # when the order log last said so, if ever
 
 
 def after_iteration(breaker: Breaker, events: IterationEvents) -> Breaker:
@@ -77,7 +76,6 @@ def _count(breaker: Breaker, events: IterationEvents) -> Breaker:
             "policy_errors": policy_errors if events.has_decided else breaker.policy_errors,
             "same_block": breaker.same_block + 1 if is_repeated else int(events.blocked_action != ""),
             "blocked_action": events.blocked_action,
-            "duplicated_at": events.duplicated_at or breaker.duplicated_at,
         }
     )
 

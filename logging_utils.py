@@ -235,7 +235,7 @@ class JsonlLog:
         line, path = text.encode() + b"\n", self.path()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared it away
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._append(handle, line)
                 if self._force_to_disk:
@@ -248,6 +248,9 @@ class JsonlLog:
     def _append(self, handle: int, line: bytes) -> None:
         """Write a line, to the disk itself if wanted; a line that failed is taken out again."""
         size_before = os.fstat(handle).st_size
+        if size_before > 0 and os.pread(handle, 1, size_before - 1) != b"\n":
+            self._begin_another_part()
+            raise OSError(errno.ESTALE, "somebody cut it in the middle of a line")
         try:
             if os.write(handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -259,7 +262,8 @@ class JsonlLog:
 
     def _take_back(self, handle: int, size_before: int) -> None:
         try:
-            os.ftruncate(handle, size_before)
+            if os.fstat(handle).st_size > size_before:  # else somebody emptied it, and this would fill it with zeros
+                os.ftruncate(handle, size_before)
         except OSError:
             self._begin_another_part()  # half a line may stand at the end of this one
 

@@ -20,6 +20,7 @@ from models import Clock, LogWriteError
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
+LAPSE_SECONDS = 16.0  # after it was sent, no order comes to life any more: valid_until (10 s) and more than the margin
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
@@ -61,7 +62,8 @@ class OrderMemory:
     def __init__(self) -> None:
         self._orders: dict[str, LoggedOrder] = {}
         self.unreadable_lines = 0
-        self.duplicated_at: datetime | None = None  # when two orders were last found under one label
+        self.halted_at: datetime | None = None  # when the last halt was, or its cause: two orders under one label
+        self.halted_why = ""
 
     def write(self, record: Mapping[str, Any]) -> None:
         """An event that must be known before the next step; raises LogWriteError where that cannot be."""
@@ -96,6 +98,10 @@ class OrderMemory:
         """When the last event was, of any order that is still remembered; long ago where there is none."""
         return max((order.last_event_at for order in self._orders.values()), default=LONG_AGO)
 
+    def rest_left_seconds(self) -> float:
+        """How long both coins still wait, whatever the log says."""
+        return 0.0
+
     def sent_since(self, moment: datetime) -> int:
         """How many orders were about to leave since a time."""
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())
@@ -106,8 +112,8 @@ class OrderMemory:
             self.unreadable_lines += 1  # a newer version of the agent may mean something else by the same words
             return
         label = str(record.get("label"))
-        if record.get("event") == "duplicated":
-            self.duplicated_at = _time_of(record)
+        if record.get("event") in ("duplicated", "halted"):
+            self.halted_at, self.halted_why = _time_of(record), str(record.get("why", ""))
         if record.get("event") == "intent" and not _is_ours(record):
             self.unreadable_lines += 1
         elif record.get("event") == "intent":
@@ -128,15 +134,20 @@ class OrderMemory:
 class OrderLogFile(OrderMemory):
     """The order log of one account, in one folder."""
 
-    def __init__(self, folder: Path, clock: Clock, run_id: str, account: str | None = None) -> None:
-        """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone."""
+    def __init__(
+        self, folder: Path, clock: Clock, run_id: str, account: str | None = None, rest_seconds: float = 0.0
+    ) -> None:
+        """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone.
+
+        `rest_seconds`: how long both coins wait at least from now on; a minute where lines cannot be read.
+        """
         super().__init__()
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
         self._clock, self._run_id = clock, run_id
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
             self._read_back(folder, account)
-        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
+        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else rest_seconds)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one event and force it to disk; raises LogWriteError."""
@@ -163,10 +174,11 @@ class OrderLogFile(OrderMemory):
             self._kept.popleft()
 
     def busy_symbols(self, now: datetime) -> tuple[str, ...]:
-        """As above; both coins for a minute where lines cannot be read, which may have been about either."""
-        if self._clock.monotonic() < self._rests_until_seconds:
-            return "BTC-", "ETH-"
-        return super().busy_symbols(now)
+        """As above; both coins at the start of a run: an earlier one may have sent what this log does not say."""
+        return ("BTC-", "ETH-") if self.rest_left_seconds() > 0.0 else super().busy_symbols(now)
+
+    def rest_left_seconds(self) -> float:
+        return max(0.0, self._rests_until_seconds - self._clock.monotonic())
 
     def _line(self, record: Mapping[str, Any]) -> str:
         versioned = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **record}

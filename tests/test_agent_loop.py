@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 import agent_loop
-from agent_setup import take_account_lock, take_lock
+from agent_setup import assemble_agent, take_account_lock, take_lock
 from config import AgentConfig
 from logging_utils import IterationRecord, read_decisions, read_ledger
 from models import AgentState, AlreadyRunningError, ProposedAction, WrongEnvironmentError
@@ -353,10 +354,49 @@ def test_an_order_whose_answer_was_lost_is_found_again_by_the_next_process(tmp_p
     second = next_process(desk)
     waiting, found = run_for(second, 2)
     assert waiting.agent_state is not None
-    assert set(waiting.agent_state.unresolved_symbols) == {CALL}
+    assert CALL in waiting.agent_state.unresolved_symbols
     assert found.agent_state is not None
     assert found.agent_state.unresolved_symbols == ()
     assert (desk.account.open_orders(), second.order_log.unclosed()) == ([], ())
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_restart_waits_until_orders_of_the_last_run_have_lapsed_whatever_became_of_their_log(
+    tmp_path: Path, is_lost: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    first = next_process(desk)
+    desk.wire.disturb("private/sell", lost_on_the_way(httpx.ReadTimeout))
+    first.client.place_limit_order(an_order_request(price_coin=0.03))
+    path = next((tmp_path / "logs").glob("orders-*.jsonl"))
+    if is_lost:
+        path.rename(path.with_suffix(".jsonl.1"))
+    began_at = desk.clock.now()
+    assert agent_loop.run_loop(next_process(desk), options("--once")) == 0
+    assert "waiting 16 s: an order of an earlier run may still be on its way" in capsys.readouterr().err
+    (record,) = decision_lines(tmp_path)
+    assert record["agent_state"]["unresolved_symbols"] == []
+    assert (datetime.fromisoformat(record["timestamp"]) - began_at).total_seconds() >= 16.0
+
+
+def test_nothing_is_waited_for_in_a_new_folder_or_on_a_paper_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    agent_loop.run_loop(next_process(desk), options("--once"))
+    paper = assemble_agent(desk.config, desk.wire, desk.clock, "dry_run", credentials=("paper-id", "paper-secret"))
+    agent_loop.run_loop(paper, options("--once"))
+    assert "waiting" not in capsys.readouterr().err
+    assert paper.order_log.rest_left_seconds() == 0.0
+
+
+def test_a_stop_ends_the_wait_at_the_start(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    run_for(next_process(desk), 1)
+    agent = next_process(desk)
+    agent.stop_requested = True
+    assert agent_loop.run_loop(agent, options()) == 0
+    assert agent.iteration == 0
 
 
 def test_an_order_of_unknown_fate_that_is_seen_among_the_open_ones_is_noted_as_present(tmp_path: Path) -> None:

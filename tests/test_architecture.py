@@ -83,6 +83,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "execution",
         "logging_utils",
         "models",
+        "order_log",
         "policy_call",
         "risk_engine",
         "state_builder",

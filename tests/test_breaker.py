@@ -366,7 +366,7 @@ def test_a_halted_agent_stays_halted_across_a_restart_until_a_person_resumes_it(
         resume_or_stay_halted(agent, is_resumed=False)
     assert (caught.value.exit_code, len(desk.wire.sent)) == (6, before)
     resume_or_stay_halted(agent, is_resumed=True)
-    assert agent.breaker == Breaker(why="resumed by hand after: 10 failed iterations in a row")
+    assert (agent.breaker.state, agent.breaker.why) == (ACTIVE, "resumed by hand after: 10 failed iterations in a row")
     (record,) = run_for(agent, 1)
     assert (record.trading_state, record.error) == ("ACTIVE", None)
     resume_or_stay_halted(next_process(desk), is_resumed=False)
@@ -423,6 +423,16 @@ def test_two_orders_under_one_label_that_a_person_has_looked_at_do_not_halt_the_
     desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3)
     run_for(resumed, 1)
     resume_or_stay_halted(next_process(desk), is_resumed=False)
+
+
+def test_halted_survives_a_decision_log_that_somebody_took_away(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    fail_next(desk, 10)
+    run_for(next_process(desk), 10)
+    for path in (tmp_path / "logs").glob("decisions-*.jsonl"):
+        path.rename(path.with_suffix(".jsonl.1"))
+    with pytest.raises(HaltedError, match="10 failed iterations in a row"):
+        resume_or_stay_halted(next_process(desk), is_resumed=False)
 
 
 def process_with_a_clock_of_its_own(desk: Desk, local_clock: SimulatedClock) -> Agent:

@@ -741,7 +741,7 @@ def test_two_live_orders_of_ours_under_one_label_are_duplicates_and_written_down
 ) -> None:
     desk = scripted_desk(tmp_path)
     assert note_duplicates(desk.client, orders) is is_duplicated
-    assert (desk.order_log.duplicated_at is not None) is is_duplicated
+    assert (desk.order_log.halted_at is not None) is is_duplicated
 
 
 # --- after a crash ---------------------------------------------------------------------------------------------

@@ -311,6 +311,30 @@ def test_a_line_that_must_last_counts_as_written_only_where_it_still_is(
     assert log.path().read_text() == '{"a": 3}\n'
 
 
+def test_a_file_that_somebody_cut_in_the_middle_of_a_line_is_left_and_another_is_begun(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    log.path().write_bytes(b'{"a"')
+    with pytest.raises(LogWriteError, match="somebody cut it"):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert log.path().name == "orders-2026-01-05_2.jsonl"
+    assert log.path().read_text() == '{"a": 3}\n'
+
+
+def test_a_file_that_was_emptied_while_a_line_failed_is_not_filled_with_zeros(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+
+    def emptied_and_broken(path: Path) -> None:
+        path.write_bytes(b"")
+        raise OSError(errno.EIO, "made up")
+
+    with faulty_disk(fsync=emptied_and_broken), pytest.raises(LogWriteError):
+        log.write_line('{"a": 2}')
+    assert (tmp_path / "orders-2026-01-05.jsonl").read_bytes() == b""
+
+
 # --- torn lines ------------------------------------------------------------------------------------------
 
 
