@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pricing
 from paper_exchange.market import MIN_TRADE_AMOUNT
 from tests.campaign.joins import COINS, EPSILON, OUTSIDE_ROWS, View, Where, coin_of, is_own, stem_of
-from tests.campaign.trace import LedgerPoint
+from tests.campaign.trace import LedgerPoint, WireCall
 
 HALTED = "HALTED"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -125,12 +125,16 @@ def one_order_per_label(view: View) -> Iterator[str]:
 def copies_are_noticed(view: View) -> Iterator[str]:
     """I6 after T30: an order that came onto the book twice makes the agent HALTED, and neither is live at the end.
 
-    Told from the third healthy iteration on. Exempt: orders the exchange had forgotten when it was asked (X30, X33).
+    Told from the third healthy iteration on. Exempt: orders the exchange had forgotten when it was asked (X30, X33),
+    and copies that only lives were told of that could not write it down.
     """
     for label, points in view.accepted.items():
         if len(points) < 2 or not is_copied(view, label) or len(view.healthy) <= 3 or _is_forgotten(view, label):
             continue
-        if not _halts_from(view, (points[-1].life, points[-1].iteration)):
+        asked = [it for it in view.trace.calls if it.params.get("label") == label and it.method.endswith("by_label")]
+        told = [call for call in asked if isinstance(found := view.heard(call), list) and len(found) > 1]
+        is_lost = bool(told) and all(_could_not_be_kept(view, call) for call in told)
+        if not is_lost and not _halts_from(view, (points[-1].life, points[-1].iteration)):
             yield f"{label} came onto the book twice (call {points[-1].call_number}), and the agent never halted"
         if any(label in labels for labels in view.trace.points[-1].own_live_labels.values()):
             yield f"{label} came onto the book twice and is still there at the end"
@@ -144,15 +148,19 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
     for call in view.trace.calls:
         if call.method != "private/get_order_state_by_label" or "X31" not in call.rows:
             continue
-        was_last_word = view.by_life[call.life][-1] is call or bool(view.disk_rows(call.life))
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
             continue  # asked again at once: the agent did not take this answer for one
         if any("C03" in before.rows for before in view.trace.calls[max(0, call.number - 1) : call.number]):
             continue  # the reply before told another time: this one is not believed
-        is_lost = view.lives[call.life].end == "crash" and was_last_word
-        if not is_lost and not _halts_from(view, (call.life, call.iteration)):
+        if not _could_not_be_kept(view, call) and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
+
+
+def _could_not_be_kept(view: View, call: WireCall) -> bool:
+    """Whether a life was killed as soon as it had heard this, or while its disk was broken."""
+    was_last_word = view.by_life[call.life][-1] is call or bool(view.disk_rows(call.life))
+    return view.lives[call.life].end == "crash" and was_last_word
 
 
 def _halts_from(view: View, since: Where) -> bool:

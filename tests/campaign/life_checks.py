@@ -50,7 +50,19 @@ def _has_cause(view: View, life: Life) -> bool:
         earlier = [record for where, record in view.in_order if where[0] < life.number + bool(calls)]
         is_last_word = bool(earlier) and earlier[-1].get("trading_state") == HALTED
         # The line that said so may never have been written, or have been taken away.
-        return is_last_word or bool({"D02", "D04", "D05"} & set(view.all_disk_rows)) or _showed_two_orders(view, life)
+        is_lost = bool({"D02", "D04", "D05"} & set(view.all_disk_rows))
+        return is_last_word or is_lost or _showed_two_orders(view, life) or _halted_in_the_order_log(view, life)
+    return False
+
+
+def _halted_in_the_order_log(view: View, life: Life) -> bool:
+    """Whether a life before says so there, and no line has been written since: it was killed before its own."""
+    halts = {line.get("run_id") for line in view.trace.order_lines if line.get("event") == "halted"}
+    for before in reversed(view.trace.lives[: life.number]):
+        if before.run_id in halts:
+            return True
+        if any(where[0] == before.number for where in view.records):
+            return False
     return False
 
 
