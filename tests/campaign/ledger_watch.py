@@ -151,10 +151,20 @@ def copies_shown_are_noticed(view: View) -> Iterator[str]:
         following = view.trace.calls[call.number + 1 : call.number + 2]
         if any((after.method, after.params) == (call.method, call.params) for after in following):
             continue  # asked again at once: the agent did not take this answer for one
-        if any("C03" in before.rows for before in view.trace.calls[max(0, call.number - 1) : call.number]):
-            continue  # the reply before told another time: this one is not believed
+        if _is_at_another_time(view, call):
+            continue
         if not _could_not_be_kept(view, call) and not _halts_from(view, (call.life, call.iteration)):
             yield f"call {call.number} showed two orders under {call.params.get('label')}, and the agent never halted"
+
+
+def _is_at_another_time(view: View, call: WireCall) -> bool:
+    """Whether the reply heard before told another time (C03), so that this one is not believed."""
+    for before in view.before(call):
+        if "C03" in before.rows:
+            return True
+        if view.heard(before) is not None:
+            return False
+    return False
 
 
 def _could_not_be_kept(view: View, call: WireCall) -> bool:
