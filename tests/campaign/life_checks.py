@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.campaign.joins import MOVES, View, Where, fate
-from tests.campaign.ledger_watch import HALTED
+from tests.campaign.ledger_watch import HALTED, is_copied
 from tests.campaign.trace import Life, WireCall
 
 HEALTHY_ITERATIONS = 3
@@ -56,8 +56,14 @@ def _has_cause(view: View, life: Life) -> bool:
 
 
 def _halted_in_the_order_log(view: View, life: Life) -> bool:
-    """Whether a life before says so there, and no line has been written since: it was killed before its own."""
-    halts = {line.get("run_id") for line in view.trace.order_lines if line.get("event") == "halted"}
+    """Whether a life before says so there, and no line has been written since: it was killed before its own.
+
+    It may also say that two orders stood under one label, where something has really delivered a request twice.
+    """
+    lines = view.trace.order_lines
+    halts = {line.get("run_id") for line in lines if line.get("event") == "halted"}
+    copied = (line for line in lines if line.get("event") == "duplicated" and is_copied(view, str(line.get("label"))))
+    halts |= {line.get("run_id") for line in copied}
     for before in reversed(view.trace.lives[: life.number]):
         if before.run_id in halts:
             return True

@@ -28,8 +28,9 @@ from tests.campaign.traces import fingerprint
 from tests.campaign.world import run_schedule
 
 # Garbage is collected young and often: httpx leaves cycles with every reply, and while they are in the cache it costs a
-# tenth of what it costs later.
+# tenth of what it costs later. What lived as long as its schedule is collected after many of them, or it would add up.
 COLLECT_AT = (700, 100, 1000)
+COLLECT_ALL_EVERY = 100  # schedules
 CHUNK = 8
 
 
@@ -119,7 +120,10 @@ def _begin_worker() -> None:
 
 
 def _task(task: tuple[int, int, Path | None]) -> Result:
-    return run_one(*task)
+    result = run_one(*task)
+    if result.index % COLLECT_ALL_EVERY == 0:
+        gc.collect()
+    return result
 
 
 def same_twice(seed: int, indices: range, jobs: int) -> list[int]:
