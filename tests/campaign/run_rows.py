@@ -26,7 +26,7 @@ from config import AgentConfig
 from logging_utils import read_records
 from models import TradingState
 from paper_exchange.clocks import SimulatedClock
-from tests.campaign.agent_process import Start, folder_arguments, run_to_the_end
+from tests.campaign.agent_process import AFTER_AN_EARLIER_RUN, Start, folder_arguments, run_to_the_end
 from tests.campaign.loose_config import KEY
 from tests.campaign.process_rows_live import exchange_for
 from tests.campaign.row_desk import POLICY, QUIET, config_in, desk_at, link_to
@@ -199,7 +199,7 @@ def _assert_a_real_start_stays_halted(folder: Path) -> None:
         assert server.asked == []
         resumed = Start(folder, server.url, (*start.arguments, "--resume"), name="resumed")
         code, out, err = run_to_the_end(resumed)
-        assert (code, err) == (0, ""), (code, out, err)
+        assert (code, err) == (0, AFTER_AN_EARLIER_RUN), (code, out, err)
 
 
 RUN_SCENARIOS: dict[str, Callable[[int, Path], None]] = {
