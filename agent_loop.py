@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from agent_setup import Agent
-    from breaker import Breaker, IterationEvents
+    from cli.setup import Agent
     from config import AgentConfig
+    from core.breaker import Breaker, IterationEvents
     from logging_utils import IterationRecord, Outcome
     from models import AgentState, DeribitError, ExecutionResult, Order
 
@@ -119,7 +119,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run_iteration(agent: Agent) -> IterationRecord:
     """Read, decide, check, act, log. Errors that end the process are raised after their line was written."""
-    from breaker import after_iteration
+    from core.breaker import after_iteration
     from logging_utils import Outcome, make_record
     from models import AgentError
 
@@ -161,7 +161,7 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     """Fill in the outcome step by step, so that what was reached before a failure is logged."""
     from execution import execute_action
     from models import ActionType
-    from policy_call import ask_policy
+    from policies.call import ask_policy
     from risk_engine import check_action_allowed
 
     outcome.state = state = _read_state(agent, outcome)
@@ -270,7 +270,7 @@ def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
 
 def _events(outcome: Outcome) -> IterationEvents:
     """What the breaker counts."""
-    from breaker import IterationEvents
+    from core.breaker import IterationEvents
 
     legs = () if outcome.execution is None else outcome.execution.legs
     is_blocked = any(not reason.startswith(("halted", "reducing")) for reason in outcome.reasons)
@@ -351,8 +351,8 @@ def write_what_is_left(agent: Agent) -> None:
 
 def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     """Iterate until told to stop, until the market ends, or for the number of iterations asked for."""
-    from console import console_block, progress_text
-    from deribit_wire import SystemClock
+    from cli.console import console_block, progress_text
+    from deribit.wire import SystemClock
     from models import TradingState
 
     wanted = 1 if options.once else options.iterations
@@ -381,7 +381,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
 
 def _let_orders_lapse(agent: Agent) -> None:
     """Wait until nothing that an earlier run may have sent can still come to life, whatever became of its log."""
-    from order_log import LAPSE_SECONDS
+    from orders.order_log import LAPSE_SECONDS
 
     seconds = min(LAPSE_SECONDS, agent.order_log.rest_left_seconds())
     if seconds > 0.0:
@@ -391,7 +391,7 @@ def _let_orders_lapse(agent: Agent) -> None:
 
 def _leave_nothing_behind(agent: Agent) -> None:
     """The last thing a run does: take back an order that may still rest, write lines that still wait."""
-    from breaker import DUPLICATED
+    from core.breaker import DUPLICATED
     from execution import take_back_all
     from models import AgentError, TradingState
 
@@ -432,7 +432,7 @@ def _complain(text: str) -> None:
 def _stop_on_signals(agent: Agent) -> None:
     """A signal ends the loop after the call under way; a sleeping clock is woken."""
 
-    from policy_call import SecondSignalError
+    from policies.call import SecondSignalError
 
     def stop(*_: object) -> None:
         if agent.stop_requested:
@@ -449,7 +449,7 @@ def _stop_on_signals(agent: Agent) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from agent_setup import build_agent, resume_or_stay_halted, settings_from, take_account_lock, take_lock
+    from cli.setup import build_agent, resume_or_stay_halted, settings_from, take_account_lock, take_lock
 
     if options.check:
         return _check(options)
@@ -470,8 +470,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """The doctor. Takes no lock and writes no log, so that it can look at an agent that is running."""
-    from agent_setup import client_for_check, settings_from
-    from console import check, settings_failure
+    from cli.console import check, settings_failure
+    from cli.setup import client_for_check, settings_from
     from models import ConfigurationError
 
     try:
@@ -497,8 +497,8 @@ def _run_agent(agent: Agent, config: AgentConfig, options: argparse.Namespace) -
 
 
 def _status(config: AgentConfig) -> int:
-    from console import status_text
-    from deribit_wire import SystemClock
+    from cli.console import status_text
+    from deribit.wire import SystemClock
     from logging_utils import last_record
 
     record = last_record(config.agent.log_dir)
@@ -513,7 +513,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent; the exit code. Every foreseen error is one sentence on stderr, never a traceback."""
     options = parse_arguments(arguments)
     try:
-        import agent_setup  # noqa: F401 - imports all that has to be installed
+        from cli import setup as agent_setup  # noqa: F401 - imports all that has to be installed
         from models import AgentError, LogWriteError
     except ImportError as error:  # not there, or of a version that lacks something
         _complain(f"{error.name} is not installed, or too old: pip install -r requirements.txt ({error})")

@@ -1,6 +1,6 @@
 """Synchronous wrapper over Deribit's JSON-RPC: typed models out, orders through one function.
 
-In: method calls. Out: models of models.py. deribit_wire.py carries each request, deribit_replies.py says what each
+In: method calls. Out: models of models.py. deribit/wire.py carries each request, deribit/replies.py says what each
 reply means. Talks to Deribit, or to the paper exchange through the httpx transport it is given. An order is put on
 the wire once, after a last look and after it was written to the order log.
 """
@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-import deribit_replies as replies
 from config import AgentConfig
-from deribit_replies import Row, ms_from_utc, rows
-from deribit_wire import JsonRpc, Reader, SystemClock
+from deribit import replies
+from deribit.replies import Row, ms_from_utc, rows
+from deribit.wire import JsonRpc, Reader, SystemClock
 from models import (
     ApiCall,
     AuthenticationError,

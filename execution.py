@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from config import AgentConfig
+from core.pricing import floor_to_step
 from deribit_client import DeribitClient
 from models import (
     ActionType,
@@ -33,9 +34,8 @@ from models import (
     SendOutcome,
     Ticker,
 )
-from order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
-from order_planning import Leg, plan_orders, price_ladder, start_price
-from pricing import floor_to_step
+from orders.order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
+from orders.order_planning import Leg, plan_orders, price_ladder, start_price
 from risk_engine import in_settlement_window
 
 ORDER_MEMORY_SECONDS = 25 * 60.0

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ValidationError
 
-from breaker import Breaker
+from core.breaker import Breaker
 from models import (
     ActionType,
     AgentState,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 from config import AgentConfig
+from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 from models import (
     ActionType,
     AgentState,
@@ -24,7 +25,6 @@ from models import (
     TradingState,
     Underlying,
 )
-from pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 
 SETTLEMENT_STARTS = time(7, 55)
 SETTLEMENT_ENDS = time(8, 5)

@@ -2,7 +2,7 @@
 
 In: a client (network), settings. Out: one AgentState, or an error; never a state with a hole in it. `fetch` talks to
 Deribit: open orders before positions, so that a fill in between is counted twice, never not at all. `assemble_state`
-is pure; candidates.py says which calls may be sold.
+is pure; core/candidates.py says which calls may be sold.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from candidates import scan_chain
 from config import AgentConfig
+from core.candidates import scan_chain
+from core.exposure import coin_risk, expiry_exposures, restrictions
+from core.market_context import CoinData, market_snapshot
+from core.plausibility import LastSeen
+from core.pricing import days_between
 from deribit_client import DeribitClient
-from exposure import coin_risk, expiry_exposures, restrictions
-from market_context import CoinData, market_snapshot
 from models import (
     AgentState,
     CoinAccount,
@@ -33,8 +35,6 @@ from models import (
     TradingState,
     Underlying,
 )
-from plausibility import LastSeen
-from pricing import days_between
 
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 MAX_SNAPSHOT_SECONDS = 60.0

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from agent_loop import run_iteration
-from agent_setup import Agent
-from breaker import Breaker
+from cli.setup import Agent
 from config import AgentConfig, load_config
+from core.breaker import Breaker
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo
 from models import ActionType, AgentState, ProposedAction
-from order_log import OrderMemory
+from orders.order_log import OrderMemory
 from paper_exchange.setups import simulated_setup
 from state_builder import MarketMemory, build_agent_state
 

@@ -16,11 +16,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from paper_exchange.account import DEFAULT_BALANCES_COIN, PaperAccount
-from paper_exchange.clocks import RunningClock
+from paper_exchange.account.account import DEFAULT_BALANCES_COIN, PaperAccount
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.market.clocks import RunningClock
 from paper_exchange.server import PaperServer
-from paper_exchange.simulated import SimulatedMarket
+from paper_exchange.simulated.market import SimulatedMarket
 
 DEFAULT_START = "2026-01-05T12:00:00+00:00"
 

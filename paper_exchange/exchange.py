@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from paper_exchange import errors
-from paper_exchange.account import PaperAccount
-from paper_exchange.auth import Authority, SignedParts
-from paper_exchange.errors import RpcError
-from paper_exchange.market import Market
-from paper_exchange.private_api import PrivateApi, needs_trading_scope
-from paper_exchange.public_api import PublicApi
-from paper_exchange.rpc import Call, read_call, reply_bytes
-from paper_exchange.times import to_us
+from paper_exchange.account.account import PaperAccount
+from paper_exchange.api.auth import Authority, SignedParts
+from paper_exchange.api.private_api import PrivateApi, needs_trading_scope
+from paper_exchange.api.public_api import PublicApi
+from paper_exchange.api.rpc import Call, read_call, reply_bytes
+from paper_exchange.market import errors
+from paper_exchange.market.errors import RpcError
+from paper_exchange.market.market import Market
+from paper_exchange.market.times import to_us
 
 
 class PaperExchange:

@@ -10,10 +10,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from paper_exchange.errors import request_too_large
+from paper_exchange.api.rpc import MAX_BODY_BYTES, reply_bytes
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.rpc import MAX_BODY_BYTES, reply_bytes
-from paper_exchange.times import to_us
+from paper_exchange.market.errors import request_too_large
+from paper_exchange.market.times import to_us
 
 IDLE_SECONDS = 15 * 60
 POLL_SECONDS = 0.05  # how soon it notices that it shall stop

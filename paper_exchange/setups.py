@@ -13,14 +13,14 @@ from pathlib import Path
 
 import httpx
 
-from paper_exchange.account import PaperAccount
-from paper_exchange.clocks import SimulatedClock
+from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.market import Market, MarketClock
-from paper_exchange.recorded import RecordedMarket
-from paper_exchange.simulated import SimulatedMarket
+from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.market import Market, MarketClock
+from paper_exchange.recorded.market import RecordedMarket
+from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.storage import load_account, save_account
-from paper_exchange.testnet import TestnetMarket
+from paper_exchange.testnet.market import TestnetMarket
 from paper_exchange.transport import DryRunTransport, PaperTransport
 
 SIMULATION_START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from paper_exchange.account import PaperAccount
-from paper_exchange.market import Market
+from paper_exchange.account.account import PaperAccount
+from paper_exchange.market.market import Market
 
 
 class PaperAccountFileError(Exception):

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from paper_exchange.clocks import MINUTE_MS, now_ms
-from paper_exchange.errors import RpcError
+from paper_exchange.api.rpc import API_ROOT, Call, read_call
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.rpc import API_ROOT, Call, read_call
-from paper_exchange.testnet import TestnetMarket
+from paper_exchange.market.clocks import MINUTE_MS, now_ms
+from paper_exchange.market.errors import RpcError
+from paper_exchange.testnet.market import TestnetMarket
 
 # All that a dry run may ask of testnet: reads without credentials. What is not listed is answered here.
 PASSED_METHODS = frozenset(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import config
-from tests.campaign import network_guard
+from tests.campaign.canary import network_guard
 
 
 @pytest.fixture(autouse=True, scope="session")

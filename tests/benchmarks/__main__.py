@@ -21,15 +21,15 @@ from time import monotonic, process_time
 import httpx
 
 from agent_loop import parse_arguments, run_iteration
-from agent_setup import build_agent
+from cli.setup import build_agent
 from config import PROJECT_FOLDER, AgentConfig, load_config
 from deribit_client import DeribitClient
-from paper_exchange.account import PaperAccount
-from paper_exchange.clocks import SimulatedClock
+from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.expiries import MarketSize
 from paper_exchange.setups import SIMULATION_START
-from paper_exchange.simulated import SimulatedMarket
-from paper_exchange.simulated_settings import MarketSize
+from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory, build_agent_state
 

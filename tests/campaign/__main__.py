@@ -10,14 +10,15 @@ import argparse
 import sys
 import time
 
-from tests.campaign import everything, invariants, runner
-from tests.campaign import figures as figures_of
-from tests.campaign.figures import Figures
-from tests.campaign.scenarios import run_scenarios
-from tests.campaign.schedule import draw_schedule
-from tests.campaign.trace import Trace
-from tests.campaign.traces import fingerprint
-from tests.campaign.world import run_schedule
+from tests.campaign.checks import invariants
+from tests.campaign.live.scenarios import run_scenarios
+from tests.campaign.report import everything, runner
+from tests.campaign.report import figures as figures_of
+from tests.campaign.report.figures import Figures
+from tests.campaign.world.schedule import draw_schedule
+from tests.campaign.world.trace import Trace
+from tests.campaign.world.traces import fingerprint
+from tests.campaign.world.world import run_schedule
 
 QUICK_SCHEDULES, SCHEDULES = 300, 10_000
 SCHEDULES_OF_ALL = 11_000  # so many have half a million iterations

@@ -1,0 +1,222 @@
+"""Which calls may be sold: the filters of a chain, the funnel they make, and the nearest misses.
+
+In: the chain of one coin, its market, the strategy's settings, the time. Out: up to MAX_CANDIDATES candidates, how many
+options fell at each rule, and up to MAX_NEAR_MISSES calls that one change of a setting would admit. Premiums are USD
+per contract at the bid after the fee, yields percent of spot. Pure: no network, no disk, no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import NamedTuple
+
+from config import StrategyConfig
+from core.market_context import CoinData
+from core.pricing import black76_delta, days_between, trade_fee_coin, years_between
+from models import (
+    CandidateOption,
+    FilterFunnel,
+    FunnelStep,
+    MarketSnapshot,
+    NearMiss,
+    OptionInstrument,
+    OptionQuote,
+    Underlying,
+)
+
+MAX_CANDIDATES = 5
+MAX_NEAR_MISSES = 3
+
+HARD_RULES = ("not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
+SETTING_RULES = ("dte", "delta", "spread", "premium", "ivrv")
+
+
+class _Call(NamedTuple):
+    """An out-of-the-money call with a usable quote and the figures that the settings are about."""
+
+    option: OptionInstrument
+    quote: OptionQuote
+    dte_days: float
+    delta: float
+    spread_pct: float | None
+    premium_usd: float
+
+
+class _Failure(NamedTuple):
+    """A setting that a call fails; `digits` is how finely a change of it is proposed."""
+
+    rule: str
+    setting: str
+    value: float | None
+    limit: float
+    digits: int
+
+    @property
+    def distance(self) -> float:
+        """How far off, relative to the limit: to tell a near miss from a far one."""
+        return math.inf if self.value is None else abs(self.value - self.limit) / max(abs(self.limit), 1e-9)
+
+    def change(self, coin: Underlying) -> str:
+        """The line for .env that would admit the call, rounded so that it really does."""
+        if self.value is None:
+            return f"{coin}_{self.setting}=0 (IV/RV is not known)"
+        exact = Decimal(repr(self.value))
+        digits = max(self.digits, 1 - exact.adjusted())  # a delta of 0.00004 must not become 0
+        rounding = ROUND_FLOOR if self.value < self.limit else ROUND_CEILING
+        return f"{coin}_{self.setting}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
+
+
+class ChainScan(NamedTuple):
+    """What one pass over a chain found."""
+
+    candidates: tuple[CandidateOption, ...]
+    funnel: FilterFunnel
+    near_misses: tuple[NearMiss, ...]
+
+
+def scan_chain(
+    coin: CoinData, market: MarketSnapshot, now: datetime, strategy: StrategyConfig, max_quote_age_seconds: float
+) -> ChainScan:
+    """Every option falls at the first rule it fails, or becomes a candidate; the best MAX_CANDIDATES are kept."""
+    rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
+    passed: list[_Call] = []
+    missed: list[tuple[_Failure, _Call]] = []
+    for quote in coin.quotes:
+        option = coin.instruments.get(quote.symbol)
+        rule = _hard_rule(option, quote, market.spot_usd, now, max_quote_age_seconds)
+        if option is None or rule is not None:
+            rejected[rule or "not_tradable"] += 1
+            continue
+        call = _measure(option, quote, market.spot_usd, now)
+        failures = list(_failures(call, strategy, market.iv_rv_ratio))
+        if failures:
+            rejected[failures[0].rule] += 1
+        if len(failures) == 1:
+            missed.append((failures[0], call))
+        if not failures:
+            passed.append(call)
+    funnel = _funnel(coin, rejected, len(passed))
+    return ChainScan(_best(passed, market.spot_usd, now), funnel, _nearest(missed, coin.underlying))
+
+
+def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: int) -> FilterFunnel:
+    steps = tuple(FunnelStep(rule=rule, rejected=count) for rule, count in rejected.items())
+    return FilterFunnel(underlying=coin.underlying, listed=len(coin.quotes), steps=steps, passed=passed)
+
+
+def _best(passed: list[_Call], spot_usd: float, now: datetime) -> tuple[CandidateOption, ...]:
+    """The calls that pay most per day, net of the fee."""
+    ranked = sorted(passed, key=lambda call: (-call.premium_usd / call.dte_days, call.option.symbol))
+    return tuple(candidate_from(call.option, call.quote, spot_usd, now) for call in ranked[:MAX_CANDIDATES])
+
+
+def _nearest(missed: list[tuple[_Failure, _Call]], coin: Underlying) -> tuple[NearMiss, ...]:
+    ranked = sorted(missed, key=lambda pair: (pair[0].distance, -pair[1].premium_usd, pair[1].option.symbol))
+    return tuple(
+        NearMiss(
+            symbol=call.option.symbol,
+            underlying=coin,
+            rule=failure.rule,
+            value=failure.value,
+            limit=failure.limit,
+            premium_usd=call.premium_usd,
+            change=failure.change(coin),
+        )
+        for failure, call in ranked[:MAX_NEAR_MISSES]
+    )
+
+
+def _hard_rule(
+    option: OptionInstrument | None, quote: OptionQuote, spot_usd: float, now: datetime, max_quote_age_seconds: float
+) -> str | None:
+    """What no setting can admit, in the positive form: whatever is not surely fine falls."""
+    if option is None:
+        return "not_tradable"
+    if option.option_type != "call":
+        return "not_a_call"
+    if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > now):
+        return "not_tradable"
+    if not option.strike > spot_usd:
+        return "in_the_money"
+    return None if _is_usable(quote, now, max_quote_age_seconds) else "no_usable_quote"
+
+
+def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> bool:
+    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
+    if bid is None or mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
+        return False
+    if quote.quoted_at is None:
+        return False
+    age_seconds = (now - quote.quoted_at).total_seconds()
+    return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and abs(age_seconds) <= max_age_seconds
+
+
+def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> _Call:
+    bid, ask = quote.bid_price_coin or 0.0, quote.ask_price_coin
+    iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
+    return _Call(
+        option=option,
+        quote=quote,
+        dte_days=days_between(now, option.expiry),
+        delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
+        spread_pct=None if ask is None else 200.0 * (ask - bid) / (ask + bid),
+        premium_usd=(bid - trade_fee_coin(bid, 1.0)) * spot_usd,
+    )
+
+
+def _failures(call: _Call, rules: StrategyConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
+    """The settings this call fails, in the order of the funnel."""
+    if not call.dte_days >= rules.dte_min:
+        yield _Failure("dte", "DTE_MIN", call.dte_days, rules.dte_min, 2)
+    elif not call.dte_days <= rules.dte_max:
+        yield _Failure("dte", "DTE_MAX", call.dte_days, rules.dte_max, 2)
+    if not call.delta >= rules.delta_min:
+        yield _Failure("delta", "DELTA_MIN", call.delta, rules.delta_min, 3)
+    elif not call.delta <= rules.delta_max:
+        yield _Failure("delta", "DELTA_MAX", call.delta, rules.delta_max, 3)
+    if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
+        yield _Failure("spread", "MAX_SPREAD_PCT", call.spread_pct, rules.max_spread_pct, 1)
+    if not call.premium_usd >= rules.premium_min_usd:
+        yield _Failure("premium", "PREMIUM_MIN_USD", call.premium_usd, rules.premium_min_usd, 2)
+    if rules.ivrv_min > 0.0 and (iv_rv_ratio is None or not iv_rv_ratio >= rules.ivrv_min):
+        yield _Failure("ivrv", "IVRV_MIN", iv_rv_ratio, rules.ivrv_min, 3)
+
+
+def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> CandidateOption:
+    """The figures of one call, given a usable quote.
+
+    premium: bid less fee, at spot. Yield if flat: premium / spot. Yield if called: (strike - spot + premium) / spot.
+    Breakeven: spot - premium, the price below which holding coin and call loses against today.
+    """
+    call = _measure(option, quote, spot_usd, now)
+    bid, mark = quote.bid_price_coin or 0.0, quote.mark_price_coin or 0.0
+    flat_pct = 100.0 * call.premium_usd / spot_usd
+    return CandidateOption(
+        symbol=option.symbol,
+        underlying=option.underlying,
+        strike=option.strike,
+        expiry=option.expiry,
+        dte_days=call.dte_days,
+        delta=call.delta,
+        bid_price_coin=bid,
+        ask_price_coin=quote.ask_price_coin,
+        mid_price_coin=bid_ask_mid(quote.bid_price_coin, quote.ask_price_coin) or mark,
+        mark_price_coin=mark,
+        mark_iv_fraction=quote.mark_iv_fraction or 0.0,
+        spread_pct=call.spread_pct,
+        premium_usd=call.premium_usd,
+        yield_if_flat_pct=flat_pct,
+        yield_if_flat_annual_pct=flat_pct * 365.0 / call.dte_days,
+        yield_if_called_pct=100.0 * (option.strike - spot_usd + call.premium_usd) / spot_usd,
+        breakeven_usd=spot_usd - call.premium_usd,
+        min_trade_amount_coin=option.min_trade_amount_coin,
+        quoted_at=quote.quoted_at or now,
+    )
+
+
+def bid_ask_mid(bid: float | None, ask: float | None) -> float | None:
+    """The middle of a two-sided quote, None where a side is missing."""
+    return None if bid is None or ask is None else (bid + ask) / 2.0

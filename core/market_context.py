@@ -1,0 +1,195 @@
+"""What the market has been doing: returns, realised volatility, at-the-money IV, IV/RV, skew, regime.
+
+In: closes as PriceBar and the volatility smile of an expiry as pairs. Out: fractions (0.65 = 65 % a year), None where
+the data do not suffice; unknown is never turned into a number. Pure: no network, no disk, no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from config import AgentConfig
+from core.pricing import black76_delta, days_between
+from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, Underlying
+
+ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
+MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
+TREND_DAYS = 7.0
+TREND_FRACTION = 0.05
+
+
+class Smile(NamedTuple):
+    """Mark IV of one expiry by strike, strikes rising."""
+
+    days: float
+    forward_usd: float
+    strikes_usd: tuple[float, ...]
+    ivs_fraction: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CoinData:
+    """What was read about one coin."""
+
+    underlying: Underlying
+    spot_usd: float
+    instruments: dict[str, OptionInstrument]
+    quotes: tuple[OptionQuote, ...]
+    bars: tuple[PriceBar, ...]
+    dvol_fraction: float | None
+
+
+def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
+    """One coin's volatility, skew and trend."""
+    smiles = list(_smiles(coin, now))
+    atm = atm_iv(smiles)
+    window_days, min_returns = config.agent.rv_window_days, config.agent.rv_min_returns
+    rv = realised_volatility(coin.bars, now, window_days, min_returns)
+    nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
+    trend = past_return(coin.bars, now, coin.spot_usd, TREND_DAYS)
+    return MarketSnapshot(
+        underlying=coin.underlying,
+        spot_usd=coin.spot_usd,
+        atm_iv_fraction=atm,
+        dvol_fraction=coin.dvol_fraction,
+        rv_fraction=rv,
+        rv_days=None if rv is None else span_days(closes_inside(coin.bars, now, window_days)),
+        iv_rv_ratio=iv_rv_ratio(atm, rv),
+        skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
+        return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
+        return_7d_fraction=trend,
+        regime=regime(trend),
+        option_count=len(coin.quotes),
+    )
+
+
+def _smiles(coin: CoinData, now: datetime) -> Iterator[Smile]:
+    """The call smiles of the two expiries around the target tenor; the others are not needed."""
+    target = now + timedelta(days=ATM_TARGET_DAYS)
+    expiries = sorted({option.expiry for option in coin.instruments.values() if option.expiry > now})
+    position = bisect_right(expiries, target)
+    for expiry in expiries[max(0, position - 1) : position + 1]:
+        points = sorted(_smile_points(coin, expiry))
+        if points:
+            strikes, ivs = tuple(point[0] for point in points), tuple(point[1] for point in points)
+            yield Smile(days_between(now, expiry), points[0][2], strikes, ivs)
+
+
+def _smile_points(coin: CoinData, expiry: datetime) -> Iterator[tuple[float, float, float]]:
+    """(strike, mark IV, forward) of the calls of one expiry."""
+    for quote in coin.quotes:
+        option = coin.instruments.get(quote.symbol)
+        if option is None or option.option_type != "call" or option.expiry != expiry:
+            continue
+        if quote.mark_iv_fraction is not None and quote.underlying_price_usd is not None:
+            yield option.strike, quote.mark_iv_fraction, quote.underlying_price_usd
+
+
+def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: float, min_returns: int) -> float | None:
+    """Annualised volatility of log returns, whatever the spacing of the closes (oldest first).
+
+    Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
+    sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
+    """
+    inside = closes_inside(bars, now, window_days)
+    if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
+        return None
+    closes = [bar.close for bar in inside]
+    squares = sum(math.log(after / before) ** 2 for before, after in pairwise(closes))
+    return math.sqrt(squares / (span_days(inside) / 365.0))
+
+
+def closes_inside(bars: Sequence[PriceBar], now: datetime, window_days: float) -> list[PriceBar]:
+    """The usable closes of the last `window_days` days."""
+    first = bisect_left(bars, now - timedelta(days=window_days), key=_opened_at)
+    return [bar for bar in bars[first : bisect_right(bars, now, key=_opened_at)] if bar.close > 0.0]
+
+
+def span_days(bars: Sequence[PriceBar]) -> float:
+    """Days from the first to the last close."""
+    return days_between(bars[0].opened_at, bars[-1].opened_at) if bars else 0.0
+
+
+def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:
+    """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
+    position = bisect_right(bars, now - timedelta(days=days), key=_opened_at)
+    before = bars[position - 1].close if position > 0 else 0.0
+    return spot_usd / before - 1.0 if before > 0.0 else None
+
+
+def _opened_at(bar: PriceBar) -> datetime:
+    return bar.opened_at
+
+
+def regime(trend_fraction: float | None) -> Literal["bull", "sideways", "bear"] | None:
+    """A name for the return over TREND_DAYS days."""
+    if trend_fraction is None:
+        return None
+    if trend_fraction > TREND_FRACTION:
+        return "bull"
+    return "bear" if trend_fraction < -TREND_FRACTION else "sideways"
+
+
+def iv_rv_ratio(iv_fraction: float | None, rv_fraction: float | None) -> float | None:
+    """Implied over realised volatility, None unless both are known and above zero."""
+    if iv_fraction is None or rv_fraction is None or rv_fraction <= 0.0:
+        return None
+    return iv_fraction / rv_fraction
+
+
+def atm_iv(smiles: Sequence[Smile], target_days: float = ATM_TARGET_DAYS) -> float | None:
+    """At-the-money IV at a constant maturity: linear in total variance between the expiries around it.
+
+    Outside the listed expiries the nearest one stands. None without a usable smile.
+    """
+    points = sorted((smile.days, at_strike(smile)) for smile in smiles if smile.strikes_usd and smile.days > 0)
+    if not points:
+        return None
+    earlier = [point for point in points if point[0] <= target_days]
+    later = [point for point in points if point[0] > target_days]
+    if not earlier or not later:
+        return (earlier or later[:1])[-1][1]
+    (days_1, iv_1), (days_2, iv_2) = earlier[-1], later[0]
+    weight = (target_days - days_1) / (days_2 - days_1)
+    variance = (1 - weight) * iv_1**2 * days_1 + weight * iv_2**2 * days_2
+    return math.sqrt(variance / target_days)
+
+
+def at_strike(smile: Smile, strike_usd: float | None = None) -> float:
+    """IV at a strike (the forward unless given), linear between listed strikes, flat outside."""
+    strike = smile.forward_usd if strike_usd is None else strike_usd
+    return _interpolate(strike, smile.strikes_usd, smile.ivs_fraction)
+
+
+def skew_25_delta(smile: Smile) -> float | None:
+    """25-delta risk reversal: IV of the 25-delta call minus IV of the 25-delta put.
+
+    The put's strike is where the call's delta is 0.75, so a chain of calls is enough. Negative where downside
+    protection costs more. None where the listed strikes do not reach both deltas.
+    """
+    years = smile.days / 365.0
+    deltas = [
+        black76_delta(smile.forward_usd, strike, iv, years)
+        for strike, iv in zip(smile.strikes_usd, smile.ivs_fraction, strict=True)
+    ]
+    if not deltas or max(deltas) < 0.75 or min(deltas) > 0.25:
+        return None
+    rising = sorted(zip(deltas, smile.ivs_fraction, strict=True))
+    xs, ys = [point[0] for point in rising], [point[1] for point in rising]
+    return _interpolate(0.25, xs, ys) - _interpolate(0.75, xs, ys)
+
+
+def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Linear between rising xs, flat outside."""
+    if x <= xs[0]:
+        return ys[0]
+    for (x_1, y_1), (x_2, y_2) in zip(zip(xs, ys, strict=True), zip(xs[1:], ys[1:], strict=True), strict=False):
+        if x <= x_2:
+            return y_1 + (y_2 - y_1) * (x - x_1) / (x_2 - x_1) if x_2 > x_1 else y_2
+    return ys[-1]

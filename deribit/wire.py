@@ -1,0 +1,418 @@
+"""One JSON-RPC request over HTTP: sent, retried where that is safe, timed, counted, and every failure translated.
+
+In: a method, its parameters, a reader for the result. Out: what the reader makes of it, or an error of models.py,
+never one of httpx's. Reads are tried three times inside a deadline; anything else is put on the wire once. Only
+testnet and this machine are ever contacted: no redirects, no proxies. Knows the key, the token and the exchange's time.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from threading import Event
+from time import monotonic
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from config import LOOPBACK_HOSTS, TESTNET_HOST, AgentConfig
+from deribit import replies
+from deribit.replies import Row
+from models import (
+    AgentError,
+    ApiCall,
+    AuthenticationError,
+    Clock,
+    DeribitConnectionError,
+    DeribitError,
+    ForeignReplyError,
+    InvalidReplyError,
+    RateLimitError,
+    RequestBudgetError,
+    RequestRefusedError,
+    WrongEnvironmentError,
+)
+
+READ_ATTEMPTS = 3
+READ_DEADLINE_SECONDS = 20.0
+REPLY_DEADLINE_SECONDS = 10.0  # httpx limits the wait for each piece of a reply, this the wait for all of it
+BACKOFF_SECONDS = (0.5, 1.0)
+MAX_REQUESTS = 40  # of one iteration, retries included
+KEPT_FOR_ORDERS = 6  # of these: an order that is out can still be asked for and cancelled in the worst storm
+NEEDED_TO_CANCEL = ("private/cancel", "private/get_order_state", "public/auth")
+MIN_SECRET_LETTERS = 6  # shorter values stand in ordinary words; real ids have eight letters
+MAX_REPLY_BYTES = 5_000_000
+MAX_CLOCK_JUMP_SECONDS = 60.0
+KEEP_ALIVE_SECONDS = 14 * 60.0  # Deribit drops idle connections after 15 minutes
+TOKEN_MARGIN_SECONDS = 60.0
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "covered-call-agent"}
+# "session:" so that the token outlives a dropped connection; no more rights are asked for than the agent uses.
+SCOPE = "session:covered-call trade:read_write account:read wallet:none"
+
+TOKEN_CODES = frozenset({10000, 13009})
+RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
+
+# Their details name headers and addresses, and with them whatever a server sends back of what it was sent.
+for _talkative in ("httpx", "httpcore"):
+    logging.getLogger(_talkative).setLevel(logging.WARNING)
+
+Result = TypeVar("Result")
+Reader = Callable[[Any], Result]
+
+
+class SystemClock:
+    """The real time. `stop` wakes a sleeper, for a clean end on a signal."""
+
+    def __init__(self) -> None:
+        self._stopped = Event()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._stopped.wait(max(0.0, seconds))
+
+    def wait_for_next(self, interval_seconds: float) -> bool:
+        self.sleep(interval_seconds)
+        return not self._stopped.is_set()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
+
+class ServerClock:
+    """The exchange's time: what its last reply said, carried on by the local clock that never steps back."""
+
+    def __init__(self, local: Clock) -> None:
+        self._local = local
+        self._heard: tuple[datetime, float] | None = None  # the exchange's time, our monotonic seconds at that moment
+        self._doubted: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """The local time until the exchange was first heard."""
+        return self._local.now() if self._heard is None else self._carried_on(self._heard)
+
+    def hear(self, moment: datetime) -> None:
+        """Take over a time. One that jumps raises InvalidReplyError, until a second reply confirms it."""
+        heard = (moment, self._local.monotonic())
+        if self._is_far_from(self._heard, moment) and (
+            self._doubted is None or self._is_far_from(self._doubted, moment)
+        ):
+            self._doubted = heard
+            raise InvalidReplyError(f"the exchange's clock jumped to {moment:%Y-%m-%d %H:%M:%S}: not believed yet")
+        self._heard, self._doubted = heard, None
+
+    def _carried_on(self, heard: tuple[datetime, float]) -> datetime:
+        return heard[0] + timedelta(seconds=self._local.monotonic() - heard[1])
+
+    def _is_far_from(self, heard: tuple[datetime, float] | None, moment: datetime) -> bool:
+        if heard is None:
+            return False
+        return abs((moment - self._carried_on(heard)).total_seconds()) > MAX_CLOCK_JUMP_SECONDS
+
+
+class JsonRpc:
+    """Requests to one exchange over one connection. Not thread-safe; the agent uses one at a time."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        transport: httpx.BaseTransport | None,
+        clock: Clock,
+        credentials: tuple[str, str] | None,
+    ) -> None:
+        self.clock = clock
+        self.server_clock = ServerClock(clock)
+        self.granted_scope = ""
+        self.calls: list[ApiCall] = []
+        self.requests_sent = 0
+        self._requests_left: int | None = None  # None: nobody counts, as in a script of the owner's
+        self._dice = random.Random(config.agent.seed)
+        self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
+        self._transport = network_transport() if transport is None else transport
+        self._http = _http_client(config, self._transport)
+        self._base_url = config.deribit.base_url
+        self._token: SecretStr | None = None
+        self._token_ends_at_seconds = 0.0
+        self._request_id = 0
+
+    def close(self) -> None:
+        self._http.close()
+
+    def begin_counting(self) -> None:
+        """Allow MAX_REQUESTS from here on, and forget the calls made so far."""
+        self._requests_left, self.requests_sent, self.calls = MAX_REQUESTS, 0, []
+
+    def end_counting(self) -> tuple[ApiCall, ...]:
+        """Lift the limit; the calls since begin_counting."""
+        calls = tuple(self.calls)
+        self._requests_left, self.requests_sent, self.calls = None, 0, []
+        return calls
+
+    # --- reading, with retries ----------------------------------------------------
+
+    def read(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
+        """Ask until there is a usable answer, at most READ_ATTEMPTS times within READ_DEADLINE_SECONDS."""
+        started = self.clock.monotonic()
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                if method.startswith("private/"):
+                    self.ensure_token()
+                value = self.send_once(method, params, reader)
+            except DeribitError as error:
+                elapsed = self.clock.monotonic() - started
+                if attempt == READ_ATTEMPTS or elapsed > READ_DEADLINE_SECONDS or not _worth_a_retry(error):
+                    self._note(method, str(error), attempt, started)
+                    raise
+                self.clock.sleep(BACKOFF_SECONDS[attempt - 1] * self._dice.uniform(0.75, 1.25))
+            else:
+                self._note(method, "ok", attempt, started)
+                return value
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _note(self, method: str, outcome: str, attempts: int, started: float) -> None:
+        elapsed_ms = round((self.clock.monotonic() - started) * 1000.0, 1)
+        self.calls.append(ApiCall(method=method, outcome=outcome[:300], attempts=attempts, duration_ms=elapsed_ms))
+
+    # --- authentication -------------------------------------------------------------
+
+    def authenticate(self) -> None:
+        """Get a token; raises AuthenticationError where the key is missing or not accepted."""
+        client_id, client_secret = (secret.get_secret_value() for secret in self._credentials)
+        params = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        if not client_id or not client_secret:
+            raise AuthenticationError("DERIBIT_CLIENT_ID and DERIBIT_CLIENT_SECRET are not set")
+        token = self.send_once("public/auth", params | {"scope": SCOPE}, Row)
+        self.granted_scope = str(token.get("scope", ""))
+        if "wallet:read_write" in self.granted_scope.split():
+            raise AuthenticationError("this key may withdraw (wallet:read_write): make one that may only trade")
+        access_token = str(token.need("access_token"))
+        if not (access_token.isascii() and access_token.isprintable()):
+            raise InvalidReplyError("public/auth: the token is not plain text")
+        self._token = SecretStr(access_token)
+        lifetime_seconds = replies.finite(token.need("expires_in")) - TOKEN_MARGIN_SECONDS
+        self._token_ends_at_seconds = self.clock.monotonic() + lifetime_seconds
+        self.calls.append(ApiCall(method="public/auth", outcome="ok"))
+
+    def ensure_token(self) -> None:
+        if self._token is None or self.clock.monotonic() >= self._token_ends_at_seconds:
+            self.authenticate()
+
+    def _authorization(self) -> dict[str, str]:
+        return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+
+    # --- one request ------------------------------------------------------------------
+
+    def send_once(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
+        """Exactly one HTTP request; everything that can go wrong is translated here, and only here."""
+        self._spend_request(method)
+        self._request_id += 1
+        body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
+        headers = self._authorization() if method.startswith("private/") else {}
+        try:
+            return self._ask(method, body, headers, reader)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
+            problem = self._redacted(error if isinstance(error, AgentError) else _translated(method, error))
+        self._learn_from(problem)
+        raise problem  # out here, so that no foreign error with a request in it hangs on to it
+
+    def _ask(self, method: str, body: dict[str, Any], headers: dict[str, str], reader: Reader[Result]) -> Result:
+        status, content = self._post(method, body, headers)
+        try:
+            return self._read_reply(method, status, content, reader)
+        except AgentError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a reply makes a reader raise, it is the reply that is wrong
+            raise InvalidReplyError(f"{method}: {_short(error)}") from None
+
+    def _spend_request(self, method: str) -> None:
+        if self._requests_left is not None:
+            kept = 0 if method in NEEDED_TO_CANCEL else KEPT_FOR_ORDERS
+            if self._requests_left <= kept:
+                raise RequestBudgetError(f"{method}: not asked, {MAX_REQUESTS} requests an iteration are enough")
+            self._requests_left -= 1
+        self.requests_sent += 1
+
+    def _read_reply(self, method: str, status: int, content: bytes, reader: Reader[Result]) -> Result:
+        problem = _problem_of_status(method, status, content)
+        if problem is not None:
+            raise problem
+        envelope = replies.read_envelope(content, method, self._request_id)
+        _refuse_mainnet(envelope)
+        result = replies.result_of(envelope, method)
+        self._hear_time(envelope)
+        return reader(result)
+
+    def _learn_from(self, error: AgentError) -> None:
+        if isinstance(error, RequestRefusedError) and error.code in TOKEN_CODES:
+            self._token = None  # the next attempt, or the next iteration, asks for a new one
+        if isinstance(error, RateLimitError) and self._requests_left is not None:
+            self._requests_left = min(self._requests_left, KEPT_FOR_ORDERS)  # enough for now, but for what cancels
+        if isinstance(error, ForeignReplyError):
+            self._transport.close()  # this connection is out of step: the next request opens another
+
+    def _redacted(self, error: AgentError) -> AgentError:
+        """The error without id, secret and token in its words: a server may echo what it was sent."""
+        hidden = [*self._credentials, *([self._token] if self._token is not None else [])]
+        for name in ("message", "reason"):
+            if isinstance(getattr(error, name, None), str):
+                setattr(error, name, _without(hidden, getattr(error, name)))
+        error.args = tuple(_without(hidden, str(part)) for part in error.args)
+        error.__cause__ = error.__context__ = None
+        return error
+
+    def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
+        ends_at = self.clock.monotonic() + REPLY_DEADLINE_SECONDS
+        content = bytearray()
+        request = httpx.Request("POST", _url(self._base_url, method), headers=HEADERS | headers, json=body)
+        with closing(self._http.send(request, stream=True)) as response:
+            _refuse_redirect(method, response)
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
+                    raise InvalidReplyError(f"{method}: the reply is too large or too slow")
+            return response.status_code, bytes(content)
+
+    def _hear_time(self, envelope: Row) -> None:
+        sent_at_us = envelope.get("usOut")
+        if isinstance(sent_at_us, int):
+            self.server_clock.hear(replies.utc_from_ms(sent_at_us // 1000))
+
+
+@cache  # parsing it anew is a tenth of the cost of a request
+def _url(base_url: str, method: str) -> httpx.URL:
+    return httpx.URL(f"{base_url}/api/v2/{method}")
+
+
+def _refuse_mainnet(envelope: Row) -> None:
+    if envelope.get("testnet") is False:
+        raise WrongEnvironmentError("the exchange says that it is not testnet: stopped before anything else is sent")
+
+
+def _without(hidden: list[SecretStr], text: str) -> str:
+    for secret in hidden:
+        value = secret.get_secret_value()
+        text = text.replace(value, "***") if len(value) >= MIN_SECRET_LETTERS else text
+    return text
+
+
+def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
+    """Id and secret, kept as secrets so that no dump of an object shows them; blank where not set."""
+    return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
+
+
+class _NoCookies(httpx.Cookies):
+    """The exchange needs none: what a reply wants to be remembered is not, nor sent anywhere."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave them; looking for them is a third of the cost of a request."""
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _Http(httpx.Client):
+    """httpx.Client that keeps no cookies."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        """None are taken from us either."""
+
+
+def _http_client(config: AgentConfig, transport: httpx.BaseTransport) -> httpx.Client:
+    return _Http(
+        transport=transport,
+        timeout=config.deribit.timeout_seconds,
+        follow_redirects=False,
+        trust_env=False,
+        event_hooks={"request": [_guard_host]},
+    )
+
+
+def network_transport() -> httpx.HTTPTransport:
+    """The real network: certificates checked, one more try to connect (nothing has been sent then)."""
+    limits = httpx.Limits(max_connections=4, keepalive_expiry=KEEP_ALIVE_SECONDS)
+    return httpx.HTTPTransport(retries=1, limits=limits, trust_env=False)
+
+
+def _guard_host(request: httpx.Request) -> None:
+    """The last word on where a request may go, on the address that is really used."""
+    is_testnet = request.url.host == TESTNET_HOST and request.url.scheme == "https"
+    if not is_testnet and request.url.host.strip("[]") not in LOOPBACK_HOSTS:
+        raise WrongEnvironmentError(f"refused to contact {request.url.host}: only testnet and this machine are allowed")
+
+
+def _refuse_redirect(method: str, response: httpx.Response) -> None:
+    """No redirect is followed; one that leads to another host is no accident."""
+    if not response.has_redirect_location:
+        return
+    try:
+        host = response.request.url.join(response.headers["location"]).host
+    except (httpx.InvalidURL, ValueError):
+        host = response.request.url.host  # nonsense leads nowhere
+    if host != response.request.url.host:
+        where = replies.quotable(host, 60)
+        raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
+    raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")
+
+
+def _translated(method: str, error: Exception) -> AgentError:
+    """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
+    if _is_bad_certificate(error):
+        return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        hint = "--market simulated needs no network"
+        return DeribitConnectionError(f"{method}: cannot reach the exchange ({_short(error)}); {hint}", was_sent=False)
+    return DeribitConnectionError(f"{method}: {_short(error)}")
+
+
+def _is_bad_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _problem_of_status(method: str, status: int, content: bytes) -> DeribitError | None:
+    """What the HTTP status alone says; 400 with a JSON body is Deribit's normal way to refuse."""
+    if status >= 500:
+        return DeribitConnectionError(f"{method}: HTTP {status} from the exchange's gateway", was_sent=True)
+    if content.lstrip()[:1] == b"{":
+        return None
+    if status == 429:
+        return RateLimitError(f"{method}: HTTP 429")
+    if status in (401, 403):
+        return RequestRefusedError(method, 13009, f"HTTP {status}")
+    return InvalidReplyError(f"{method}: HTTP {status} without JSON")
+
+
+def _worth_a_retry(error: DeribitError) -> bool:
+    if isinstance(error, RequestRefusedError):
+        return error.code in RETRIED_READ_CODES | TOKEN_CODES
+    return isinstance(error, (DeribitConnectionError, InvalidReplyError))
+
+
+def _short(error: Exception) -> str:
+    """One line about a foreign error; never the input of a validation error, which may be anything."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"{type(error).__name__}: {replies.quotable(error)}"

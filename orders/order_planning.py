@@ -1,0 +1,131 @@
+"""What to send for an action: its legs, and the limit prices to try for each. Pure.
+
+In: an action, the state it was decided on, a fresh ticker, settings. Out: legs in the order in which they are sent;
+prices on the exchange's tick grid, in coin per contract, amounts in coin. A sale starts at mid and steps towards the
+bid down to a floor, a buy-back the other way round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config import AgentConfig
+from core.pricing import round_price_down, round_price_up, tick_size_at
+from models import (
+    OWN_LABEL_PREFIX,
+    ActionType,
+    AgentState,
+    CandidateOption,
+    Direction,
+    OptionInstrument,
+    OptionPosition,
+    ProposedAction,
+    Ticker,
+)
+
+MIN_CONCESSION_TICKS = 2  # cheap options move by whole ticks: a percentage alone would never reach the other side
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One order to work: what, which way, how much, and the mid it was decided on."""
+
+    label: str
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    decision_mid_coin: float | None
+
+    @property
+    def is_sell(self) -> bool:
+        return self.direction == "sell"
+
+
+def plan_orders(
+    action: ProposedAction, agent_state: AgentState | None, config: AgentConfig, decision_id: str
+) -> tuple[Leg, ...]:
+    """The legs of an action in the order in which they are sent, none above max_order_size. Pure."""
+    if action.type == ActionType.DO_NOTHING or action.underlying is None or action.symbol is None:
+        return ()
+    amount = min(action.size, config.strategy(action.underlying).max_order_size)
+
+    def leg(direction: Direction, symbol: str) -> Leg:
+        label = f"{OWN_LABEL_PREFIX}{decision_id}-{direction}"
+        return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state))
+
+    if action.type == ActionType.OPEN_COVERED_CALL:
+        return (leg("sell", action.symbol),)
+    if action.type == ActionType.CLOSE_COVERED_CALL or action.new_symbol is None:
+        return (leg("buy", action.symbol),)
+    return leg("buy", action.symbol), leg("sell", action.new_symbol)
+
+
+def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
+    """The mid when the decision was made, the mark where a side was missing."""
+    if state is None:
+        return None
+    option: CandidateOption | OptionPosition | None = state.candidate(symbol) or state.position(symbol)
+    if option is None:
+        return None
+    bid, ask = option.bid_price_coin, option.ask_price_coin
+    return option.mark_price_coin if bid is None or ask is None else (bid + ask) / 2.0
+
+
+def price_ladder(
+    direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig
+) -> tuple[float, ...]:
+    """The limit prices to try, first to last, on the tick grid and rounded to our side. Pure.
+
+    From mid (last or mark where a side is missing) in equal steps to the other side of the book, but no further than
+    order_concession_pct from the start, nor worse than price_collar_pct from the mark (two ticks are always allowed),
+    nor outside the band.
+    """
+    mark = ticker.mark_price_coin
+    start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
+    concession = _percent_or_two_ticks(start, config.agent.order_concession_pct, option)
+    collar = _percent_or_two_ticks(mark, config.risk.price_collar_pct, option)
+    if direction == "sell":
+        end = _sell_floor(ticker, max(start - concession, mark - collar))
+        start = max(start, end)
+    else:
+        end = _buy_ceiling(ticker, min(start + concession, mark + collar))
+        start = min(start, end)
+    steps = max(1, config.agent.order_price_steps - 1)
+    raw = [start + (end - start) * step / steps for step in range(steps + 1)]
+    rounding = round_price_up if direction == "sell" else round_price_down
+    prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]
+    return tuple(dict.fromkeys(prices))
+
+
+def start_price(ticker: Ticker, collar_pct: float) -> float:
+    """Mid; without both sides the last trade if it lies near the mark (testnet prints absurd ones), else the mark."""
+    bid, ask, last, mark = (
+        ticker.bid_price_coin,
+        ticker.ask_price_coin,
+        ticker.last_price_coin,
+        ticker.mark_price_coin,
+    )
+    if bid is not None and ask is not None:
+        return (bid + ask) / 2.0
+    if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
+        return last
+    return mark
+
+
+def _percent_or_two_ticks(price: float, pct: float, option: OptionInstrument) -> float:
+    tick = tick_size_at(price, option.tick_size_coin, option.tick_steps)
+    return max(price * pct / 100.0, MIN_CONCESSION_TICKS * tick)
+
+
+def _inside_band(ticker: Ticker, price: float) -> float:
+    highest = price if ticker.max_price_coin is None else min(price, ticker.max_price_coin)
+    return max(highest, ticker.min_price_coin or 0.0)
+
+
+def _sell_floor(ticker: Ticker, lowest: float) -> float:
+    return max(lowest, ticker.bid_price_coin or 0.0, ticker.min_price_coin or 0.0)
+
+
+def _buy_ceiling(ticker: Ticker, highest: float) -> float:
+    limits = [limit for limit in (ticker.ask_price_coin, ticker.max_price_coin) if limit is not None]
+    return min([highest, *limits])

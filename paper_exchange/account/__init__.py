@@ -1,0 +1,1 @@
+"""The paper account: a pure state machine that holds coins, positions and orders."""

@@ -1,0 +1,187 @@
+"""The only place where the paper account changes: orders come and go, fills and deliveries move coins.
+
+In: orders, prices in coin, the market's clock. Out: a changed `AccountState`, and one LedgerEvent per change to
+every observer, sent when the change is complete. Reads the market's quotes; no disk, no network.
+"""
+
+from __future__ import annotations
+
+from core import pricing
+from paper_exchange.account.entries import delivery_entry, new_order_id, trade_entry, trade_record
+from paper_exchange.account.ledger import DeliveryNote, EventKind, LedgerEvent, LogEntry, Observer
+from paper_exchange.account.orders import Direction, Liquidity, Order, sign_of
+from paper_exchange.account.positions import Position
+from paper_exchange.account.state import AccountState, contract_of
+from paper_exchange.market.clocks import from_ms, now_ms
+from paper_exchange.market.market import DeliveryPrice, Listing, Market, Quote
+
+LOG_ENTRIES_KEPT = 2_000
+COIN_DECIMALS = 12
+
+
+class Books:
+    """State, market and observers of one account. `revision` grows with every change worth saving."""
+
+    def __init__(self, market: Market, state: AccountState) -> None:
+        self.market = market
+        self.state = state
+        self.observers: list[Observer] = []
+        self.revision = 0
+
+    def now_ms(self) -> int:
+        """The market's time."""
+        return now_ms(self.market.clock)
+
+    # --- quotes ----------------------------------------------------------------
+
+    def refresh_marks(self) -> None:
+        """Carry over the latest marks and indexes; where nothing is quoted the last known ones stand."""
+        for currency in self.state.balances_coin:
+            index_usd = self.market.index_price(currency)
+            if index_usd is not None:
+                self.state.index_usd[currency] = index_usd
+        for name, contract in self.state.contracts.items():
+            quote = self.market.quote(name)
+            if quote is not None:
+                contract.mark_coin = quote.mark_coin
+                contract.mark_iv_fraction = quote.mark_iv_fraction
+                contract.underlying_usd = quote.underlying_price_usd
+
+    # --- orders ----------------------------------------------------------------
+
+    def next_order_id(self, currency: str) -> str:
+        """Bare digits for BTC, ETH-<digits> for ETH."""
+        return new_order_id(self.state, currency)
+
+    def add_order(self, order: Order, listing: Listing, quote: Quote) -> None:
+        """Put an accepted order on the book."""
+        self.state.contracts.setdefault(order.instrument_name, contract_of(listing, quote))
+        self.state.orders[order.order_id] = order
+        self._emit_order("accepted", order)
+
+    def note_edit(self, order: Order) -> None:
+        """Tell that an open order has been changed in place."""
+        self._emit_order("edited", order)
+
+    def cancel(self, order: Order, reason: str | None, at_ms: int) -> None:
+        """Take an open order off the book; what was filled stays filled."""
+        order.state = "cancelled"
+        order.cancel_reason = reason
+        order.updated_at_ms = at_ms
+        self._close(order)
+        self._emit_order("cancelled", order)
+
+    def _close(self, order: Order) -> None:
+        del self.state.orders[order.order_id]
+        self.state.closed_orders[order.order_id] = order
+
+    # --- fills and deliveries ----------------------------------------------------
+
+    def book_fill(self, order: Order, amount: float, price_coin: float, liquidity: Liquidity) -> None:
+        """Fill a part of an open order: position, coins, trade, log entry, event."""
+        side = _side(self.state.size_of(order.instrument_name), order.direction)
+        fee_coin = pricing.trade_fee_coin(price_coin, amount)
+        cashflow_coin = -sign_of(order.direction) * amount * price_coin
+        profit_coin = self._change_position(order, amount, price_coin)
+        change_coin = self._move_coins(order.currency, cashflow_coin, fee_coin)
+        order.add_fill(amount, price_coin, self.now_ms())
+        if order.state == "filled":
+            self._close(order)
+        trade = trade_record(self.state, order, amount, price_coin, fee_coin, liquidity, profit_coin)
+        self.state.trades.append(trade)
+        self._log(trade_entry(self.state, trade, side, cashflow_coin, change_coin))
+        self._emit("fill", order.updated_at_ms, order, amount, price_coin, fee_coin)
+
+    def book_delivery(self, position: Position, price: DeliveryPrice, at_ms: int) -> None:
+        """Settle an expired position in coin and forget it. The fee is due in the money only."""
+        name, size = position.instrument_name, position.size
+        listing = self.state.contracts[name].listing
+        payoff_coin = pricing.payoff_coin(price.price_usd, listing.strike_usd, listing.is_call)
+        fee_coin = pricing.delivery_fee_coin(payoff_coin, abs(size))
+        session_profit_coin = size * (payoff_coin - position.session_price_coin)
+        profit_coin = size * (payoff_coin - position.average_price_coin)
+        self.state.session_realized_coin[listing.currency] += session_profit_coin
+        del self.state.positions[name]
+        change_coin = self._move_coins(listing.currency, size * payoff_coin, fee_coin)
+        note = DeliveryNote(price.price_usd, price.is_approximate, size, profit_coin, session_profit_coin)
+        entry = delivery_entry(self.state, name, payoff_coin, fee_coin, change_coin, note, at_ms)
+        self._log(entry)
+        self._emit_delivery(entry)
+
+    def _change_position(self, order: Order, amount: float, price_coin: float) -> float:
+        currency, name = order.currency, order.instrument_name
+        position = self.state.positions.setdefault(name, Position(name))
+        realized_before_coin = position.session_realized_coin
+        index_usd = self.state.index_usd[currency]
+        profit_coin = position.apply_fill(order.direction, amount, price_coin, index_usd)
+        realized_coin = position.session_realized_coin - realized_before_coin
+        self.state.session_realized_coin[currency] += realized_coin
+        return profit_coin
+
+    def _move_coins(self, currency: str, cashflow_coin: float, fee_coin: float) -> float:
+        # Rounded far below Deribit's 8 decimals, so that sums of many entries still equal the balance.
+        change_coin = round(cashflow_coin - fee_coin, COIN_DECIMALS) + 0.0  # never -0.0
+        balance_coin = self.state.balances_coin[currency] + change_coin
+        self.state.balances_coin[currency] = round(balance_coin, COIN_DECIMALS)
+        return change_coin
+
+    # --- log and events ----------------------------------------------------------
+
+    def _log(self, entry: LogEntry) -> None:
+        self.state.log.append(entry)
+        del self.state.log[:-LOG_ENTRIES_KEPT]
+
+    def _emit_order(self, kind: EventKind, order: Order) -> None:
+        self._emit(kind, order.updated_at_ms, order, order.amount, order.price_coin, 0.0)
+
+    def _emit(
+        self,
+        kind: EventKind,
+        at_ms: int,
+        order: Order,
+        amount: float,
+        price_coin: float | None,
+        fee_coin: float,
+    ) -> None:
+        self._send(
+            LedgerEvent(
+                at=from_ms(at_ms),
+                kind=kind,
+                currency=order.currency,
+                instrument_name=order.instrument_name,
+                order_id=order.order_id,
+                label=order.label,
+                direction=order.direction,
+                amount=amount,
+                price_coin=price_coin,
+                fee_coin=fee_coin,
+                balance_after_coin=self.state.balances_coin[order.currency],
+            )
+        )
+
+    def _emit_delivery(self, entry: LogEntry) -> None:
+        self._send(
+            LedgerEvent(
+                at=from_ms(entry.booked_at_ms),
+                kind="settlement",
+                currency=entry.currency,
+                instrument_name=entry.instrument_name,
+                order_id=None,
+                label="",
+                direction=entry.side.removeprefix("close "),
+                amount=entry.amount,
+                price_coin=entry.price_coin,
+                fee_coin=entry.commission_coin,
+                balance_after_coin=entry.balance_coin,
+            )
+        )
+
+    def _send(self, event: LedgerEvent) -> None:
+        self.revision += 1
+        for observer in self.observers:
+            observer(event)
+
+
+def _side(size_before: float, direction: Direction) -> str:
+    closes = sign_of(direction) * size_before < 0.0
+    return f"{'close' if closes else 'open'} {direction}"

@@ -1,0 +1,1 @@
+"""Deribit's JSON-RPC methods over a market and an account."""

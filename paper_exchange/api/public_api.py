@@ -1,0 +1,188 @@
+"""The public half of Deribit's API over any market: same methods, same JSON, same errors.
+
+In: a method such as "public/ticker" and its parameters. Out: what Deribit puts under `result`; RpcError where it
+would answer with an error. Units are Deribit's: coin, USD, percent, milliseconds. Talks to nothing but the market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from paper_exchange.api import public_history as history
+from paper_exchange.api import public_rows as rows
+from paper_exchange.api.public_params import (
+    Params,
+    coin_of_index,
+    currency_of,
+    flag_of,
+    integer_of,
+    text_of,
+    unavailable,
+)
+from paper_exchange.market.clocks import now_ms
+from paper_exchange.market.errors import RpcError, invalid_params, method_not_found, not_found
+from paper_exchange.market.market import Listing, Market, Quote
+from paper_exchange.market.names import expiry_code, is_instrument_name
+
+API_VERSION = "1.2.26"
+COIN_NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum"}
+
+
+class PublicApi:
+    """Answers public calls from one market. Keeps nothing between calls."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._methods: dict[str, Callable[[Params], Any]] = {
+            "public/get_time": lambda _: now_ms(market.clock),
+            "public/status": lambda _: {"locked": "false"},
+            "public/test": _test,
+            "public/get_announcements": lambda _: [],
+            "public/get_currencies": self._currencies,
+            "public/get_index_price": self._index_price,
+            "public/get_index_price_names": lambda _: [f"{coin.lower()}_usd" for coin in market.currencies],
+            "public/get_instruments": self._instruments,
+            "public/get_instrument": lambda params: rows.instrument_row(self._listing(params)),
+            "public/get_contract_size": self._contract_size,
+            "public/get_expirations": self._expirations,
+            "public/get_book_summary_by_currency": self._book_summary_by_currency,
+            "public/get_book_summary_by_instrument": self._book_summary_by_instrument,
+            "public/ticker": lambda params: rows.ticker_row(*self._quoted(params)),
+            "public/get_order_book": self._order_book,
+            "public/get_last_trades_by_currency": self._no_trades_of_currency,
+            "public/get_last_trades_by_currency_and_time": self._no_trades_of_currency,
+            "public/get_last_trades_by_instrument": self._no_trades_of_instrument,
+            "public/get_last_trades_by_instrument_and_time": self._no_trades_of_instrument,
+            "public/get_volatility_index_data": lambda params: history.volatility_index_data(market, params),
+            "public/get_tradingview_chart_data": lambda params: history.chart_data(market, params),
+            "public/get_historical_volatility": lambda params: history.historical_volatility(market, params),
+            "public/get_delivery_prices": lambda params: history.delivery_prices(market, params),
+        }
+
+    def call(self, method: str, params: dict[str, Any]) -> Any:
+        """The `result` of one call. Raises RpcError."""
+        handler = self._methods.get(method)
+        if handler is None:
+            raise method_not_found()
+        return handler(params)
+
+    # --- instruments ---------------------------------------------------------------
+
+    def _instruments(self, params: Params) -> list[rows.Row]:
+        currency = currency_of(params, extra=("any",), default="any")
+        if not _wants_options(params) or flag_of(params, "expired"):
+            return []
+        return [rows.instrument_row(listing) for coin in self._coins(currency) for listing in self._live(coin)]
+
+    def _contract_size(self, params: Params) -> dict[str, float]:
+        self._listing(params)
+        return {"contract_size": 1.0}
+
+    def _expirations(self, params: Params) -> dict[str, Any]:
+        """By coin, in small letters; for "any" all coins in one list, as on Deribit."""
+        currency = currency_of(params, extra=("any", "grouped"))
+        coins = self._coins("any" if currency == "grouped" else currency)
+        expiries = {coin: {listing.expires_at_ms for listing in self._live(coin)} for coin in coins}
+        if currency == "any":
+            return _expiry_codes(set().union(*expiries.values()))
+        return {coin.lower(): _expiry_codes(found) for coin, found in expiries.items()}
+
+    # --- quotes --------------------------------------------------------------------
+
+    def _book_summary_by_currency(self, params: Params) -> list[rows.Row]:
+        currency = currency_of(params)
+        if not _wants_options(params) or currency not in self._market.currencies:
+            return []
+        index_usd = self._market.index_price(currency)
+        if index_usd is None:
+            return []
+        return rows.summary_rows(self._market.quotes(currency), currency, index_usd)
+
+    def _book_summary_by_instrument(self, params: Params) -> list[rows.Row]:
+        listing, quote, index_usd = self._quoted(params)
+        return rows.summary_rows([quote], listing.currency, index_usd)
+
+    def _order_book(self, params: Params) -> rows.Row:
+        """The market knows the best level only, so any depth shows one."""
+        if integer_of(params, "depth", 1) < 1:
+            raise invalid_params("depth", "must be a positive integer")
+        return rows.order_book_row(*self._quoted(params))
+
+    def _index_price(self, params: Params) -> dict[str, float]:
+        index_usd = self._index_of(coin_of_index(params))
+        return {"index_price": index_usd, "estimated_delivery_price": index_usd}
+
+    # --- everything else -------------------------------------------------------------
+
+    def _currencies(self, params: Params) -> list[rows.Row]:  # noqa: ARG002
+        return [_currency_row(coin) for coin in self._market.currencies]
+
+    def _no_trades_of_currency(self, params: Params) -> rows.Row:
+        currency_of(params)
+        return {"trades": [], "has_more": False}
+
+    def _no_trades_of_instrument(self, params: Params) -> rows.Row:
+        self._listing(params)
+        return {"trades": [], "has_more": False}
+
+    # --- looking things up -------------------------------------------------------------
+
+    def _coins(self, currency: str) -> list[str]:
+        return [coin for coin in self._market.currencies if currency in ("any", coin)]
+
+    def _live(self, currency: str) -> list[Listing]:
+        at_ms = now_ms(self._market.clock)
+        return [listing for listing in self._market.listings(currency) if listing.expires_at_ms > at_ms]
+
+    def _listing(self, params: Params) -> Listing:
+        """The option named in the parameters; one that has expired is not found."""
+        name = text_of(params, "instrument_name")
+        if not is_instrument_name(name):
+            raise invalid_params("instrument_name", "wrong format")
+        listing = self._market.listing(name)
+        if listing is None or listing.expires_at_ms <= now_ms(self._market.clock):
+            raise not_found()
+        return listing
+
+    def _quoted(self, params: Params) -> tuple[Listing, Quote, float]:
+        listing = self._listing(params)
+        quote = self._market.quote(listing.name)
+        if quote is None:
+            raise not_found()
+        return listing, quote, self._index_of(listing.currency)
+
+    def _index_of(self, currency: str) -> float:
+        index_usd = self._market.index_price(currency)
+        if index_usd is None:
+            raise unavailable()
+        return index_usd
+
+
+def _test(params: Params) -> dict[str, str]:
+    if params.get("expected_result") == "exception":
+        raise RpcError(10001, "error")
+    return {"version": API_VERSION}
+
+
+def _wants_options(params: Params) -> bool:
+    return params.get("kind", "option") in ("option", "any")
+
+
+def _expiry_codes(expiries: set[int]) -> dict[str, list[str]]:
+    return {"option": [expiry_code(expires_at_ms) for expires_at_ms in sorted(expiries)]}
+
+
+def _currency_row(coin: str) -> rows.Row:
+    return {
+        "currency": coin,
+        "currency_long": COIN_NAMES[coin],
+        "coin_type": coin,
+        "apr": 0.0,
+        "fee_precision": 4,
+        "in_cross_collateral_pool": False,
+        "min_confirmations": 1,
+        "min_withdrawal_fee": 0.0,
+        "withdrawal_fee": 0.0,
+        "withdrawal_priorities": [],
+    }

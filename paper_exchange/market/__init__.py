@@ -1,0 +1,1 @@
+"""What a source of quotes is: listings, quotes, names, clocks, calendar, and Deribit's errors."""

@@ -1,0 +1,1 @@
+"""A market played back from recorded chains, and the writer of such recordings."""

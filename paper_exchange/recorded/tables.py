@@ -1,0 +1,122 @@
+"""Candles and delivery prices that go with a recording.
+
+In: CSV files (or .csv.gz), or folders of them. Candles: open_time,open,high,low,close,volume, hourly, the coin from
+the file name (BTC_..., ETH_...). Delivery prices: date,price or date,proxy_twap or Index name,Date,Delivery price.
+Out: bars and prices in USD. Reads disk; a damaged file is a RecordingError with its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from paper_exchange.market.clocks import HOUR_MS, to_ms
+from paper_exchange.market.market import Bar, DeliveryPrice
+from paper_exchange.market.names import EXPIRY_HOUR_UTC
+from paper_exchange.recorded.files import RecordingError
+
+SUFFIXES = (".csv", ".csv.gz")
+COINS = ("BTC", "ETH")
+PRICE_COLUMNS = ("price", "Delivery price", "proxy_twap")
+
+DeliveryKey = tuple[str, int]  # coin, expiry in ms
+
+
+def read_candles(source: Path) -> dict[str, list[Bar]]:
+    """Hourly candles by coin, oldest first, without duplicates."""
+    bars: dict[str, dict[int, Bar]] = {coin: {} for coin in COINS}
+    for path in _files(source):
+        coin = _coin_of(path.name)
+        if coin is None:
+            raise RecordingError(f"{path}: the name does not start with BTC_ or ETH_")
+        for place, row in _rows(path):
+            bar = _candle(row, place)
+            bars[coin][bar.opened_at_ms] = bar
+    return {coin: [found[opened_at_ms] for opened_at_ms in sorted(found)] for coin, found in bars.items()}
+
+
+def _candle(row: dict[str, str], place: str) -> Bar:
+    opened, high, low, closed = (_price(row, name, place) for name in ("open", "high", "low", "close"))
+    return Bar(_time_ms(row, "open_time", place), opened, high, low, closed, _volume(row, place))
+
+
+def read_delivery_prices(source: Path) -> dict[DeliveryKey, DeliveryPrice]:
+    """Settlement prices by coin and expiry; a real price wins over a proxy."""
+    prices: dict[DeliveryKey, DeliveryPrice] = {}
+    for path in _files(source):
+        for place, row in _rows(path):
+            key, price = _delivery_price(row, path, place)
+            known = prices.get(key)
+            if known is None or known.is_approximate:
+                prices[key] = price
+    return prices
+
+
+def _delivery_price(row: dict[str, str], path: Path, place: str) -> tuple[DeliveryKey, DeliveryPrice]:
+    coin = _coin_of(row.get("Index name") or path.name)
+    column = next((name for name in PRICE_COLUMNS if name in row), None)
+    if coin is None or column is None:
+        raise RecordingError(f"{place}: coin or price column not found; wanted one of {', '.join(PRICE_COLUMNS)}")
+    midnight_ms = _time_ms(row, "date" if "date" in row else "Date", place)
+    price = DeliveryPrice(_price(row, column, place), is_approximate=column == "proxy_twap")
+    return (coin, midnight_ms + EXPIRY_HOUR_UTC * HOUR_MS), price
+
+
+def _coin_of(text: str) -> str | None:
+    return next((coin for coin in COINS if text.upper().startswith(f"{coin}_")), None)
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    found = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    if len(found) == 0:
+        raise RecordingError(f"{source}: no .csv or .csv.gz file there")
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows by column name, each with its place for error messages."""
+    try:
+        packed = path.read_bytes()
+        text = (gzip.decompress(packed) if path.name.endswith(".gz") else packed).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path}: cannot be read: {error}") from error
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+        yield f"{path}, line {number}", row
+
+
+def _price(row: dict[str, str], column: str, place: str) -> float:
+    price = _float(row, column, place)
+    if not 0.0 < price < math.inf:
+        raise RecordingError(f"{place}: {column} is not a positive number")
+    return price
+
+
+def _volume(row: dict[str, str], place: str) -> float:
+    return _float(row, "volume", place) if row.get("volume") else 0.0
+
+
+def _float(row: dict[str, str], column: str, place: str) -> float:
+    try:
+        return float(row[column])
+    except (KeyError, TypeError, ValueError):
+        raise RecordingError(f"{place}: {column} is missing or not a number") from None
+
+
+def _time_ms(row: dict[str, str], column: str, place: str) -> int:
+    """ISO time or date, UTC where it does not say; or milliseconds."""
+    text = row.get(column) or ""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RecordingError(f"{place}: {column} is missing or not a time") from None
+    return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))

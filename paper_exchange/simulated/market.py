@@ -1,0 +1,159 @@
+"""The simulated market: seeded index, volatility surface, Deribit's calendar, quotes, candles and DVOL.
+
+In: a seed, a clock and how much to list. Out: the Market protocol of market.py (coin, USD, fractions, ms). Every
+answer is a function of seed, start and the clock's time alone: not of how often or in which order anyone asks.
+Index and quote noise change each minute, marks each second. No disk, no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paper_exchange.market.bars import group_bars
+from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, now_ms
+from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize
+from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
+from paper_exchange.simulated import settings
+from paper_exchange.simulated.index_path import IndexPath
+from paper_exchange.simulated.listing_board import ListingBoard
+from paper_exchange.simulated.quotes import ChainColumns, MarketMoment, chain_columns, quote_chain
+from paper_exchange.simulated.settings import COINS, PROFILES
+from paper_exchange.simulated.surface import volatility_index_pct
+
+
+class SimulatedMarket:
+    """A whole exchange's worth of quotes from one seed."""
+
+    def __init__(
+        self,
+        seed: int,
+        clock: MarketClock,
+        currencies: tuple[str, ...] = COINS,
+        size: MarketSize = DEFAULT_SIZE,
+    ) -> None:
+        self.kind = "simulated"
+        self.clock = clock
+        self.currencies = currencies
+        self._seed = seed
+        self._path = IndexPath(seed, now_ms(clock))
+        self._boards = {currency: ListingBoard(currency, size) for currency in currencies}
+        self._chains: dict[str, _Chain] = {}
+        first_hour = self._path.last_hour - 24 * settings.REMEMBER_EXPIRED_DAYS
+        for currency, board in self._boards.items():
+            for hour_number, spot_usd in self._path.opening_prices(currency, first_hour):
+                board.observe(hour_number, spot_usd)
+
+    @property
+    def hours_kept(self) -> int:
+        """Hours of index history held; the same however long the run is."""
+        return self._path.hours_kept
+
+    def index_price(self, currency: str) -> float | None:
+        if currency not in self._boards:
+            return None
+        return self._path.price(currency, self._look())
+
+    def listings(self, currency: str) -> Sequence[Listing]:
+        self._look()
+        return self._boards[currency].live if currency in self._boards else ()
+
+    def listing(self, name: str) -> Listing | None:
+        self._look()
+        found = (board.find(name) for board in self._boards.values())
+        return next((listing for listing in found if listing is not None), None)
+
+    def quotes(self, currency: str) -> Sequence[Quote]:
+        if currency not in self._boards:
+            return ()
+        return self._chain(currency, self._look()).quotes
+
+    def quote(self, name: str) -> Quote | None:
+        currency = name.partition("-")[0]
+        if currency not in self._boards:
+            return None
+        return self._chain(currency, self._look()).find(name)
+
+    def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
+        if expires_at_ms > self._look() or currency not in self._boards:
+            return None
+        price_usd = self._path.settlement_price(currency, expires_at_ms)
+        return None if price_usd is None else DeliveryPrice(price_usd, is_approximate=False)
+
+    def index_bars(self, currency: str, start_ms: int, end_ms: int, minutes: int) -> Sequence[Bar]:
+        if currency not in self._boards:
+            return ()
+        return self._path.bars(currency, start_ms, end_ms, minutes, self._look())
+
+    def volatility_index_bars(self, currency: str, start_ms: int, end_ms: int, seconds: int) -> Sequence[Bar]:
+        """Candles of the surface's 30-day level; within an hour the level moves in a straight line."""
+        if currency not in self._boards:
+            return ()
+        at_ms = self._look()
+        times, factors = self._path.factor_history(currency)
+        levels = volatility_index_pct(PROFILES[currency], factors)
+        fine_ms = 1000 * min(seconds, HOUR_MS // 1000)
+        first_ms = -(-max(start_ms, int(times[0])) // (1000 * seconds)) * 1000 * seconds
+        last_ms = min(end_ms // (1000 * seconds) * 1000 * seconds + 1000 * seconds, at_ms + 1)
+        if first_ms >= last_ms:
+            return ()
+        opens_ms = np.arange(first_ms, last_ms, fine_ms)
+        opened = np.round(np.interp(opens_ms, times, levels), 2).tolist()
+        closed = np.round(np.interp(np.minimum(opens_ms + fine_ms, at_ms), times, levels), 2).tolist()
+        fine = [_straight_bar(*row) for row in zip(opens_ms.tolist(), opened, closed, strict=True)]
+        return group_bars(fine, 1000 * seconds)
+
+    def _look(self) -> int:
+        """The clock's time, once path and listings have caught up with it."""
+        at_ms = now_ms(self.clock)
+        hour = at_ms // HOUR_MS
+        last_seen = self._path.last_hour
+        if hour <= last_seen:
+            return at_ms
+        while self._path.last_hour < hour:
+            self._advance_one_hour()
+        # Counted from the last look, so that whatever expired in a long sleep can still be settled.
+        self._path.forget_settlements_before(last_seen - 24 * settings.HISTORY_DAYS)
+        for board in self._boards.values():
+            board.forget_expired_before(last_seen - 24 * settings.REMEMBER_EXPIRED_DAYS)
+        return at_ms
+
+    def _advance_one_hour(self) -> None:
+        number = self._path.advance_one_hour()
+        for currency, board in self._boards.items():
+            board.observe(number, self._path.price(currency, number * HOUR_MS))
+
+    def _chain(self, currency: str, at_ms: int) -> _Chain:
+        """The chain of this second; one a coin is kept."""
+        at_ms -= at_ms % 1000
+        kept = self._chains.get(currency)
+        if kept is not None and kept.at_ms == at_ms:
+            return kept
+        live = self._boards[currency].live
+        columns = kept.columns if kept is not None and kept.columns.listings is live else chain_columns(live)
+        moment = MarketMoment(at_ms, self._path.price(currency, at_ms), self._path.factors(currency, at_ms))
+        dice = np.random.default_rng([self._seed, 1 + COINS.index(currency), at_ms // MINUTE_MS])
+        chain = _Chain(at_ms, columns, quote_chain(columns, moment, PROFILES[currency], dice))
+        self._chains[currency] = chain
+        return chain
+
+
+@dataclass
+class _Chain:
+    """One coin's quotes at one second."""
+
+    at_ms: int
+    columns: ChainColumns
+    quotes: tuple[Quote, ...]
+    _by_name: dict[str, Quote] | None = None
+
+    def find(self, name: str) -> Quote | None:
+        if self._by_name is None:
+            self._by_name = {quote.name: quote for quote in self.quotes}
+        return self._by_name.get(name)
+
+
+def _straight_bar(opened_at_ms: int, opened: float, closed: float) -> Bar:
+    return Bar(opened_at_ms, opened, max(opened, closed), min(opened, closed), closed)

@@ -1,0 +1,81 @@
+"""The simulated volatility surface: level by tenor, skew and smile by moneyness, and the forward.
+
+In: the five factors of one coin (see simulated_settings), years to expiry, moneyness in standard deviations. Out:
+implied volatility as a fraction, forwards in USD, prices in coin, all as arrays. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from paper_exchange.simulated import settings
+from paper_exchange.simulated.process import BoolArray, FloatArray
+from paper_exchange.simulated.settings import CARRY, FACTORS, FAST, PREMIUM, SKEW, SLOW, CoinProfile
+
+IV_MIN_FRACTION = 0.05
+
+
+def level_fraction(profile: CoinProfile, factors: FloatArray, years: FloatArray) -> FloatArray:
+    """At-the-money volatility: the expected one over the option's life, times a premium, dearer for long tenors."""
+    expected = factors[..., SLOW] * _mean_weight(SLOW, years) + factors[..., FAST] * _mean_weight(FAST, years)
+    term = 1.0 + settings.TERM_RISE * (1.0 - np.exp(-years / settings.TERM_RISE_YEARS))
+    level: FloatArray = profile.implied_fraction * term * np.exp(expected + factors[..., PREMIUM])
+    return level
+
+
+def _mean_weight(factor: int, years: FloatArray) -> FloatArray:
+    """How much of a factor's value of now is left on average until expiry."""
+    decays = years * 365.0 * math.log(2.0) / FACTORS[factor].half_life_days
+    weight: FloatArray = -np.expm1(-decays) / decays
+    return weight
+
+
+def volatility_index_pct(profile: CoinProfile, factors: FloatArray) -> FloatArray:
+    """The surface's answer to DVOL: 30-day at-the-money volatility in percent, two decimals."""
+    years = np.array(settings.VOLATILITY_INDEX_DAYS / 365.0)
+    pct: FloatArray = np.round(100.0 * level_fraction(profile, factors, years), 2)
+    return pct
+
+
+def forwards_usd(profile: CoinProfile, factors: FloatArray, index_usd: float, years: FloatArray) -> FloatArray:
+    """Forward per expiry: index plus carry, four decimals as Deribit shows it."""
+    carry = profile.carry_fraction + factors[CARRY]
+    forward: FloatArray = np.round(index_usd * np.exp(carry * years), 4)
+    return forward
+
+
+def moneyness(forward: FloatArray, strike: FloatArray, level: FloatArray, years: FloatArray) -> FloatArray:
+    """Strike over forward in standard deviations, limited on both sides."""
+    deviations = np.log(strike / forward) / (level * np.sqrt(years))
+    return np.clip(deviations, -settings.MONEYNESS_LIMIT, settings.MONEYNESS_LIMIT)
+
+
+def iv_fractions(profile: CoinProfile, factors: FloatArray, level: FloatArray, deviations: FloatArray) -> FloatArray:
+    """Implied volatility with skew and smile, rounded to a hundredth of a percent as Deribit shows it."""
+    slope = profile.skew + factors[SKEW]
+    shape = 1.0 + slope * deviations + profile.smile * deviations**2
+    fraction: FloatArray = np.round(np.maximum(level * shape, IV_MIN_FRACTION), 4)
+    return fraction
+
+
+def price_columns(
+    forward: FloatArray, strike: FloatArray, iv: FloatArray, years: FloatArray, is_call: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Black-76 marks in coin (8 decimals) and call deltas; pricing.black76_price_coin for whole columns."""
+    spread = iv * np.sqrt(years)
+    d1 = np.log(forward / strike) / spread + 0.5 * spread
+    call_delta = _normal_cdf(d1)
+    call = call_delta - strike / forward * _normal_cdf(d1 - spread)
+    value = np.where(is_call, call, call - 1.0 + strike / forward)
+    marks: FloatArray = np.round(np.maximum(value, 0.0), 8).astype(np.float64, copy=False)
+    return marks, call_delta
+
+
+def _normal_cdf(x: FloatArray) -> FloatArray:
+    """pricing.normal_cdf for a column; numpy has no error function."""
+    scaled: Iterable[float] = (-x / math.sqrt(2.0)).tolist()
+    cdf: FloatArray = 0.5 * np.fromiter(map(math.erfc, scaled), dtype=np.float64, count=len(x))
+    return cdf

@@ -1,0 +1,1 @@
+"""The real testnet as a source of quotes."""

@@ -1,0 +1,92 @@
+"""Ask the owner's policy, and survive whatever it does.
+
+In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
+nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
+risk engine. A watchdog (SIGALRM, real time) ends one that does not return; a thread has none.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from config import AgentConfig, without_secrets
+from models import ActionType, AgentState, ProposedAction
+from policies.output import PolicyOutputError, read_action, reason_of
+
+POLICY_SECONDS = 30.0
+
+Policy = Callable[[AgentState, AgentConfig], ProposedAction]
+
+
+class SecondSignalError(KeyboardInterrupt):
+    """The owner wants out at once, also out of a policy."""
+
+
+class PolicyTimeoutError(BaseException):
+    """The policy did not return. No Exception, so that a policy that catches everything does not catch this."""
+
+
+@dataclass(frozen=True)
+class PolicyAnswer:
+    """What the policy wants; `error` is a named reason or a traceback."""
+
+    action: ProposedAction
+    error: str | None = None
+
+
+def ask_policy(
+    policy: Policy, state: AgentState, config_for_policy: AgentConfig, config: AgentConfig | None = None
+) -> PolicyAnswer:
+    """The policy's action, or DO_NOTHING and why.
+
+    `config_for_policy` is a copy that nothing else relies on. `config` knows the key, which is hidden wherever the
+    policy's words repeat it: it may have found it by itself.
+    """
+    config = config_for_policy if config is None else config
+    try:
+        with _watchdog(POLICY_SECONDS):
+            action = read_action(policy(_copy_of(state), config_for_policy))
+        return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
+    except PolicyOutputError as error:
+        reason = without_secrets(error.reason, config)
+        return _nothing(reason, reason)
+    except PolicyTimeoutError:
+        return _nothing(f"policy_error: {config.agent.policy} did not return within {POLICY_SECONDS:g} s", None)
+    except SecondSignalError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
+        return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback.format_exc(), config))
+
+
+def _copy_of(state: AgentState) -> AgentState:
+    """An equal state that shares nothing, read back as from the log: a third of the cost of a deep copy."""
+    return AgentState.model_validate_json(state.model_dump_json())
+
+
+def _nothing(reason: str, error: str | None) -> PolicyAnswer:
+    return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
+
+
+@contextmanager
+def _watchdog(seconds: float) -> Iterator[None]:
+    """Raise PolicyTimeoutError in the middle of whatever runs, after so many seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def bark(_number: int, _frame: FrameType | None) -> None:
+        raise PolicyTimeoutError
+
+    handler_before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again and again: a bare except swallows one
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, handler_before)

@@ -1,0 +1,490 @@
+"""The logs: a line is written whole or not at all, nothing is lost, and what was logged can be decided again."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logging_utils import (
+    IterationRecord,
+    JsonlLog,
+    Outcome,
+    files_of_last_days,
+    last_record,
+    make_record,
+    read_decisions,
+    read_ledger,
+    read_records,
+    set_torn_line_aside,
+    short_hash,
+    state_from_record,
+)
+from models import ActionType, ConfigurationError, LedgerEntry, LogWriteError, ProposedAction
+from paper_exchange.market.clocks import SimulatedClock
+from policy_rule_based import decide_action
+from tests.builders.agent import (
+    RUN,
+    decision_lines,
+    disk_full,
+    failing,
+    faulty_disk,
+    run_for,
+    simulated_agent,
+)
+from tests.builders.paper import START
+from tests.builders.states import a_config, a_state
+
+SYMBOL = "BTC-16JAN26-110000-C"
+FLAT_FIELDS = [
+    "schema_version",
+    "run_id",
+    "iteration",
+    "sequence",
+    "timestamp",
+    "mode",
+    "market",
+    "policy",
+    "config_hash",
+    "policy_hash",
+    "action_type",
+    "underlying",
+    "symbol",
+    "size",
+    "allowed",
+    "executed_status",
+    "trading_state",
+    "error",
+    "spot_btc",
+    "spot_eth",
+    "equity_btc",
+    "equity_eth",
+    "portfolio_value_usd_before",
+    "portfolio_value_usd_after",
+    "duration_ms",
+    "request_count",
+]
+NESTED_FIELDS = ["agent_state", "proposed_action", "risk_engine_result", "executed_action", "api_responses"]
+
+
+def a_log(folder: Path, prefix: str = "decisions") -> JsonlLog:
+    return JsonlLog(folder, prefix, SimulatedClock(START))
+
+
+def a_record(iteration: int = 1, **outcome: Any) -> IterationRecord:
+    return make_record(RUN, iteration, START + timedelta(minutes=iteration), 12.5, Outcome(**outcome), ())
+
+
+def an_entry(**fields: Any) -> LedgerEntry:
+    trade = {"currency": "BTC", "entry_type": "trade", "symbol": SYMBOL, "booked_at": START, "change_coin": 0.01}
+    return LedgerEntry(**{**trade, **fields})
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """The operating system itself cuts writes short beyond this many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# --- the record ---------------------------------------------------------------------------------
+
+
+def test_the_flat_figures_come_first_in_the_order_of_the_design() -> None:
+    names = list(json.loads(a_record().model_dump_json()))
+    assert names[: len(FLAT_FIELDS)] == FLAT_FIELDS
+    assert [name for name in names if name in NESTED_FIELDS] == NESTED_FIELDS
+
+
+def test_a_record_read_back_is_the_record_that_was_written(tmp_path: Path) -> None:
+    records = run_for(simulated_agent(tmp_path), 3)
+    lines = decision_lines(tmp_path)
+    assert [IterationRecord.model_validate_json(json.dumps(line)) for line in lines] == records
+
+
+def test_the_state_in_the_log_is_complete_and_decides_the_same(tmp_path: Path) -> None:
+    agent = simulated_agent(tmp_path, agent={"exploration_pct": 50.0})
+    records = run_for(agent, 5)
+    for line, record in zip(decision_lines(tmp_path), records, strict=True):
+        state = state_from_record(line)
+        assert state == record.agent_state
+        assert decide_action(state, agent.config) == record.proposed_action
+
+
+def test_an_iteration_that_got_nowhere_has_a_line_that_says_why() -> None:
+    record = a_record(error="Traceback ...\nDeribitConnectionError: no route")
+    assert (record.action_type, record.agent_state, record.timestamp) == (
+        "DO_NOTHING",
+        None,
+        START + timedelta(minutes=1),
+    )
+    assert record.proposed_action.reason == "iteration failed: DeribitConnectionError: no route"
+
+
+def test_flat_figures_are_taken_from_the_state() -> None:
+    state = a_state(value_usd=140_000.0)
+    record = a_record(state=state)
+    assert (record.spot_btc, record.spot_eth, record.equity_btc, record.equity_eth) == (100_000.0, 4_000.0, 1.0, 10.0)
+    assert (record.portfolio_value_usd_before, record.portfolio_value_usd_after) == (140_000.0, 140_000.0)
+    assert record.timestamp == state.timestamp
+
+
+def test_the_value_after_a_trade_is_counted_with_the_spots_of_the_decision() -> None:
+    record = a_record(state=a_state(value_usd=140_000.0), equity_after_coin={"BTC": 1.01, "ETH": 10.0})
+    assert record.portfolio_value_usd_after == pytest.approx(141_000.0)
+
+
+def test_every_reason_of_the_risk_engine_is_kept() -> None:
+    action = ProposedAction(type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol="x", size=1.0, reason="r")
+    record = a_record(state=a_state(), action=action, reasons=["margin: 60 %", "coverage: 2"])
+    assert (record.allowed, record.risk_engine_result.reasons) == (False, ("margin: 60 %", "coverage: 2"))
+    assert (record.action_type, record.symbol, record.size, record.executed_status) == (
+        "OPEN_COVERED_CALL",
+        "x",
+        1.0,
+        "none",
+    )
+
+
+def test_hashes_are_short_and_tell_texts_apart() -> None:
+    assert len(short_hash("a")) == 12
+    assert short_hash("a") != short_hash("b")
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def test_lines_go_to_one_file_a_day_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    clock = SimulatedClock(START)
+    log = JsonlLog(tmp_path, "decisions", clock)
+    log.write_line("{}")
+    clock.sleep(86_400.0)
+    log.write_line("{}")
+    files = sorted(tmp_path.iterdir())
+    assert [path.name for path in files] == ["decisions-2026-01-05.jsonl", "decisions-2026-01-06.jsonl"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_lines_are_added_and_what_stands_is_never_changed(tmp_path: Path) -> None:
+    a_log(tmp_path).write_line('{"a": 1}')
+    a_log(tmp_path).write_line('{"a": 2}')
+    assert a_log(tmp_path).path().read_text() == '{"a": 1}\n{"a": 2}\n'
+
+
+def test_a_full_disk_leaves_no_half_line_and_the_next_line_is_whole(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    with disk_full(log.path()), pytest.raises(LogWriteError, match="No space left on device"):
+        log.write_line('{"a": 1}')
+    log.write_line('{"a": 2}')
+    assert log.path().read_text() == '{"a": 2}\n'
+
+
+@pytest.mark.parametrize("room", range(0, 9))
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_none_of_it(tmp_path: Path, room: int) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with files_no_longer_than(9 + room), pytest.raises(LogWriteError):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert log.path().read_text() == '{"a": 1}\n{"a": 3}\n'
+
+
+def test_a_line_that_just_fits_is_written(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    with files_no_longer_than(9):
+        log.write_line('{"a": 1}')
+    assert log.path().read_text() == '{"a": 1}\n'
+
+
+def test_a_log_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("not a folder")
+    with pytest.raises(LogWriteError, match="logs cannot be made"):
+        a_log(tmp_path / "logs")
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "/dev/null"])
+def test_a_log_file_that_is_no_file_is_refused_at_the_start(tmp_path: Path, target: str) -> None:
+    (tmp_path / "decisions-2026-01-05.jsonl").symlink_to(target)
+    with pytest.raises(LogWriteError, match="is not a file"):
+        a_log(tmp_path)
+
+
+def test_a_folder_where_a_log_file_should_be_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "decisions-2026-01-05.jsonl").mkdir()
+    with pytest.raises(LogWriteError, match="is not a file"):
+        a_log(tmp_path)
+
+
+# --- a disk that breaks --------------------------------------------------------------------------------------
+
+
+def a_forced_log(folder: Path) -> JsonlLog:
+    return JsonlLog(folder, "orders", SimulatedClock(START), force_to_disk=True)
+
+
+def test_a_line_that_must_last_is_forced_to_disk_and_a_new_file_with_its_folder(tmp_path: Path) -> None:
+    forced: list[str] = []
+    log = a_forced_log(tmp_path)
+    with faulty_disk(fsync=lambda path: forced.append(path.name)):
+        log.write_line("{}")
+        log.write_line("{}")
+    assert forced == ["orders-2026-01-05.jsonl", tmp_path.name, "orders-2026-01-05.jsonl"]
+
+
+def test_other_lines_are_not_forced_to_disk(tmp_path: Path) -> None:
+    with faulty_disk(fsync=failing(errno.EIO)):
+        a_log(tmp_path).write_line("{}")
+
+
+def test_a_file_that_could_not_be_forced_to_disk_is_left_and_another_is_begun(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with faulty_disk(fsync=failing(errno.EIO)), pytest.raises(LogWriteError, match="Input/output error"):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert (tmp_path / "orders-2026-01-05.jsonl").read_text() == '{"a": 1}\n'
+    assert (tmp_path / "orders-2026-01-05_2.jsonl").read_text() == '{"a": 3}\n'
+    assert read_records(tmp_path / "orders-*.jsonl") == [{"a": 1}, {"a": 3}]
+
+
+def test_the_later_part_is_gone_on_with_after_a_restart_and_the_next_day_begins_with_one(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    with faulty_disk(fsync=failing(errno.EIO)), pytest.raises(LogWriteError):
+        log.write_line('{"a": 1}')
+    log.write_line('{"a": 2}')
+    assert a_forced_log(tmp_path).path().name == "orders-2026-01-05_2.jsonl"
+    tomorrow = JsonlLog(tmp_path, "orders", SimulatedClock(START + timedelta(days=1)), force_to_disk=True)
+    assert tomorrow.path().name == "orders-2026-01-06.jsonl"
+
+
+def test_a_half_line_that_cannot_be_taken_out_again_ends_its_file(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with faulty_disk(ftruncate=failing(errno.EIO)), files_no_longer_than(13), pytest.raises(LogWriteError):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert (tmp_path / "decisions-2026-01-05.jsonl").read_text() == '{"a": 1}\n{"a"'
+    assert (tmp_path / "decisions-2026-01-05_2.jsonl").read_text() == '{"a": 3}\n'
+    assert read_records(tmp_path) == [{"a": 1}, {"a": 3}]
+
+
+def test_a_log_that_was_deleted_or_moved_away_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    log.path().rename(tmp_path / "moved.jsonl.1")
+    log.write_line('{"a": 2}')
+    log.path().unlink()
+    log.write_line('{"a": 3}')
+    assert log.path().read_text() == '{"a": 3}\n'
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_suffix(".jsonl.1"))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("happens", [Path.unlink, renamed, emptied])
+def test_a_line_that_must_last_counts_as_written_only_where_it_still_is(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    path = log.path()
+    with faulty_disk(fsync=lambda _: happens(path)), pytest.raises(LogWriteError, match="cannot be written"):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert log.path().read_text() == '{"a": 3}\n'
+
+
+def test_a_file_that_somebody_cut_in_the_middle_of_a_line_is_left_and_another_is_begun(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+    log.path().write_bytes(b'{"a"')
+    with pytest.raises(LogWriteError, match="somebody cut it"):
+        log.write_line('{"a": 2}')
+    log.write_line('{"a": 3}')
+    assert log.path().name == "orders-2026-01-05_2.jsonl"
+    assert log.path().read_text() == '{"a": 3}\n'
+
+
+def test_a_file_that_was_emptied_while_a_line_failed_is_not_filled_with_zeros(tmp_path: Path) -> None:
+    log = a_forced_log(tmp_path)
+    log.write_line('{"a": 1}')
+
+    def emptied_and_broken(path: Path) -> None:
+        path.write_bytes(b"")
+        raise OSError(errno.EIO, "made up")
+
+    with faulty_disk(fsync=emptied_and_broken), pytest.raises(LogWriteError):
+        log.write_line('{"a": 2}')
+    assert (tmp_path / "orders-2026-01-05.jsonl").read_bytes() == b""
+
+
+# --- torn lines ------------------------------------------------------------------------------------------
+
+
+def test_a_line_torn_at_any_byte_is_set_aside_and_never_glued_to_the_next(tmp_path: Path) -> None:
+    whole, line = b'{"first": 1}\n', a_record(error="torn here").model_dump_json().encode()
+    log_file, torn_file = tmp_path / "decisions-2026-01-05.jsonl", tmp_path / "decisions-2026-01-05.torn"
+    for cut in range(1, len(line) + 1):
+        log_file.write_bytes(whole + line[:cut])
+        set_torn_line_aside(log_file)
+        assert log_file.read_bytes() == whole
+        assert torn_file.read_bytes() == line[:cut] + b"\n"
+        torn_file.unlink()
+
+
+def test_what_was_set_aside_is_readable_by_its_owner_only_like_the_log_it_came_from(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.write_line('{"a": 1}')
+    with log.path().open("ab") as file:
+        file.write(b'{"a": ')
+    a_log(tmp_path)
+    modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {".jsonl": 0o600, ".torn": 0o600}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1}\n'])
+def test_a_whole_file_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "decisions-2026-01-05.jsonl"
+    path.write_bytes(content)
+    a_log(tmp_path)
+    assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (content, 1)
+
+
+def test_a_file_that_is_nothing_but_a_torn_line_becomes_empty(tmp_path: Path) -> None:
+    path = tmp_path / "decisions-2026-01-05.jsonl"
+    path.write_bytes(b'{"a":')
+    a_log(tmp_path).write_line('{"a": 2}')
+    assert path.read_bytes() == b'{"a": 2}\n'
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def written(folder: Path, *records: IterationRecord) -> Path:
+    log = a_log(folder)
+    for record in records:
+        log.write_line(record.model_dump_json())
+    return log.path()
+
+
+def test_decisions_become_one_row_an_iteration_with_figures_out_of_the_state(tmp_path: Path) -> None:
+    run_for(simulated_agent(tmp_path), 3)
+    frame = read_decisions(f"{tmp_path}/logs/*.jsonl")
+    assert list(frame["iteration"]) == [1, 2, 3]
+    assert str(frame["timestamp"].dtype) == "datetime64[ns, UTC]"
+    assert list(frame["short_calls_btc"]) == [0.0, 0.1, 0.1]
+    assert frame["iv_rv_btc"].gt(0.5).all()
+    assert frame["reason"].str.len().gt(10).all()
+
+
+def test_a_folder_with_a_torn_last_line_can_be_read(tmp_path: Path) -> None:
+    path = written(tmp_path, a_record(1), a_record(2))
+    path.write_bytes(path.read_bytes() + a_record(3).model_dump_json().encode()[:200])
+    assert list(read_decisions(f"{tmp_path}/*.jsonl")["iteration"]) == [1, 2]
+
+
+def test_decisions_without_a_state_can_be_read(tmp_path: Path) -> None:
+    written(tmp_path, a_record(1, error="no route"), a_record(2, state=a_state()))
+    frame = read_decisions(f"{tmp_path}/*.jsonl")
+    assert list(frame["error"].isna()) == [False, True]
+    assert list(frame["iv_rv_btc"].isna()) == [True, False]
+
+
+def test_order_lines_in_the_same_folder_are_no_decisions(tmp_path: Path) -> None:
+    written(tmp_path, a_record())
+    a_log(tmp_path, "orders").write_line('{"event": "intent"}')
+    assert len(read_records(f"{tmp_path}/*.jsonl")) == 2
+    assert len(read_decisions(f"{tmp_path}/*.jsonl")) == 1
+
+
+def test_no_decisions_are_an_empty_table_with_the_usual_columns(tmp_path: Path) -> None:
+    frame = read_decisions(f"{tmp_path}/*.jsonl")
+    assert (len(frame), list(frame.columns)) == (0, list(IterationRecord.model_fields))
+
+
+def test_the_last_record_is_the_newest_whole_line(tmp_path: Path) -> None:
+    path = written(tmp_path, a_record(1), a_record(2))
+    path.write_bytes(path.read_bytes() + b'{"schema_version": 1, "run_id')
+    assert last_record(tmp_path) == a_record(2)
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"schema_version": 1'])
+def test_where_there_is_no_whole_line_there_is_no_last_record(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "decisions-2026-01-05.jsonl").write_bytes(content)
+    assert last_record(tmp_path) is None
+
+
+def test_the_last_record_is_the_newest_by_its_own_time_among_the_last_six_files(tmp_path: Path) -> None:
+    newest = a_record(9).model_dump_json().encode() + b"\n"
+    for day in range(1, 8):
+        other = a_record(day).model_dump_json().encode() + b"\n"
+        (tmp_path / f"decisions-2026-01-0{day}.jsonl").write_bytes(newest if day == 2 else other)
+    assert last_record(tmp_path) == a_record(9)
+    (tmp_path / "decisions-2026-01-08.jsonl").write_bytes(b"")
+    assert last_record(tmp_path) == a_record(7)
+
+
+def test_a_log_that_another_version_wrote_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "decisions-2026-01-05.jsonl").write_text('{"schema_version":99,"run_id":"test-0001"}\n')
+    with pytest.raises(ConfigurationError, match=r"2026-01-05.jsonl was written by another version of the agent"):
+        last_record(tmp_path)
+
+
+def test_files_of_the_last_two_days_and_of_all_later_ones_count_in_the_order_of_their_parts(tmp_path: Path) -> None:
+    for day in ("03", "04", "05", "05_2", "05_10", "07", "08", "09"):
+        (tmp_path / f"orders-2026-01-{day}.jsonl").touch()
+    found = [path.stem for path in files_of_last_days(tmp_path, "orders", "2026-01-06")]
+    assert found == [f"orders-2026-01-{day}" for day in ("04", "05", "05_2", "05_10", "07", "08", "09")]
+
+
+def test_the_ledger_counts_an_entry_that_was_seen_twice_once(tmp_path: Path) -> None:
+    trade, delivery = an_entry(), an_entry(entry_type="delivery", change_coin=-0.02)
+    written(tmp_path, a_record(1, ledger=(trade,)), a_record(2, ledger=(trade, delivery)))
+    ledger = read_ledger(f"{tmp_path}/*.jsonl")
+    assert list(ledger["entry_type"]) == ["trade", "delivery"]
+    assert ledger["change_coin"].sum() == pytest.approx(-0.01)
+
+
+def test_two_fills_alike_but_for_the_balance_they_left_are_two_entries(tmp_path: Path) -> None:
+    fills = (an_entry(balance_coin=1.01), an_entry(balance_coin=1.02))
+    written(tmp_path, a_record(1, ledger=fills))
+    assert len(read_ledger(f"{tmp_path}/*.jsonl")) == 2
+
+
+def test_a_log_without_trades_has_an_empty_ledger(tmp_path: Path) -> None:
+    written(tmp_path, a_record(1))
+    assert read_ledger(f"{tmp_path}/*.jsonl").empty
+
+
+def test_the_same_simulated_run_writes_the_same_bytes(tmp_path: Path) -> None:
+    first, second = simulated_agent(tmp_path / "first"), simulated_agent(tmp_path / "second")
+    run_for(first, 3)
+    run_for(second, 3)
+    assert (tmp_path / "first/logs/decisions-2026-01-05.jsonl").read_bytes() == (
+        tmp_path / "second/logs/decisions-2026-01-05.jsonl"
+    ).read_bytes()
+
+
+def test_a_logged_decision_can_be_tried_with_other_settings(tmp_path: Path) -> None:
+    run_for(simulated_agent(tmp_path), 1)
+    state = state_from_record(decision_lines(tmp_path)[0])
+    nothing_enabled = a_config(btc={"enabled": False}, eth={"enabled": False})
+    assert decide_action(state, nothing_enabled).type == ActionType.DO_NOTHING

@@ -1,0 +1,135 @@
+"""The formulas against what Deribit really showed. Skips where the recorded facts are not beside the project.
+
+In: recorded chains and positions. Black-76 marks are compared with `mark_price` row by row, on a sample of snapshots.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from core.pricing import (
+    SECONDS_PER_YEAR,
+    black76_price_coin,
+    open_sell_call_margin_coin,
+    short_call_initial_margin_coin,
+    short_call_maintenance_margin_coin,
+    short_put_initial_margin_coin,
+    short_put_maintenance_margin_coin,
+    tick_size_at,
+)
+from tests.builders.states import TICK_STEPS
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+CHAIN_FILES = sorted(SHARED.glob("market_data/chains*/*.jsonl.gz"))
+POSITIONS = SHARED / "deribit/recorded/private_get_positions__short_calls_and_puts_sm_row_samples.json"
+SNAPSHOTS_PER_FILE = 30
+LEAST_MARK_COIN = 0.0005
+LEAST_SHARE = 0.98
+ROUNDING_COIN = 1.001e-9  # one unit of the ninth decimal, the last one Deribit writes
+
+needs_chains = pytest.mark.skipif(not CHAIN_FILES, reason="the recorded chains are not here")
+needs_positions = pytest.mark.skipif(not POSITIONS.exists(), reason="the recorded positions are not here")
+
+
+class Terms(NamedTuple):
+    """What an option's name says."""
+
+    expires_at: datetime
+    strike_usd: float
+    is_call: bool
+
+
+def terms_of(name: str) -> Terms:
+    _, day, strike, kind = name.split("-")
+    expires_at = datetime.strptime(f"{day} 08 +0000", "%d%b%y %H %z").astimezone(UTC)
+    return Terms(expires_at, float(strike), kind == "C")
+
+
+def snapshots(path: Path) -> Iterator[dict[str, Any]]:
+    """A few snapshots, spread over the file."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        listed = lines.readlines()
+    for line in listed[:: max(1, len(listed) // SNAPSHOTS_PER_FILE)]:
+        yield json.loads(line)
+
+
+def mark_error_ticks(row: dict[str, Any], terms: Terms, at_seconds: float) -> float:
+    """How far the model's mark is from the exchange's, in ticks at that price."""
+    years = (terms.expires_at.timestamp() - at_seconds) / SECONDS_PER_YEAR
+    model = black76_price_coin(
+        row["underlying_price"], terms.strike_usd, row["mark_iv"] / 100.0, years, is_call=terms.is_call
+    )
+    mark: float = row["mark_price"]
+    return abs(model - mark) / tick_size_at(mark, 0.0001, TICK_STEPS)
+
+
+def share_within_a_tick(path: Path) -> tuple[float, int]:
+    known: dict[str, Terms] = {}
+    errors = [
+        mark_error_ticks(row, known.setdefault(name, terms_of(name)), snapshot["recorded_at"] / 1000.0)
+        for snapshot in snapshots(path)
+        for row in snapshot["book_summaries"]
+        if row["mark_price"] >= LEAST_MARK_COIN
+        for name in (row["instrument_name"],)
+    ]
+    return sum(error <= 1.0 for error in errors) / len(errors), len(errors)
+
+
+def recorded_positions() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(POSITIONS.read_text(encoding="utf-8"))
+    return rows
+
+
+def full_mark_coin(row: dict[str, Any]) -> float:
+    """The mark as the profit shows it: `mark_price` itself may be rounded to six decimals."""
+    mark: float = row["average_price"] + row["total_profit_loss"] / row["size"]
+    return mark
+
+
+def margins_coin(row: dict[str, Any]) -> tuple[float, float]:
+    """Initial and maintenance margin of a recorded short, by our formulas."""
+    terms, mark, amount = terms_of(row["instrument_name"]), full_mark_coin(row), -row["size"]
+    if terms.is_call:
+        initial = short_call_initial_margin_coin(row["index_price"], terms.strike_usd, mark)
+        return amount * initial, amount * short_call_maintenance_margin_coin(mark)
+    initial = short_put_initial_margin_coin(row["index_price"], terms.strike_usd, mark)
+    return amount * initial, amount * short_put_maintenance_margin_coin(mark)
+
+
+@needs_chains
+@pytest.mark.parametrize("path", CHAIN_FILES, ids=lambda path: path.name)
+def test_black76_marks_are_within_a_tick_of_deribits_on_98_percent_of_rows(path: Path) -> None:
+    share, count = share_within_a_tick(path)
+    print(f"{path.parent.name}/{path.name}: {100 * share:.2f} % of {count} rows")
+    assert share >= LEAST_SHARE
+
+
+@needs_positions
+def test_margins_of_recorded_short_positions_are_reproduced() -> None:
+    shorts = [row for row in recorded_positions() if row["size"] < 0]
+    assert {row["instrument_name"][-1] for row in shorts} == {"C", "P"}
+    for row in shorts:
+        expected = (row["initial_margin"], row["maintenance_margin"])
+        assert margins_coin(row) == pytest.approx(expected, abs=ROUNDING_COIN), row["instrument_name"]
+
+
+@needs_positions
+def test_margins_of_recorded_resting_sell_orders_are_reproduced() -> None:
+    resting = [row for row in recorded_positions() if row["open_orders_margin"] > 0]
+    assert len(resting) == 2
+    for row in resting:
+        margin = 0.1 * open_sell_call_margin_coin(row["index_price"], terms_of(row["instrument_name"]).strike_usd)
+        assert margin == pytest.approx(row["open_orders_margin"], abs=ROUNDING_COIN), row["instrument_name"]
+
+
+@needs_positions
+def test_the_mark_in_the_profit_is_the_mark_shown() -> None:
+    for row in (row for row in recorded_positions() if row["size"] != 0):
+        assert full_mark_coin(row) == pytest.approx(row["mark_price"], abs=5e-7), row["instrument_name"]

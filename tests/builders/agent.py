@@ -1,0 +1,445 @@
+"""Builders: the real agent on a paper exchange, and a wire between the two that a test can listen to and disturb.
+
+Quotes and the account come from `paper_builders.ScriptedMarket` (10 BTC and 100 ETH unless said otherwise) or from the
+simulated market; clocks move by sleeping. Files go to the folder a test hands in. No network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import ignore_patterns
+from typing import Any
+
+import httpx
+import pytest
+
+import agent_loop
+import logging_utils
+from cli import setup as agent_setup
+from cli.setup import Agent, assemble_agent
+from config import PROJECT_FOLDER, AgentConfig
+from deribit_client import DeribitClient
+from logging_utils import IterationRecord, JsonlLog, RunInfo, read_records
+from models import ActionType, AgentState, Clock, OrderRequest, ProposedAction, Underlying
+from orders.order_log import OrderLogFile
+from paper_exchange.account.account import PaperAccount
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.market import Market
+from paper_exchange.setups import Setup, simulated_setup
+from paper_exchange.transport import PaperTransport
+from state_builder import MarketMemory
+from tests.builders.paper import CALL, START, ScriptedMarket, market_with
+from tests.builders.states import a_config
+
+Answer = Callable[[], httpx.Response]
+Fault = Callable[[httpx.Request, Answer], httpx.Response]
+Policy = Callable[[AgentState, AgentConfig], ProposedAction]
+
+NEXT_CALL = "BTC-23JAN26-105000-C"
+RUN = RunInfo("test-0001", "simulated", "simulated", "a_test", "config", "policy")
+
+
+# --- the wire -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request as it went by."""
+
+    method: str
+    params: dict[str, Any]
+    headers: httpx.Headers
+
+
+class Wire(httpx.BaseTransport):
+    """Carries requests to the exchange, keeps what went by, and disturbs the methods it is told to."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self.sent: list[Sent] = []
+        self._inner = inner
+        self._faults: dict[str, list[Fault]] = {}
+
+    def disturb(self, method: str, *faults: Fault) -> None:
+        """The next requests of this method meet these faults, one each, in order."""
+        self._faults.setdefault(method, []).extend(faults)
+
+    def methods(self, *wanted: str) -> list[str]:
+        """The methods that went by; only those wanted, if any are named."""
+        return [call.method for call in self.sent if not wanted or call.method in wanted]
+
+    def params(self, method: str) -> list[dict[str, Any]]:
+        return [call.params for call in self.sent if call.method == method]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        method = request.url.path.removeprefix("/api/v2/")
+        self.sent.append(Sent(method, json.loads(request.read())["params"], request.headers))
+        faults = self._faults.get(method)
+        if faults:
+            return faults.pop(0)(request, lambda: self._inner.handle_request(request))
+        return self._inner.handle_request(request)
+
+
+def undisturbed(request: httpx.Request, answer: Answer) -> httpx.Response:
+    return answer()
+
+
+def lost_on_the_way(error: type[httpx.TransportError] = httpx.ConnectError) -> Fault:
+    """The exchange never sees the request."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        raise error("made up", request=request)
+
+    return fault
+
+
+def answer_lost(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Fault:
+    """The exchange does what it was asked; nobody hears of it."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        answer().read()
+        raise error("made up", request=request)
+
+    return fault
+
+
+def delivered_twice(request: httpx.Request, answer: Answer) -> httpx.Response:
+    """Something on the way repeats the request; the agent hears the first answer."""
+    first = answer()
+    first.read()
+    answer().read()
+    return first
+
+
+def answered(status: int, content: bytes) -> Fault:
+    """Something else answers in the exchange's place."""
+    return lambda request, answer: httpx.Response(status, content=content)
+
+
+def refused(code: int, message: str = "made_up") -> Fault:
+    """The exchange answers with an error, as HTTP 400 with a JSON body."""
+    return lambda request, answer: httpx.Response(400, json=envelope(request, error={"code": code, "message": message}))
+
+
+def result_of(result: object) -> Fault:
+    """A result made up by the test."""
+    return lambda request, answer: httpx.Response(200, json=envelope(request, result=result))
+
+
+def reply_changed(change: Callable[[dict[str, Any]], None]) -> Fault:
+    """The exchange's own reply, changed in place on its way back."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        reply = json.loads(answer().read())
+        change(reply)
+        return httpx.Response(200, json=reply)
+
+    return fault
+
+
+def meanwhile(happens: Callable[[], object]) -> Fault:
+    """Something happens just before the request arrives."""
+
+    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
+        happens()
+        return answer()
+
+    return fault
+
+
+def envelope(request: httpx.Request, **members: object) -> dict[str, Any]:
+    """A reply to this request as Deribit frames it."""
+    return {"jsonrpc": "2.0", "id": json.loads(request.read())["id"], "testnet": True, **members}
+
+
+def client_hearing(result: object) -> DeribitClient:
+    """A client that hears this result whatever it asks; logging in works."""
+    token = {"access_token": "made-up-token", "expires_in": 900, "scope": "account:read trade:read_write"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_login = request.url.path.endswith("/public/auth")
+        reply = envelope(request, result=token if is_login else result)
+        return httpx.Response(200, content=json.dumps(reply))
+
+    transport = httpx.MockTransport(answer)
+    return DeribitClient(
+        a_config(), transport=transport, clock=SimulatedClock(START), credentials=("made-up-id", "made-up-secret")
+    )
+
+
+# --- settings, client, agent --------------------------------------------------------------------
+
+
+def agent_config(folder: Path, **sections: Mapping[str, Any]) -> AgentConfig:
+    """Defaults with changes by section; every file is below the folder."""
+    files = {"log_dir": folder / "logs", "data_dir": folder / "data"}
+    agent = files | dict(sections.get("agent", {}))
+    risk = {"kill_file": folder / "KILL"} | dict(sections.get("risk", {}))
+    return a_config(**{**sections, "agent": agent, "risk": risk})
+
+
+@dataclass
+class Desk:
+    """A client at a paper exchange, with everything a test may want to look at or to change."""
+
+    config: AgentConfig
+    exchange: PaperExchange
+    wire: Wire
+    client: DeribitClient
+    order_log: OrderLogFile
+
+    @property
+    def account(self) -> PaperAccount:
+        return self.exchange.account
+
+    @property
+    def clock(self) -> Clock:
+        return self.exchange.market.clock
+
+    def order_lines(self) -> list[dict[str, Any]]:
+        return read_records(self.config.agent.log_dir / "orders-*.jsonl")
+
+
+@dataclass
+class ScriptedDesk(Desk):
+    """A desk whose quotes the test sets."""
+
+    market: ScriptedMarket = field(default_factory=ScriptedMarket)
+
+
+def desk_on(exchange: PaperExchange, config: AgentConfig, run_id: str = RUN.run_id) -> Desk:
+    wire = Wire(PaperTransport(exchange))
+    clock = exchange.market.clock
+    order_log = OrderLogFile(config.agent.log_dir, clock, run_id)
+    client = DeribitClient(
+        config, transport=wire, clock=clock, order_log=order_log, credentials=("paper-id", "paper-secret")
+    )
+    return Desk(config, exchange, wire, client, order_log)
+
+
+def scripted_desk(
+    folder: Path, market: ScriptedMarket | None = None, coins_btc: float = 10.0, **sections: Mapping[str, Any]
+) -> ScriptedDesk:
+    """A desk on a scripted market that shows CALL at 0.02 / 0.021 unless it is given."""
+    shown = market_with() if market is None else market
+    exchange = _exchange(shown, {"BTC": coins_btc, "ETH": 100.0})
+    desk = desk_on(exchange, agent_config(folder, **sections))
+    return ScriptedDesk(desk.config, exchange, desk.wire, desk.client, desk.order_log, shown)
+
+
+def _exchange(market: Market, balances_coin: Mapping[str, float]) -> PaperExchange:
+    return PaperExchange(market, PaperAccount(market, balances_coin))
+
+
+def simulated_desk(folder: Path, **sections: Mapping[str, Any]) -> Desk:
+    """A desk on the simulated market with 1 BTC and 10 ETH."""
+    return desk_on(a_setup().exchange, agent_config(folder, **sections))
+
+
+def a_setup(seed: int = 1) -> Setup:
+    return simulated_setup(seed, {"BTC": 1.0, "ETH": 10.0})
+
+
+def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
+    """The whole agent at a desk, with the rule-based policy unless another one is given."""
+    rule_based, _ = agent_setup.load_policy("policy_rule_based")
+    return Agent(
+        config=desk.config,
+        client=desk.client,
+        clock=desk.clock,
+        policy=rule_based if policy is None else policy,
+        memory=MarketMemory(),
+        decision_log=JsonlLog(desk.config.agent.log_dir, "decisions", desk.clock),
+        order_log=desk.order_log,
+        run=RUN,
+    )
+
+
+def simulated_agent(folder: Path, policy: Policy | None = None, **sections: Mapping[str, Any]) -> Agent:
+    return agent_at(simulated_desk(folder, **sections), policy)
+
+
+def run_for(agent: Agent, iterations: int) -> list[IterationRecord]:
+    """Iterate as the loop does, without its console."""
+    records = []
+    for _ in range(iterations):
+        records.append(agent_loop.run_iteration(agent))
+        agent.clock.wait_for_next(agent.config.agent.interval_seconds)
+    return records
+
+
+def decision_lines(folder: Path) -> list[dict[str, Any]]:
+    """What stands in the decision log of an agent whose files are below the folder."""
+    return read_records(folder / "logs" / "decisions-*.jsonl")
+
+
+def next_process(desk: Desk) -> Agent:
+    """The agent as it comes out of its files, on the same exchange."""
+    return assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
+
+
+# --- actions ------------------------------------------------------------------------------------------
+
+
+def opening(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.OPEN_COVERED_CALL, symbol, size)
+
+
+def always_sell(state: AgentState, config: AgentConfig) -> ProposedAction:
+    """A policy that wants to sell the first BTC call there is, in every iteration."""
+    best = state.candidates_for("BTC")[0]
+    return ProposedAction(
+        type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol=best.symbol, size=0.1, reason="always"
+    )
+
+
+def closing(symbol: str = CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.CLOSE_COVERED_CALL, symbol, size)
+
+
+def rolling(symbol: str = CALL, new_symbol: str = NEXT_CALL, size: float = 1.0) -> ProposedAction:
+    return _action(ActionType.ROLL_COVERED_CALL, symbol, size).model_copy(update={"new_symbol": new_symbol})
+
+
+def _action(kind: ActionType, symbol: str, size: float) -> ProposedAction:
+    underlying: Underlying = "BTC" if symbol.startswith("BTC") else "ETH"
+    return ProposedAction(type=kind, underlying=underlying, symbol=symbol, size=size, reason="a test says so")
+
+
+def an_order_request(symbol: str = CALL, **fields: Any) -> OrderRequest:
+    """A sale of 1 at 0.02, which trades at once on the usual quotes."""
+    sale = {"label": "cc-260105120000-abcdef-sell", "direction": "sell", "amount_coin": 1.0, "price_coin": 0.02}
+    return OrderRequest(**{"symbol": symbol, "quoted_at": START, **sale, **fields})
+
+
+# --- the command line -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run from the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_main(*arguments: str | Path) -> Ended:
+    """The agent as from the command line, in this process; signal handlers are put back afterwards."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers():
+        try:
+            code: object = agent_loop.main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = ended.code
+    assert isinstance(code, int)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def own_signal_handlers() -> Iterator[None]:
+    """Signal handlers that are set in here are put back at the end."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+
+
+def simulated_run(folder: Path, *arguments: str | Path) -> Ended:
+    """A run from the command line on the simulated market; its files are below the folder."""
+    return run_main("--dry-run", "--market", "simulated", *folders(folder), *arguments)
+
+
+def folders(folder: Path) -> tuple[str | Path, ...]:
+    """The options that keep a run's files below a folder."""
+    return "--log-dir", folder / "logs", "--data-dir", folder / "data"
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """The agent's own files somewhere else, for a process of its own that must see no settings of this machine."""
+    for path in PROJECT_FOLDER.glob("*.py"):
+        shutil.copy(path, folder)
+    for room in PROJECT_FOLDER.glob("*/__init__.py"):
+        name = room.parent.name
+        if name != "tests":
+            shutil.copytree(room.parent, folder / name, ignore=ignore_patterns("__pycache__"))
+    return folder
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    return agent_loop.parse_arguments(list(arguments))
+
+
+# --- disks ------------------------------------------------------------------------------------------------
+
+
+DiskFault = Callable[[Path], object]
+
+
+class FaultyDisk:
+    """The os module as logging_utils sees it. `faults` by the name of a function see the path first, and may raise."""
+
+    def __init__(self, faults: Mapping[str, DiskFault]) -> None:
+        self._faults = dict(faults)
+        self._paths: dict[int, Path] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
+        handle = os.open(path, flags, mode)
+        self._paths[handle] = Path(path)
+        return handle
+
+    def write(self, handle: int, content: bytes) -> int:
+        self._meet("write", handle)
+        return os.write(handle, content)
+
+    def fsync(self, handle: int) -> None:
+        self._meet("fsync", handle)
+        os.fsync(handle)
+
+    def ftruncate(self, handle: int, size: int) -> None:
+        self._meet("ftruncate", handle)
+        os.ftruncate(handle, size)
+
+    def _meet(self, name: str, handle: int) -> None:
+        if name in self._faults:
+            self._faults[name](self._paths[handle])
+
+
+@contextmanager
+def faulty_disk(**faults: DiskFault) -> Iterator[None]:
+    """While this lasts the logs are written through a disk with these faults."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging_utils, "os", FaultyDisk(faults))
+        yield
+
+
+def failing(code: int, prefix: str = "") -> DiskFault:
+    """The operating system's error for every file whose name begins so."""
+
+    def fault(path: Path) -> None:
+        if path.name.startswith(prefix):
+            raise OSError(code, os.strerror(code))
+
+    return fault
+
+
+@contextmanager
+def disk_full(log_file: Path) -> Iterator[None]:
+    """While this lasts every write to the log file, and to later parts of it, finds no space left."""
+    with faulty_disk(write=failing(errno.ENOSPC, log_file.stem)):
+        yield

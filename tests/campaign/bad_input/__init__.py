@@ -1,0 +1,1 @@
+"""The rows of bad input, and the answer each must get."""

@@ -1,0 +1,1 @@
+"""Traces bent in one place, to test the checks."""

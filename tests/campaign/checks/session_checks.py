@@ -1,0 +1,146 @@
+"""Where requests go, with which rights, and how many (I18 I19 I20 I22 I25).
+
+In: a View. Out: a line for each breach. Judged from the requests as they left and the replies as they were given.
+Times in seconds. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from tests.campaign.checks.joins import MOVES, SENDS, View
+from tests.campaign.world.trace import WireCall
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SCOPE = frozenset({"trade:read_write", "account:read", "wallet:none"})
+ASKED_AT_THE_END = ("private/get_open_orders", "private/get_order_state_by_label")
+MAX_REQUESTS, MAX_SENDS, MAX_ATTEMPTS = 40, 2, 3
+MAX_ITERATION_SECONDS = 420.0  # forty requests of ten seconds and a little more
+RATE_LIMIT_CODE = 10028
+MOST_TIMES_LIMITED = 4
+
+
+def only_testnet(view: View) -> Iterator[str]:
+    """I18: every request goes to test.deribit.com by https or to this machine, to the path of its own method.
+
+    A redirect that was followed shows as another host or path.
+    """
+    for call in view.trace.calls:
+        parts = urlsplit(call.url)
+        is_testnet = parts.scheme == "https" and parts.hostname == "test.deribit.com" and parts.port in (None, 443)
+        if not is_testnet and parts.hostname not in LOOPBACK:
+            yield f"call {call.number}: {call.method} went to {parts.scheme}://{parts.hostname}"
+        if parts.path != f"/api/v2/{call.method}" or parts.query:
+            yield f"call {call.number}: {call.method} went to the path {parts.path}"
+
+
+def wrong_environment_ends(view: View) -> Iterator[str]:
+    """I19: after a well-formed answer that says `testnet: false` nothing more is sent in that life, and it ends with
+    code 5 where it was not killed first."""
+    for call in view.trace.calls:
+        if not _is_not_testnet(view, call):
+            continue
+        later = next(view.after(call), None)
+        if later is not None:
+            yield f"call {later.number} ({later.method}) after call {call.number} was not from testnet"
+        life = view.lives[call.life]
+        if life.end != "crash" and life.exit_code != 5:
+            yield f"life {life.number} ended with {life.exit_code} after call {call.number} was not from testnet"
+
+
+def _is_not_testnet(view: View, call: WireCall) -> bool:
+    if call.heard is None or b'"testnet":false' not in call.heard.replace(b" ", b""):
+        return False
+    return view.heard(call) is not None or view.error_code(call) is not None
+
+
+def dry_run_is_inert(view: View) -> Iterator[str]:
+    """I20: in a dry run nothing leaves but reads of public data; whatever else there may be is refused."""
+    for call in view.trace.calls if view.trace.dry_run else ():
+        if not call.method.startswith("public/") or call.method == "public/auth":
+            yield f"call {call.number}: {call.method} in a dry run"
+
+
+def least_rights(view: View) -> Iterator[str]:
+    """I22: a token is asked for with just the rights that are needed; one that may withdraw is not used once."""
+    for call in view.trace.calls:
+        if call.method != "public/auth":
+            continue
+        asked = {word for word in str(call.params.get("scope", "")).split() if not word.startswith("session:")}
+        if asked != SCOPE:
+            yield f"call {call.number}: asked for the rights {' '.join(sorted(asked)) or 'of the key'}"
+        token = view.heard(call)
+        if isinstance(token, dict) and "wallet:read_write" in str(token.get("scope", "")).split():
+            later = next(view.after(call), None)
+            if later is not None:
+                yield f"call {later.number} ({later.method}) with a token that may withdraw (call {call.number})"
+
+
+# --- how much --------------------------------------------------------------------------------------------
+
+
+def bounded_iterations(view: View) -> Iterator[str]:
+    """I25: at most 40 requests, 2 order sends and 420 s an iteration, whatever happens in it."""
+    for (life, iteration), calls in view.by_iteration.items():
+        where = f"life {life} iteration {iteration}"
+        if len(calls) > MAX_REQUESTS:
+            yield f"{where}: {len(calls)} requests"
+        sends = [call.number for call in calls if call.method in SENDS]
+        if len(sends) > MAX_SENDS:
+            yield f"{where}: {len(sends)} orders sent, calls {', '.join(map(str, sends))}"
+        lasted = calls[-1].sent_at - calls[0].sent_at
+        stood_still = {"P08", "X12", "D09"} & view.rows_in((life, iteration))
+        if lasted > timedelta(seconds=MAX_ITERATION_SECONDS) and not stood_still:
+            yield f"{where}: {lasted.total_seconds():.0f} s from its first to its last request"
+
+
+def bounded_attempts(view: View) -> Iterator[str]:
+    """I25: a read is tried at most 3 times. Counted are requests of one method and parameters one after the other,
+    logging in aside. After the last iteration of a life a run may ask once more what of its own still rests."""
+    last_iterations: dict[int, int] = {}
+    for life, iteration in view.by_iteration:
+        ends_in_words = life in view.lives and view.lives[life].end != "crash"
+        last_iterations[life] = max(last_iterations.get(life, -1), iteration if ends_in_words else -1)
+    for (life, iteration), calls in view.by_iteration.items():
+        attempts, last = 0, ""
+        for call in calls:
+            if call.method == "public/auth":
+                continue
+            asked = f"{call.method} {call.params}"
+            attempts = attempts + 1 if asked == last else 1
+            last = asked
+            asks_again = iteration == last_iterations[life] and call.method in ASKED_AT_THE_END
+            if attempts == MAX_ATTEMPTS * (2 if asks_again else 1) + 1:
+                yield f"life {life} iteration {iteration}: {call.method} tried more than 3 times (call {call.number})"
+            is_plain = not call.rows and call.raised is None and call.heard_status == 200
+            if is_plain or view.heard(call) is not None:
+                last = ""
+
+
+def rate_limit_ends_iteration(view: View) -> Iterator[str]:
+    """I25 (X06, T26): after "too many requests" no order and no new price leaves in that iteration; and it hears so at
+    most four times: what it has in the market is taken back, looked up and logged, not more."""
+    for (life, iteration), calls in view.by_iteration.items():
+        limited = [it for it in calls if view.error_code(it) == RATE_LIMIT_CODE or it.heard_status == 429]
+        if not limited:
+            continue
+        where = f"life {life} iteration {iteration}: call {limited[0].number} was too many"
+        moved = [call for call in calls if call.number > limited[0].number and call.method in MOVES]
+        if moved:
+            yield f"{where}, and {moved[0].method} (call {moved[0].number}) followed"
+        if len(limited) > MOST_TIMES_LIMITED:
+            yield f"{where}, and {len(limited) - 1} more were so"
+
+
+def sleeps_forward(view: View) -> Iterator[str]:
+    """I25: no sleep is negative, and lives do rest: never two iterations of a life at the same moment."""
+    for seconds in view.trace.sleeps_seconds:
+        if seconds < 0.0:
+            yield f"a sleep of {seconds:g} s"
+    begins = [(where, calls[0].sent_at) for where, calls in sorted(view.by_iteration.items()) if where[1] >= 1]
+    for (before, before_at), (after, after_at) in pairwise(begins):
+        if before[0] == after[0] and (after_at - before_at).total_seconds() < 1.0:
+            yield f"life {after[0]}: iteration {after[1]} began {after_at - before_at} after iteration {before[1]}"

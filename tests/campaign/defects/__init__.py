@@ -1,0 +1,1 @@
+"""Mistakes planted in the real agent, which the checks must notice."""

@@ -1,0 +1,218 @@
+"""Mistakes in the logs, on the disk, and in stopping.
+
+In: nothing. Out: entries of `DEFECTS`. Each patches the agent while it is put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import deribit_client
+import execution
+import logging_utils
+from core import breaker
+from core.breaker import Breaker
+from deribit.wire import JsonRpc
+from deribit_client import DeribitClient
+from models import (
+    AgentError,
+    DeribitConnectionError,
+    LogWriteError,
+)
+from orders.order_log import OrderLogFile
+from tests.campaign.defects.defects import defect, replaced
+
+SENDS = ("private/buy", "private/sell")
+NEVER = 1_000_000
+
+
+# --- logging ---
+
+
+@defect("I8")
+def logged_after_sending() -> Iterator[None]:
+    """The intent is written once the answer is there."""
+    note = DeribitClient._note_outcome
+    write = DeribitClient._log_intent
+    waiting: list[tuple[Any, ...]] = []
+
+    def later(self: DeribitClient, *intent: Any) -> None:
+        waiting.append(intent)
+
+    def both(self: DeribitClient, request: Any, receipt: Any) -> None:
+        while waiting:
+            write(self, *waiting.pop())
+        note(self, request, receipt)
+
+    with replaced(DeribitClient, _log_intent=later, _note_outcome=both):
+        yield
+
+
+@defect("I8")
+def no_intent() -> Iterator[None]:
+    """Orders are logged with their outcome only."""
+    with replaced(DeribitClient, _log_intent=lambda self, *intent: None):
+        yield
+
+
+@defect("I8", "I16")
+def not_forced_to_disk() -> Iterator[None]:
+    """The order log is written, but not forced to disk: a power cut takes it."""
+    with replaced(logging_utils.JsonlLog, _force=lambda self, handle, is_new: None):
+        yield
+
+
+@defect("I8")
+def a_full_disk_is_ignored() -> Iterator[None]:
+    """Where a line cannot be written the order leaves all the same."""
+    write = OrderLogFile.write
+
+    def careless(self: OrderLogFile, record: Any) -> None:
+        try:
+            write(self, record)
+        except LogWriteError:
+            self._remember(dict(record))
+
+    with replaced(OrderLogFile, write=careless):
+        yield
+
+
+@defect("I15")
+def torn_lines_are_glued() -> Iterator[None]:
+    """The next line is written right behind half a line."""
+    with replaced(logging_utils, set_torn_line_aside=lambda path: None):
+        yield
+
+
+@defect("I15")
+def half_lines_stay() -> Iterator[None]:
+    """A short write counts as written."""
+
+    def careless(self: Any, handle: int, line: bytes) -> None:
+        written: int = getattr(logging_utils, "os").write(handle, line)  # noqa: B009 - the campaign's disk
+        assert written > 0
+
+    with replaced(logging_utils.JsonlLog, _append=careless):
+        yield
+
+
+@defect("I16")
+def only_good_iterations_are_logged() -> Iterator[None]:
+    """An iteration that failed leaves no line."""
+    import agent_loop
+
+    write = agent_loop.write_record
+
+    def choosy(agent: Any, record: Any) -> None:
+        if record.error is None:
+            write(agent, record)
+
+    with replaced(agent_loop, write_record=choosy):
+        yield
+
+
+@defect("I23")
+def logs_for_everybody() -> Iterator[None]:
+    """Log files can be read by all users."""
+    write = logging_utils.JsonlLog.write_line
+
+    def open_to_all(self: Any, text: str) -> None:
+        write(self, text)
+        self.path().chmod(0o644)
+
+    with replaced(logging_utils.JsonlLog, write_line=open_to_all):
+        yield
+
+
+@defect("I21")
+def secrets_in_the_log() -> Iterator[None]:
+    """What was sent is logged as it was sent, the key too."""
+    login = JsonRpc.authenticate
+
+    def talkative(self: JsonRpc) -> None:
+        login(self)
+        secret = self._credentials[1].get_secret_value()
+        self._note("public/auth", f"logged in with {secret}", 1, self.clock.monotonic())
+
+    with replaced(JsonRpc, authenticate=talkative):
+        yield
+
+
+# --- stopping ---
+
+
+@defect("I28")
+def no_last_look_at_the_kill_file() -> Iterator[None]:
+    """The kill file is looked at when the state is read, and not again before an order leaves."""
+    reason = DeribitClient._reason_to_send_nothing
+
+    def careless(self: DeribitClient, quoted_at: Any) -> Any:
+        with replaced(DeribitClient, kill_note=lambda self: None):
+            return reason(self, quoted_at)
+
+    with replaced(DeribitClient, _reason_to_send_nothing=careless):
+        yield
+
+
+@defect("I14")
+def settlement_is_ignored() -> Iterator[None]:
+    """Orders leave at 08:00 UTC too."""
+    import risk_engine
+
+    with ExitStack() as patches:
+        for module in (risk_engine, execution, deribit_client):
+            patches.enter_context(replaced(module, in_settlement_window=lambda moment: False))
+        yield
+
+
+@defect("I30")
+def no_breaker() -> Iterator[None]:
+    """Nothing is made of failures in a row."""
+    with replaced(breaker, after_iteration=lambda before, events: before):
+        yield
+
+
+@defect("I30")
+def the_breaker_is_forgotten() -> Iterator[None]:
+    """A restart begins with a clean slate."""
+    from cli import setup as agent_setup
+
+    stay = agent_setup.resume_or_stay_halted
+
+    def forget(agent: Any, is_resumed: bool) -> None:
+        agent.breaker = Breaker()
+        stay(agent, is_resumed)
+
+    with replaced(agent_setup, resume_or_stay_halted=forget):
+        yield
+
+
+@defect("I30")
+def halted_goes_on_trading() -> Iterator[None]:
+    """HALTED is only a word in the log."""
+    import risk_engine
+
+    rules = tuple(rule for rule in risk_engine.RULES if rule.__name__ not in ("trading_state", "halted", "reducing"))
+    with replaced(risk_engine, RULES=rules):
+        yield
+
+
+@defect("I24")
+def a_failed_read_ends_the_process() -> Iterator[None]:
+    """An error of the connection leaves the loop."""
+    read = JsonRpc.read
+
+    def fragile(self: JsonRpc, *arguments: Any) -> Any:
+        try:
+            return read(self, *arguments)
+        except DeribitConnectionError as error:
+            raise _FatalError(str(error)) from None
+
+    with replaced(JsonRpc, read=fragile):
+        yield
+
+
+class _FatalError(AgentError):
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""The fault catalogue and how each fault is injected."""

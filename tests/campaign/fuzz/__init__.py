@@ -1,0 +1,1 @@
+"""Spoilt replies into the real client and the real agent."""

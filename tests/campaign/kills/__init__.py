@@ -1,0 +1,1 @@
+"""The agent killed with SIGKILL again and again."""

@@ -1,0 +1,1 @@
+"""Catalogue rows that need a real process, socket or file."""

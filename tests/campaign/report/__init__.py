@@ -1,0 +1,1 @@
+"""Running many schedules, shrinking what failed, and the figures people read."""

@@ -1,0 +1,1 @@
+"""One schedule from its first request to its last: exchange, agent, clock, and what others do."""

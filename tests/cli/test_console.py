@@ -1,0 +1,332 @@
+"""What people see: the block of an iteration, the status, the progress, the doctor."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.console import check, console_block, printable, progress_text, status_text
+from core.breaker import Breaker
+from logging_utils import IterationRecord, Outcome, make_record
+from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, TradingState
+from paper_exchange.exchange import PaperExchange
+from tests.builders.agent import (
+    RUN,
+    Desk,
+    agent_at,
+    agent_config,
+    desk_on,
+    lost_on_the_way,
+    refused,
+    reply_changed,
+    result_of,
+    run_for,
+    simulated_desk,
+)
+from tests.builders.paper import account_on, market_with
+from tests.builders.states import NOW, a_candidate, a_market, a_short_call, a_state, an_opening, an_order
+
+
+def a_record(**outcome: Any) -> IterationRecord:
+    return make_record(RUN, 7, NOW, 12.5, Outcome(**{"state": a_state(), "was_checked": True, **outcome}), ())
+
+
+def a_leg(**fields: Any) -> LegResult:
+    sold = {
+        "label": "cc-1-sell",
+        "symbol": "BTC-16JAN26-110000-C",
+        "direction": "sell",
+        "requested_coin": 0.1,
+        "prices_tried_coin": (0.0105, 0.01),
+        "filled_coin": 0.1,
+        "avg_price_coin": 0.01,
+        "fee_coin": 0.00003,
+        "status": "filled",
+    }
+    return LegResult(**{**sold, **fields})
+
+
+def an_execution(*legs: LegResult) -> ExecutionResult:
+    return ExecutionResult(status="filled", legs=legs)
+
+
+# --- the block of an iteration ----------------------------------------------------------------
+
+
+def test_a_block_begins_with_time_mode_and_number() -> None:
+    assert console_block(a_record()).splitlines()[0] == "--- 2026-01-05 12:00:00 UTC  simulated #7"
+
+
+def test_a_block_shows_each_coins_spot_volatilities_equity_position_and_candidates() -> None:
+    btc, eth = console_block(a_record()).splitlines()[1:3]
+    assert " ".join(btc.split()) == (
+        "BTC 100,000.00 USD IV 50.0 % RV 40.0 % IV/RV 1.25 equity 1.00000 no call 1 candidates of 0"
+    )
+    assert eth.startswith("ETH")
+
+
+def reduced(*restrictions: str, state: TradingState = TradingState.REDUCING) -> IterationRecord:
+    return a_record(state=a_state(trading_state=state, restrictions=restrictions))
+
+
+def test_a_block_says_what_keeps_the_agent_from_trading_and_an_ordinary_one_says_nothing_of_it() -> None:
+    record = reduced("key: it may not trade", "disk: No space left")
+    assert console_block(record).splitlines()[1] == "     REDUCING: key: it may not trade; disk: No space left"
+    assert "REDUCING" in status_text(record, NOW)
+    assert "ACTIVE" not in console_block(a_record())
+
+
+def test_a_block_of_an_iteration_that_failed_names_the_breakers_reason() -> None:
+    breaker = Breaker(state=TradingState.HALTED, why="10 failed iterations in a row")
+    block = console_block(a_record(state=None, error="no route", breaker=breaker))
+    assert "     HALTED: breaker: 10 failed iterations in a row" in block.splitlines()
+
+
+def test_the_breakers_reason_is_not_said_twice() -> None:
+    breaker = Breaker(state=TradingState.REDUCING, why="3 policy errors in a row")
+    state = a_state(trading_state=TradingState.REDUCING, restrictions=("breaker: 3 policy errors in a row",))
+    assert console_block(a_record(state=state, breaker=breaker)).count("3 policy errors in a row") == 1
+
+
+def test_hostile_text_in_a_restriction_does_not_reach_the_console() -> None:
+    assert "\x1b" not in console_block(reduced("liquidation: \x1b[2J"))
+
+
+def test_orders_of_another_hand_are_shown_and_our_own_are_not_called_foreign() -> None:
+    foreign = an_order(label="by hand", amount_coin=0.3)
+    block = console_block(a_record(state=a_state(open_orders=(foreign, an_order()))))
+    shown = [line for line in block.splitlines() if "not ours" in line]
+    assert shown == [f"     not ours, counted and left alone: sell 0.3 {foreign.symbol}"]
+
+
+def test_what_is_not_known_is_called_unknown_and_never_zero() -> None:
+    market = a_market(atm_iv_fraction=None, rv_fraction=None, iv_rv_ratio=None)
+    block = console_block(a_record(state=a_state(markets=(market,))))
+    assert "IV unknown  RV unknown  IV/RV unknown" in block
+
+
+def test_a_block_shows_the_calls_that_are_held() -> None:
+    block = console_block(a_record(state=a_state(positions=(a_short_call(),))))
+    assert "short 0.1 calls" in block
+    assert "-0.1 BTC-16JAN26-110000-C  sold at 0.0100, mark 0.0100, 10.8 days left" in block
+
+
+def test_a_block_says_what_was_decided_and_why() -> None:
+    assert "     OPEN_COVERED_CALL: a test" in console_block(a_record(action=an_opening()))
+
+
+def test_every_reason_of_the_risk_engine_has_a_line() -> None:
+    block = console_block(a_record(action=an_opening(), reasons=["margin: 60 % is above 50 %", "coverage: 2"]))
+    assert "     blocked: margin: 60 % is above 50 %\n     blocked: coverage: 2" in block
+
+
+def test_a_block_says_what_was_sent_and_what_it_cost() -> None:
+    block = console_block(a_record(action=an_opening(), execution=an_execution(a_leg())))
+    assert (
+        "sell BTC-16JAN26-110000-C: filled, 0.1 of 0.1 at 0.0100, fee 0.000030 (tried 0.0105 -> 0.01)"
+        in block.splitlines()[-1]
+    )
+
+
+def test_an_order_that_was_not_sent_says_why() -> None:
+    leg = a_leg(status="not_sent", filled_coin=0.0, avg_price_coin=None, prices_tried_coin=(), note="no room")
+    block = console_block(a_record(action=an_opening(), execution=an_execution(leg)))
+    assert block.endswith("sell BTC-16JAN26-110000-C: not_sent, 0 of 0.1 (tried nothing) no room")
+
+
+def test_a_settlement_has_a_line() -> None:
+    entry = LedgerEntry(
+        currency="BTC",
+        entry_type="delivery",
+        symbol="BTC-5JAN26-90000-C",
+        booked_at=NOW,
+        index_price_usd=91_234.5,
+        change_coin=-0.00135,
+    )
+    block = console_block(a_record(ledger=(entry,)))
+    assert block.endswith("     settled BTC-5JAN26-90000-C at 91,234.50 USD: -0.001350 BTC")
+
+
+def test_the_nearest_miss_is_shown_where_there_is_nothing_to_sell_and_nothing_held() -> None:
+    miss = NearMiss(
+        symbol="BTC-16JAN26-120000-C",
+        underlying="BTC",
+        rule="delta",
+        value=0.08,
+        limit=0.1,
+        premium_usd=120.0,
+        change="BTC_DELTA_MIN=0.08",
+    )
+    line = "nearest miss: BTC-16JAN26-120000-C (120 USD) would pass with BTC_DELTA_MIN=0.08"
+    assert line in console_block(a_record(state=a_state(near_misses=(miss,), candidates=())))
+    assert line not in console_block(a_record(state=a_state(near_misses=(miss,), candidates=(a_candidate(),))))
+
+
+def test_of_an_error_the_last_line_is_shown() -> None:
+    block = console_block(a_record(state=None, error="Traceback\n  File ...\nValueError: no"))
+    assert block.endswith("ValueError: no")
+    assert "Traceback" not in block
+
+
+def test_a_quiet_block_says_what_became_of_the_action() -> None:
+    blocked = a_record(action=an_opening(), reasons=["coverage: no room", "margin: too much"])
+    assert "OPEN_COVERED_CALL (blocked: coverage, margin)" in console_block(blocked, quiet=True)
+    assert "DO_NOTHING (failed)" in console_block(a_record(state=None, error="lost"), quiet=True)
+
+
+def test_a_quiet_block_is_one_line() -> None:
+    assert console_block(a_record(action=an_opening()), quiet=True) == "2026-01-05 12:00 OPEN_COVERED_CALL: a test"
+
+
+def test_a_quiet_block_says_how_the_orders_ended_although_something_failed_after_them() -> None:
+    record = a_record(action=an_opening(), execution=an_execution(a_leg()), error="after the trade: no route")
+    assert "OPEN_COVERED_CALL (filled): a test" in console_block(record, quiet=True)
+
+
+@pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
+def test_a_quiet_block_of_an_agent_that_may_not_sell_says_so_in_front(state: TradingState) -> None:
+    record = a_record(action=an_opening(), breaker=Breaker(state=state, why="10 failed iterations in a row"))
+    assert console_block(record, quiet=True) == f"2026-01-05 12:00 {state} OPEN_COVERED_CALL: a test"
+
+
+def test_text_from_outside_cannot_move_the_cursor_or_fill_the_screen() -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07line\nbreak\r\u202e\u0000" + "x" * 5_000
+    shown = printable(hostile)
+    assert len(shown) == 400
+    assert shown.isprintable()
+    block = console_block(a_record(action=an_opening(reason=hostile[:900]), reasons=[hostile], error=hostile))
+    assert all(line.isprintable() for line in block.splitlines())
+
+
+def test_a_real_iteration_reads_as_a_person_would_tell_it(tmp_path: Path) -> None:
+    (record,) = run_for(agent_at(simulated_desk(tmp_path)), 1)
+    head, btc, eth, decision, order = console_block(record).splitlines()
+    assert head.startswith("--- 2026-01-05 12:00:00 UTC")
+    assert (btc[:3], eth[:3]) == ("BTC", "ETH")
+    assert decision.startswith("     OPEN_COVERED_CALL: BTC: no call is held; BTC-")
+    assert order.startswith("     sell BTC-")
+
+
+# --- status and progress ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (timedelta(minutes=4), "4 minutes ago"),
+        (timedelta(minutes=119), "119 minutes ago"),
+        (timedelta(minutes=120), "2 hours ago"),
+        (timedelta(hours=48), "2 days ago"),
+    ],
+)
+def test_the_status_says_how_old_it_is(age: timedelta, words: str) -> None:
+    record = a_record().model_copy(update={"market": "testnet"})
+    assert words in status_text(record, NOW + age).splitlines()[0]
+
+
+def test_the_status_shows_positions_open_orders_and_the_last_decision() -> None:
+    state = a_state(positions=(a_short_call(),), open_orders=(an_order(),))
+    text = status_text(a_record(state=state, action=an_opening()), NOW)
+    assert "-0.1 BTC-16JAN26-110000-C" in text
+    assert "open order: sell 0.1 BTC-16JAN26-110000-C at 0.0105 (cc-260105120000-abcdef-sell)" in text
+    assert "OPEN_COVERED_CALL: a test" in text
+
+
+def test_progress_says_how_far_how_fast_and_how_long_still() -> None:
+    line = progress_text(100, 400, NOW, elapsed_seconds=10.0)
+    assert line == "iteration 100 of 400, 2026-01-05 12:00, 10 a second, about 0 min left"
+
+
+def test_progress_can_be_told_before_any_time_has_passed() -> None:
+    assert progress_text(1, 2, NOW, elapsed_seconds=0.0).startswith("iteration 1 of 2")
+
+
+# --- the doctor -------------------------------------------------------------------------------------
+
+
+def examined(desk: Desk, needs_key: bool = True) -> tuple[int, dict[str, str]]:
+    """The doctor's exit code and its line about each part."""
+    lines: list[str] = []
+    code = check(desk.client, desk.config, needs_key, lines.append)
+    return code, {line.split()[1]: line for line in lines}
+
+
+def test_a_healthy_agent_gets_a_line_for_each_part_and_code_0(tmp_path: Path) -> None:
+    code, lines = examined(simulated_desk(tmp_path))
+    assert code == 0
+    assert list(lines) == ["settings", "host", "clock", "key", "scopes", "account", "instruments", "disk"]
+    assert all(line.startswith("ok ") for line in lines.values())
+    assert "BTC 1 equity, segregated_sm; ETH 10 equity, segregated_sm" in lines["account"]
+
+
+def test_the_doctor_sends_no_order(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    examined(desk)
+    assert desk.wire.methods("private/buy", "private/sell", "private/edit", "private/cancel") == []
+
+
+def test_a_wrong_key_is_found_and_gives_code_4(tmp_path: Path) -> None:
+    market = market_with()
+    exchange = PaperExchange(market, account_on(market), credentials=("right-id", "right-secret"))
+    code, lines = examined(desk_on(exchange, agent_config(tmp_path)))
+    assert code == 4
+    assert lines["key"].startswith("FAIL")
+    assert "does not accept this key" in lines["key"]
+    assert lines["disk"].startswith("ok")
+
+
+@pytest.mark.parametrize(("skew_ms", "is_fine"), [(4_900, True), (5_000, True), (5_100, False), (-5_100, False)])
+def test_a_clock_more_than_five_seconds_off_is_found(tmp_path: Path, skew_ms: int, is_fine: bool) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("public/get_time", reply_changed(lambda reply: reply.update(result=reply["result"] + skew_ms)))
+    code, lines = examined(desk)
+    assert (code == 0, lines["clock"].startswith("ok")) == (is_fine, is_fine)
+    assert is_fine or f"{skew_ms / 1000.0:+.1f} s off" in lines["clock"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "missing"),
+    [
+        ("trade:read_write account:read_write", None),
+        ("trade:read_write account:read", None),
+        ("trade:read account:read", "trade:read_write"),
+        ("trade:read_write", "account:read"),
+    ],
+)
+def test_a_key_without_the_scopes_it_needs_is_found(tmp_path: Path, scope: str, missing: str | None) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("public/auth", result_of({"access_token": "made-up", "expires_in": 900, "scope": scope}))
+    _, lines = examined(desk)
+    assert lines["scopes"].startswith("ok" if missing is None else "FAIL")
+    assert missing is None or f"lacks {missing}" in lines["scopes"]
+
+
+def test_each_part_is_tried_although_another_one_failed(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("public/get_time", *[lost_on_the_way(httpx.ConnectError)] * 3)
+    desk.wire.disturb("private/get_account_summaries", refused(13021, "forbidden"))
+    code, lines = examined(desk)
+    assert code == 1
+    assert [name for name, line in lines.items() if line.startswith("FAIL")] == ["clock", "account"]
+
+
+def test_a_folder_that_cannot_be_written_is_found(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.config.agent.data_dir.write_text("a file where the folder should be")
+    code, lines = examined(desk)
+    assert (code, lines["disk"].startswith("FAIL")) == (2, True)
+
+
+def test_another_environment_is_found_and_gives_code_5(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("public/get_time", reply_changed(lambda reply: reply.update(testnet=False)))
+    assert examined(desk)[0] == 5
+
+
+def test_a_paper_account_needs_no_key(tmp_path: Path) -> None:
+    code, lines = examined(simulated_desk(tmp_path), needs_key=False)
+    assert (code, "none needed: paper account" in lines["key"]) == (0, True)

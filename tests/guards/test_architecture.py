@@ -1,0 +1,348 @@
+"""The floor plan: who may import whom, where orders, clocks, dice and disks are, and what a visitor sees first.
+
+Read from the source with ast: imports inside functions and under TYPE_CHECKING count like any other. A new module
+needs a line in FLOOR_PLAN; a new import of an old one needs a reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# From the ground up, one line a room: what it may import. Only rooms above it can be named.
+FLOOR_PLAN: dict[str, set[str]] = {
+    "models": set(),
+    "config": {"models"},
+    "core": {"config", "models"},
+    "deribit": {"config", "models"},
+    "policies": {"config", "models"},
+    "policy_rule_based": {"config", "models"},
+    "risk_engine": {"config", "core", "models"},
+    "logging_utils": {"core", "models"},
+    "paper_exchange": {"core"},
+    "orders": {"config", "core", "logging_utils", "models"},
+    "deribit_client": {"config", "deribit", "models", "risk_engine"},
+    "state_builder": {"config", "core", "deribit_client", "models"},
+    "execution": {"config", "core", "deribit_client", "models", "orders", "risk_engine"},
+    "cli": {
+        *("config", "core", "deribit", "deribit_client", "logging_utils", "models", "orders", "paper_exchange"),
+        *("policies", "state_builder"),
+    },
+    "agent_loop": {
+        *("cli", "config", "core", "deribit", "execution", "logging_utils", "models", "orders", "policies"),
+        *("risk_engine", "state_builder"),
+    },
+    "backtest": {
+        *("agent_loop", "cli", "config", "core", "deribit_client", "logging_utils", "models", "orders"),
+        *("paper_exchange", "state_builder"),
+    },
+}
+# The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
+EXCHANGE_PLAN: dict[str, set[str]] = {
+    "market": set(),
+    "account": {"market"},
+    "simulated": {"market"},
+    "recorded": {"market"},
+    "testnet": {"market"},
+    "api": {"account", "market"},
+}
+MOST_FILES_IN_A_FOLDER = 14
+CORE = (
+    "core/breaker",
+    "core/candidates",
+    "core/exposure",
+    "core/market_context",
+    "core/plausibility",
+    "core/pricing",
+    "orders/order_planning",
+    "policies/output",
+    "policy_rule_based",
+    "risk_engine",
+)
+PURE_STANDARD_MODULES = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "itertools",
+    "json",  # parsing text: policy_output
+    "math",
+    "random",  # only with a seed, see below
+    "re",
+    "typing",
+}
+
+# Every place that asks for the time or draws a number; all others are handed a clock or a seed.
+CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "deribit/wire.py": {"time", "datetime.now", "random"},
+    "policy_rule_based.py": {"random"},
+    "paper_exchange/__main__.py": {"time"},
+    "paper_exchange/simulated/market.py": {"np.random"},
+    "paper_exchange/simulated/process.py": {"np.random"},
+    "paper_exchange/simulated/quotes.py": {"np.random"},
+}
+TIME_AND_CHANCE_MODULES = {"time", "random", "secrets", "uuid"}
+TIME_AND_CHANCE_NAMES = re.compile(r"(?:^|\.)(datetime\.now|datetime\.utcnow|datetime\.today|date\.today|np\.random)$")
+
+ROOMS = {"backtest", "cli", "core", "deribit", "orders", "paper_exchange", "policies"}
+VISIBLE_ENTRIES = {
+    *(f"{name}.py" for name in FLOOR_PLAN if name not in ROOMS),
+    *ROOMS,
+    "LICENSE",
+    "README.md",
+    "data",
+    "logs",
+    "requirements.txt",
+    "tests",
+}
+EIGHT_PACKAGES = {"pydantic", "pydantic-settings", "python-dotenv", "httpx", "pandas", "numpy", "pytest", "respx"}
+
+
+# --- reading source -----------------------------------------------------------------------------
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def sources_of(name: str) -> list[Path]:
+    """The files of a top-level module or package."""
+    single = PROJECT / f"{name}.py"
+    return [single] if single.exists() else sorted((PROJECT / name).rglob("*.py"))
+
+
+def all_sources() -> list[Path]:
+    return [path for name in FLOOR_PLAN for path in sources_of(name)]
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where they lead"
+            yield node.module or ""
+
+
+def roots_of(name: str) -> set[str]:
+    """The first parts of everything a module or package imports."""
+    return {module.partition(".")[0] for path in sources_of(name) for module in imported_modules(tree_of(path))}
+
+
+def project_modules() -> set[str]:
+    files = {path.stem for path in PROJECT.glob("*.py") if not is_owners_policy(path)}
+    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    return (files | packages) - {"tests"}
+
+
+def is_owners_policy(path: Path) -> bool:
+    """A file that the owner may put beside ours and name with --policy."""
+    if path.suffix != ".py" or path.stem in FLOOR_PLAN:
+        return False
+    return any(isinstance(node, ast.FunctionDef) and node.name == "decide_action" for node in tree_of(path).body)
+
+
+FOLDED = (
+    {f"{room}.{path.stem}" for room in ROOMS for path in (PROJECT / room).rglob("*.py")}
+    | set(FLOOR_PLAN)
+    | {
+        "pydantic"  # validation is arithmetic too
+    }
+)
+
+
+def relative_name(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+# --- floors -------------------------------------------------------------------------------------
+
+
+def test_the_plan_names_every_module_and_no_other() -> None:
+    assert project_modules() == set(FLOOR_PLAN)
+
+
+def test_imports_only_ever_lead_downwards() -> None:
+    order = list(FLOOR_PLAN)
+    for position, (name, allowed) in enumerate(FLOOR_PLAN.items()):
+        assert allowed <= set(order[:position]), name
+
+
+@pytest.mark.parametrize("name", FLOOR_PLAN)
+def test_a_module_imports_only_what_the_plan_allows(name: str) -> None:
+    assert (roots_of(name) & set(FLOOR_PLAN)) - {name} <= FLOOR_PLAN[name]
+
+
+def test_every_file_has_a_room() -> None:
+    """A file beside the rooms of the paper exchange is a door, and there are few of them; the rest stands in rooms."""
+    stray = [path for path in PROJECT.glob("*/*.py") if path.parent.name not in {*ROOMS, "tests"}]
+    assert not stray
+    doors = {path.stem for path in (PROJECT / "paper_exchange").glob("*.py")}
+    assert doors == {"__init__", "__main__", "exchange", "server", "setups", "storage", "transport"}
+    assert {path.name for path in (PROJECT / "paper_exchange").iterdir() if (path / "__init__.py").exists()} == set(
+        EXCHANGE_PLAN
+    )
+
+
+def test_no_folder_is_so_full_that_it_wants_rooms() -> None:
+    folders = {path.parent for path in PROJECT.rglob("*.py") if not is_hidden(path)} - {PROJECT}
+    full = {relative_name(folder): len(visible_files(folder)) for folder in folders}
+    assert {name: count for name, count in full.items() if count > MOST_FILES_IN_A_FOLDER} == {}
+
+
+def is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(PROJECT).parts)
+
+
+def visible_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("room", EXCHANGE_PLAN)
+def test_rooms_of_the_paper_exchange_import_only_downwards(room: str) -> None:
+    prefix = "paper_exchange."
+    files = sorted((PROJECT / "paper_exchange" / room).glob("*.py"))
+    imported = {name for path in files for name in imported_modules(tree_of(path)) if name.startswith(prefix)}
+    assert {name.split(".")[1] for name in imported} - {room} <= EXCHANGE_PLAN[room]
+
+
+def test_execution_is_imported_by_the_loop_alone() -> None:
+    assert [name for name in FLOOR_PLAN if "execution" in roots_of(name)] == ["agent_loop"]
+
+
+def test_the_paper_exchange_shares_only_the_formulas_with_the_agent() -> None:
+    foreign = roots_of("paper_exchange") - set(sys.stdlib_module_names) - {"paper_exchange"}
+    assert foreign == {"core", "httpx", "numpy", "pydantic", "pydantic_core"}
+
+
+def test_only_the_set_up_imports_by_name() -> None:
+    def imports_by_name(path: Path) -> bool:
+        return "importlib" in set(imported_modules(tree_of(path))) or "__import__(" in path.read_text(encoding="utf-8")
+
+    assert [relative_name(path) for path in all_sources() if imports_by_name(path)] == ["cli/setup.py"]
+
+
+# --- one way to an order --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["private/buy", "private/sell"])
+def test_only_the_client_names_the_methods_that_send_orders(method: str) -> None:
+    naming = [relative_name(path) for path in all_sources() if method in path.read_text(encoding="utf-8")]
+    assert [name for name in naming if not name.startswith("paper_exchange/")] == ["deribit_client.py"]
+
+
+def test_one_function_of_the_client_names_them() -> None:
+    functions = [node for node in ast.walk(tree_of(PROJECT / "deribit_client.py")) if isinstance(node, ast.FunctionDef)]
+    naming = [function.name for function in functions if re.search(r"'private/(buy|sell)'", ast.unparse(function))]
+    assert naming == ["_send_order"]
+
+
+def test_only_these_can_reach_a_network() -> None:
+    doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests"}
+    with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
+    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange"}
+
+
+def modules_and_roots(path: Path) -> set[str]:
+    modules = set(imported_modules(tree_of(path)))
+    return modules | {module.partition(".")[0] for module in modules}
+
+
+# --- clocks and dice --------------------------------------------------------------------------------
+
+
+def time_and_chance(tree: ast.AST) -> set[str]:
+    """What a file has to do with the time of day and with chance."""
+    modules = TIME_AND_CHANCE_MODULES & set(imported_modules(tree))
+    names = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    matches = (TIME_AND_CHANCE_NAMES.search(name) for name in names)
+    return modules | {match.group(1) for match in matches if match is not None}
+
+
+def test_time_and_chance_come_from_the_places_that_are_listed() -> None:
+    found = {relative_name(path): time_and_chance(tree_of(path)) for path in all_sources()}
+    assert {name: uses for name, uses in found.items() if uses} == CLOCKS_AND_DICE
+
+
+def test_the_real_time_is_asked_for_in_the_system_clock_alone() -> None:
+    tree = tree_of(PROJECT / "deribit" / "wire.py")
+    (clock,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SystemClock")
+    asking = r"datetime\.now\(|(?<!\.)\bmonotonic\(\)"
+    assert len(re.findall(asking, ast.unparse(tree))) == len(re.findall(asking, ast.unparse(clock))) == 2
+
+
+@pytest.mark.parametrize("name", ["deribit/wire.py", "policy_rule_based.py"])
+def test_dice_are_never_thrown_without_a_seed(name: str) -> None:
+    uses = re.findall(r"\brandom\.\w+\(.?", ast.unparse(tree_of(PROJECT / name)))
+    assert len(uses) == 1
+    assert uses[0].startswith("random.Random(")
+    assert not uses[0].endswith(")")
+
+
+def test_the_simulated_market_draws_from_seeded_generators_alone() -> None:
+    for path in sources_of("paper_exchange"):
+        drawn = set(re.findall(r"np\.random\.(\w+)", path.read_text(encoding="utf-8")))
+        assert drawn <= {"default_rng", "Generator"}, path.name
+        assert "default_rng()" not in path.read_text(encoding="utf-8")
+
+
+# --- the pure core ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_knows_no_network_no_disk_and_no_process(name: str) -> None:
+    roots = {module.partition(".")[0] for module in imported_modules(tree_of(PROJECT / f"{name}.py"))}
+    assert roots - set(FLOOR_PLAN) <= PURE_STANDARD_MODULES | {"pydantic"}  # validation is arithmetic too
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_neither_opens_nor_prints_nor_looks_at_files(name: str) -> None:
+    forbidden = {"open", "print", "input", "exec", "eval", "exists", "read_text", "write_text", "stat", "is_file"}
+    calls = (node.func for node in ast.walk(tree_of(PROJECT / f"{name}.py")) if isinstance(node, ast.Call))
+    called = {func.attr if isinstance(func, ast.Attribute) else ast.unparse(func) for func in calls}
+    assert not called & forbidden
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_keeps_nothing_between_calls(name: str) -> None:
+    assert not [node for node in ast.walk(tree_of(PROJECT / f"{name}.py")) if isinstance(node, ast.Global)]
+
+
+# --- what a visitor sees --------------------------------------------------------------------------------
+
+
+def test_the_visible_top_level_is_the_one_that_was_agreed() -> None:
+    visible = {
+        path.name for path in PROJECT.iterdir() if not path.name.startswith((".", "__")) and not is_owners_policy(path)
+    }
+    assert visible == VISIBLE_ENTRIES
+
+
+def test_the_core_needs_eight_packages_and_says_how_new() -> None:
+    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line.split("~=") for line in lines if line and not line.startswith("#")]
+    assert {name for name, _ in wanted} == EIGHT_PACKAGES
+    assert len(wanted) == len(EIGHT_PACKAGES)
+    assert all(re.fullmatch(r"\d+\.\d+(\.\d+)?", version) for _, version in wanted)
+
+
+def test_the_agent_needs_no_package_beyond_them() -> None:
+    import_names = {package.replace("python-", "").replace("-", "_") for package in EIGHT_PACKAGES}
+    agent = (name for name in FLOOR_PLAN if name != "backtest")  # which has a requirements file of its own
+    used = set().union(*map(roots_of, agent)) - set(sys.stdlib_module_names) - set(FLOOR_PLAN)
+    assert used <= import_names - {"pytest", "respx"} | {"pydantic_core"}  # pydantic's own other half
+
+
+def test_every_module_opens_by_saying_what_it_is() -> None:
+    for path in all_sources():
+        assert ast.get_docstring(tree_of(path)), relative_name(path)

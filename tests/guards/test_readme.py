@@ -1,0 +1,160 @@
+"""The README is true: its commands, outputs, tables and examples are checked against the code.
+
+`python -m tests.test_readme` writes the outputs anew after a change that is meant to change them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import config
+from agent_loop import main
+from logging_utils import IterationRecord
+from tests.campaign.report.figures import committed_table
+
+README = config.PROJECT_FOLDER / "README.md"
+LONG_RUN = ["--market", "simulated", "--iterations", "120", "--interval", "21600", "--quiet"]
+
+
+def section(name: str) -> str:
+    """The text between `<!-- name -->` and `<!-- /name -->`."""
+    return README.read_text().split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
+
+
+def fenced(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+def printed_by(arguments: list[str], folder: Path) -> str:
+    """What a run of the agent prints, without the lines about its folders."""
+    output = io.StringIO()
+    folders = ["--log-dir", str(folder / "logs" / "simulated"), "--data-dir", str(folder / "data")]
+    with contextlib.redirect_stdout(output):
+        assert main(arguments + folders) == 0
+    lines = output.getvalue().splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("settings changed", "stopped after")))
+
+
+def first_iteration(folder: Path) -> str:
+    return printed_by(["--market", "simulated", "--once"], folder)
+
+
+def policy_before_and_after(folder: Path) -> str:
+    """The README's own edit of the policy, carried out."""
+    source = (config.PROJECT_FOLDER / "policy_rule_based.py").read_text()
+    edited = source.replace("POINTS_PER_DELTA = -40.0", "POINTS_PER_DELTA = -400.0")
+    assert edited != source
+    (folder / "my_policy.py").write_text(edited)
+    sys.path.insert(0, str(folder))
+    try:
+        once = ["--market", "simulated", "--iterations", "1", "--quiet"]
+        after = printed_by([*once, "--policy", "my_policy"], folder / "after")
+        return printed_by(once, folder / "before") + "\n" + after
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("my_policy", None)
+
+
+def answers(folder: Path) -> list[str]:
+    """What the README's pandas snippets print about its example run."""
+    printed_by(LONG_RUN, folder)
+    snippets = re.findall(r"```python\n(.*?)```", README.read_text().split("## Reading the logs")[1], re.S)[:3]
+    names: dict[str, object] = {}
+    found = []
+    for snippet in snippets:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(snippet.replace("logs/example", str(folder / "logs" / "simulated")), names)
+        found.append(output.getvalue())
+    return found
+
+
+@pytest.fixture(scope="module")
+def example_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    folder = tmp_path_factory.mktemp("readme")
+    yield answers(folder)
+    shutil.rmtree(folder)
+
+
+def test_the_iteration_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None:
+    assert section("iteration") == fenced(first_iteration(tmp_path))
+
+
+def test_the_policy_edit_shown_does_what_the_readme_says(tmp_path: Path) -> None:
+    assert section("policy") == fenced(policy_before_and_after(tmp_path))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_pandas_snippets_print_what_is_shown(number: int, example_answers: list[str]) -> None:
+    assert section(f"answer {number}") == fenced(example_answers[number - 1])
+
+
+def test_the_settings_table_is_the_one_config_prints() -> None:
+    assert section("settings") == config.settings_table()
+
+
+def test_the_example_environment_is_the_one_config_prints() -> None:
+    assert (config.PROJECT_FOLDER / ".env.example").read_text() == config.env_example()
+
+
+def test_the_campaign_s_table_is_the_one_that_was_measured() -> None:
+    assert section("campaign") == committed_table()
+
+
+def test_every_field_of_a_log_line_is_explained() -> None:
+    text = README.read_text()
+    missing = [name for name in IterationRecord.model_fields if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_every_top_level_module_has_its_line() -> None:
+    text = README.read_text()
+    modules = [path.name for path in config.PROJECT_FOLDER.glob("*.py")]
+    assert [name for name in modules if f"`{name}`" not in text] == []
+
+
+def test_every_option_named_in_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    used = set(re.findall(r"agent_loop\.py[^\n|`]*", README.read_text()))
+    options = {option for line in used for option in re.findall(r"--[a-z-]+", line)}
+    assert options <= known
+
+
+def test_the_gate_runs_the_readme_s_commands() -> None:
+    gate = (config.PROJECT_FOLDER / ".ci" / "run").read_text()
+    commands = re.findall(r'readme_command "([^"]+)"', gate)
+    assert len(commands) == 2
+    assert all(command in README.read_text() for command in commands)
+
+
+def rewrite() -> None:
+    """Put the current outputs into the README and .env.example."""
+    text = README.read_text()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        new = {
+            "iteration": fenced(first_iteration(folder / "one")),
+            "policy": fenced(policy_before_and_after(folder)),
+            "settings": config.settings_table(),
+            "campaign": committed_table(),
+        } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
+    for key, body in new.items():
+        before, rest = text.split(f"<!-- {key} -->\n")
+        text = f"{before}<!-- {key} -->\n{body}<!-- /{key} -->" + rest.split(f"<!-- /{key} -->", 1)[1]
+    README.write_text(text)
+    (config.PROJECT_FOLDER / ".env.example").write_text(config.env_example())
+
+
+if __name__ == "__main__":
+    rewrite()

@@ -1,0 +1,332 @@
+"""The recorded market: playback, no look ahead, delivery prices, damaged files. Files in tmp_path, no network."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import pricing
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, YEAR_MS, now_ms
+from paper_exchange.market.names import parse_option_name
+from paper_exchange.recorded.files import RecordingError
+from paper_exchange.recorded.market import RecordedMarket
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "market_data"
+needs_shared_data = pytest.mark.skipif(not SHARED.exists(), reason="the shared recordings are not here")
+
+MIDNIGHT_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
+NAME = "BTC-9JAN26-95000-C"
+
+
+def row(name: str = NAME, **fields: Any) -> dict[str, Any]:
+    usual = {
+        "instrument_name": name,
+        "underlying_index": "BTC-9JAN26",
+        "underlying_price": 90_100.0,
+        "bid_price": 0.004,
+        "ask_price": 0.0045,
+        "mark_price": 0.0042,
+        "mark_iv": 45.5,
+        "open_interest": 12.0,
+        "volume": 3.0,
+    }
+    return usual | {"instrument_name": name} | fields
+
+
+def record(hour: float, index_usd: float, currency: str = "BTC", rows: list[Any] | None = None) -> dict[str, Any]:
+    return {
+        "recorded_at": MIDNIGHT_MS + round(hour * HOUR_MS),
+        "currency": currency,
+        "index_price": index_usd,
+        "book_summaries": [row()] if rows is None else rows,
+    }
+
+
+def write(path: Path, records: list[dict[str, Any]]) -> Path:
+    text = "".join(json.dumps(entry) + "\n" for entry in records).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+# --- playback --------------------------------------------------------------------------
+
+
+def test_the_clock_wakes_at_each_snapshot_and_then_ends(tmp_path: Path) -> None:
+    records = [record(hour, 90_000.0 + hour) for hour in (1, 5, 9)]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", records))
+    seen = [market.index_price("BTC")]
+    while market.clock.wait_for_next(300.0):
+        seen.append(market.index_price("BTC"))
+    assert seen == [90_001.0, 90_005.0, 90_009.0]
+    assert now_ms(market.clock) == MIDNIGHT_MS + 9 * HOUR_MS
+
+
+def test_coins_recorded_within_a_minute_are_one_snapshot_at_the_later_time(tmp_path: Path) -> None:
+    later = 5.0 + 40.0 / 3600.0
+    write(tmp_path / "a" / "BTC.jsonl.gz", [record(1, 90_000.0), record(5, 91_000.0)])
+    write(tmp_path / "b" / "ETH.jsonl", [record(1, 3_000.0, "ETH", []), record(later, 3_100.0, "ETH", [])])
+    market = RecordedMarket(tmp_path)
+    assert market.currencies == ("BTC", "ETH")
+    assert market.clock.wait_for_next(300.0)
+    assert now_ms(market.clock) == MIDNIGHT_MS + 5 * HOUR_MS + 40_000
+    assert (market.index_price("BTC"), market.index_price("ETH")) == (91_000.0, 3_100.0)
+    assert not market.clock.wait_for_next(300.0)
+
+
+def test_sleeping_past_a_snapshot_shows_it_and_waiting_never_goes_back(tmp_path: Path) -> None:
+    records = [record(hour, 90_000.0 + hour) for hour in (1, 5, 9)]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl.gz", records))
+    market.clock.sleep(6 * 3600.0)
+    assert market.index_price("BTC") == 90_005.0
+    assert market.clock.wait_for_next(300.0)
+    assert now_ms(market.clock) == MIDNIGHT_MS + 9 * HOUR_MS
+
+
+def test_between_snapshots_the_last_quotes_stand_and_grow_old(tmp_path: Path) -> None:
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(1, 90_000.0), record(5, 91_000.0)]))
+    market.clock.sleep(2 * 3600.0)
+    quote = market.quote(NAME)
+    assert quote is not None
+    assert quote.timestamp_ms == MIDNIGHT_MS + HOUR_MS
+    assert quote.mark_iv_fraction == pytest.approx(0.455)
+    assert (quote.bid_coin, quote.ask_coin, quote.bid_amount) == (0.004, 0.0045, None)
+
+
+def test_rows_become_listings_and_empty_sides_become_none(tmp_path: Path) -> None:
+    rows = [
+        row("BTC-9JAN26-95000-P", bid_price=None, ask_price=0),
+        row("BTC-30JAN26-0d625-C", underlying_index=None),
+    ]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(1, 90_000.0, rows=rows)]))
+    put, decimal = market.listings("BTC")
+    quote, other = market.quotes("BTC")
+    assert (put.is_call, put.settlement_period, put.expires_at_ms) == (False, "week", MIDNIGHT_MS + 104 * HOUR_MS)
+    assert (decimal.strike_usd, decimal.settlement_period) == (0.625, "month")
+    assert (quote.bid_coin, quote.ask_coin) == (None, None)
+    assert other.underlying_index == "SYN.BTC-30JAN26"
+
+
+def test_rows_that_are_not_plain_options_or_have_no_mark_are_skipped(tmp_path: Path) -> None:
+    rows = [
+        row("BTC-27MAR26"),
+        row("BTC_USDC-9JAN26-95000-C"),
+        row("BTC-CS-9JAN26-90000_95000"),
+        row("ETH-9JAN26-3000-C"),
+        row("BTC-31FEB26-95000-C"),
+        row("BTC-9JAN26-96000-C", mark_price=None),
+        row("BTC-9JAN26-97000-C", mark_iv=None),
+        row(),
+    ]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(1, 90_000.0, rows=rows)]))
+    assert [listing.name for listing in market.listings("BTC")] == [NAME]
+
+
+def test_an_option_that_expired_between_snapshots_is_no_longer_quoted(tmp_path: Path) -> None:
+    rows = [row("BTC-5JAN26-90000-C"), row()]
+    records = [record(7, 90_000.0, rows=rows), record(12, 91_000.0)]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", records))
+    assert len(market.quotes("BTC")) == 2
+    market.clock.sleep(3600.0)
+    assert [quote.name for quote in market.quotes("BTC")] == [NAME]
+    assert market.quote("BTC-5JAN26-90000-C") is None
+    expired = market.listing("BTC-5JAN26-90000-C")
+    assert expired is not None
+    assert expired.strike_usd == 90_000.0
+
+
+# --- candles and delivery ------------------------------------------------------------------
+
+
+def test_index_candles_never_show_the_future(tmp_path: Path) -> None:
+    records = [record(hour, 90_000.0 + 100 * hour) for hour in (1.0, 1.5, 3.25, 9.0)]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", records))
+    market.clock.sleep(2.5 * 3600.0)
+    bars = market.index_bars("BTC", 0, MIDNIGHT_MS + 100 * HOUR_MS, 60)
+    assert [(bar.opened_at_ms - MIDNIGHT_MS) / HOUR_MS for bar in bars] == [1, 3]
+    assert (bars[0].open, bars[0].high, bars[0].low, bars[0].close) == (90_100.0, 90_150.0, 90_100.0, 90_150.0)
+    assert bars[1].close == 90_325.0
+
+
+def candle_file(path: Path) -> Path:
+    lines = [f"2026-01-05 {hour:02d}:00:00+00:00,{hour}1,{hour}9,{hour}0,{hour}5,7" for hour in range(1, 6)]
+    path.write_text("open_time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_candles_from_a_file_show_once_they_have_closed(tmp_path: Path) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(3.5, 90_000.0), record(9, 91_000.0)])
+    market = RecordedMarket(recording, candles=candle_file(tmp_path / "BTC_1h.csv"))
+    bars = market.index_bars("BTC", MIDNIGHT_MS, MIDNIGHT_MS + DAY_MS, 60)
+    assert [bar.close for bar in bars] == [15.0, 25.0, 90_000.0]
+    market.clock.sleep(0.5 * 3600.0)
+    bars = market.index_bars("BTC", MIDNIGHT_MS, MIDNIGHT_MS + DAY_MS, 60)
+    assert [bar.close for bar in bars] == [15.0, 25.0, 35.0]
+    joined = market.index_bars("BTC", MIDNIGHT_MS, MIDNIGHT_MS + DAY_MS, 180)
+    assert [(bar.open, bar.high, bar.close, bar.volume) for bar in joined] == [
+        (11.0, 29.0, 25.0, 14.0),
+        (31.0, 39.0, 35.0, 7.0),
+    ]
+
+
+def test_a_delivery_price_is_interpolated_between_the_snapshots_around_it(tmp_path: Path) -> None:
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(6, 90_000.0), record(11, 91_000.0)]))
+    expiry_ms = MIDNIGHT_MS + 8 * HOUR_MS
+    assert market.delivery_price("BTC", expiry_ms) is None
+    market.clock.sleep(2 * 3600.0)
+    delivered = market.delivery_price("BTC", expiry_ms)
+    assert delivered is not None
+    assert delivered.price_usd == pytest.approx(90_400.0, abs=1e-9)
+    assert delivered.is_approximate
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_approximate"),
+    [
+        ("BTC_delivery.csv", "date,price\n2026-01-05,90123.4\n", False),
+        ("BTC_proxy.csv", "date,proxy_twap\n2026-01-05,90123.4\n", True),
+        ("all.csv", "Index name,Date,Delivery price\nBTC_USD,2026-01-05,90123.4\n", False),
+    ],
+)
+def test_a_delivery_price_comes_from_a_file_where_given(
+    tmp_path: Path, name: str, text: str, is_approximate: bool
+) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0), record(11, 91_000.0)])
+    (tmp_path / "prices").mkdir()
+    (tmp_path / "prices" / name).write_text(text)
+    market = RecordedMarket(recording, delivery_prices=tmp_path / "prices")
+    market.clock.sleep(2 * 3600.0)
+    delivered = market.delivery_price("BTC", MIDNIGHT_MS + 8 * HOUR_MS)
+    assert delivered is not None
+    assert (delivered.price_usd, delivered.is_approximate) == (90_123.4, is_approximate)
+
+
+def test_the_volatility_index_is_not_recorded(tmp_path: Path) -> None:
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(6, 90_000.0)]))
+    assert market.volatility_index_bars("BTC", 0, MIDNIGHT_MS + DAY_MS, 3600) == ()
+
+
+# --- damage --------------------------------------------------------------------------------
+
+
+GOOD = json.dumps(record(1, 90_000.0)) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + GOOD[:150], "line 2: the line is cut off"),
+        (GOOD + "hello}\n", "line 2: not JSON"),
+        (GOOD + '{"a": 1}\n', "line 2: recorded_at is missing"),
+        (GOOD.replace("90000.0", '"x"', 1), "line 1: index_price is missing or of the wrong type"),
+        (GOOD.replace("90000.0", "-1", 1), "line 1: index_price is not a positive number"),
+        (GOOD.replace("90000.0", "NaN", 1), "line 1: index_price is not a positive number"),
+        ("[1, 2]}\n", "line 1: not JSON"),
+        ("", "no snapshot"),
+        (GOOD.replace('"BTC"', '"SOL"', 1), "no BTC or ETH snapshot"),
+    ],
+)
+def test_a_damaged_recording_is_refused_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "chain.jsonl"
+    path.write_text(text)
+    with pytest.raises(RecordingError, match=message) as caught:
+        RecordedMarket(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "chain.jsonl.gz", [record(hour, 90_000.0) for hour in range(50)])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(RecordingError, match=r"line 4\d: the gzip file is cut off"):
+        RecordedMarket(path)
+
+
+def test_a_file_that_is_not_gzip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "chain.jsonl.gz"
+    path.write_text(GOOD)
+    with pytest.raises(RecordingError, match="cannot be read"):
+        RecordedMarket(path)
+
+
+def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"no \.jsonl"):
+        RecordedMarket(tmp_path)
+    with pytest.raises(RecordingError, match="no such file"):
+        RecordedMarket(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("rows", ["[1]", '[{"instrument_name": "BTC-9JAN26-95000-C", "mark_price": "x"}]', "[}"])
+def test_damage_inside_a_line_is_named_when_the_line_is_reached(tmp_path: Path, rows: str) -> None:
+    later = f'{{"recorded_at":{MIDNIGHT_MS + 5 * HOUR_MS},"currency":"BTC","index_price":9.0,"book_summaries":{rows}}}'
+    path = tmp_path / "chain.jsonl"
+    path.write_text(GOOD + later + "\n")
+    market = RecordedMarket(path)
+    assert len(market.quotes("BTC")) == 1
+    market.clock.wait_for_next(300.0)
+    with pytest.raises(RecordingError, match="line 2"):
+        market.quotes("BTC")
+
+
+def test_a_damaged_candle_or_price_file_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)])
+    candles = tmp_path / "BTC_1h.csv"
+    candles.write_text("open_time,open,high,low,close,volume\n2026-01-05 01:00:00+00:00,1,x,1,1,1\n")
+    with pytest.raises(RecordingError, match="line 2: high"):
+        RecordedMarket(recording, candles=candles)
+    with pytest.raises(RecordingError, match="price column not found"):
+        RecordedMarket(recording, delivery_prices=candles)
+
+
+# --- real recordings -----------------------------------------------------------------------
+
+
+@needs_shared_data
+def test_real_chains_play_back_with_marks_that_black76_gives_back() -> None:
+    market = RecordedMarket(SHARED / "chains" / "BTC_2026-01.jsonl.gz")
+    errors = []
+    for _ in range(10):
+        for listing, quote in zip(market.listings("BTC"), market.quotes("BTC"), strict=True):
+            years = (listing.expires_at_ms - quote.timestamp_ms) / YEAR_MS
+            price = pricing.black76_price_coin(
+                quote.underlying_price_usd, listing.strike_usd, quote.mark_iv_fraction, years, listing.is_call
+            )
+            errors.append(abs(price - quote.mark_coin))
+        assert market.clock.wait_for_next(300.0)
+    errors.sort()
+    assert len(errors) > 4000
+    assert errors[len(errors) // 2] < 2e-5
+
+
+@needs_shared_data
+def test_real_settlement_files_are_read_and_agree_with_the_chains() -> None:
+    chains = SHARED / "chains" / "ETH_2026-01.jsonl.gz"
+    exact = RecordedMarket(chains, delivery_prices=SHARED / "settlement")
+    rough = RecordedMarket(chains)
+    for market in (exact, rough):
+        market.clock.sleep(20 * 86_400.0)
+    expiry = parse_option_name("ETH-16JAN26-3000-C")
+    assert expiry is not None
+    real = exact.delivery_price("ETH", expiry.expires_at_ms)
+    interpolated = rough.delivery_price("ETH", expiry.expires_at_ms)
+    assert real is not None
+    assert interpolated is not None
+    assert not real.is_approximate
+    assert real.price_usd == pytest.approx(interpolated.price_usd, rel=0.01)
+
+
+@needs_shared_data
+def test_real_five_minute_chains_wake_every_five_minutes() -> None:
+    market = RecordedMarket(SHARED / "chains_5min", candles=SHARED / "spot")
+    gaps = []
+    for _ in range(20):
+        before = now_ms(market.clock)
+        assert market.clock.wait_for_next(300.0)
+        gaps.append(now_ms(market.clock) - before)
+        assert min(len(market.quotes("BTC")), len(market.quotes("ETH"))) > 400
+    assert sorted(gaps)[10] == pytest.approx(5 * MINUTE_MS, abs=MINUTE_MS)
+    start_ms = now_ms(market.clock) - 30 * DAY_MS
+    assert len(market.index_bars("BTC", start_ms, now_ms(market.clock), 60)) >= 719

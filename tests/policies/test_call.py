@@ -1,0 +1,224 @@
+"""Whatever the owner's policy does, an action or a named reason comes back, and the process is as it was before.
+
+The watchdog works in real time; its tests shorten it to a few hundredths of a second.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+import pytest
+
+from config import AgentConfig
+from models import ActionType, AgentState, ProposedAction
+from policies import call as policy_call
+from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_policy
+from policies.output import PolicyOutputError
+from policy_rule_based import decide_action
+from tests.builders.states import a_config, a_short_call, a_state, an_opening
+
+SHORT_SECONDS = 0.05
+ENDLESS = "policy_error: policy_rule_based did not return within 0.05 s"
+
+Misbehaviour = Callable[[], object]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog that barks at once."""
+    monkeypatch.setattr(policy_call, "POLICY_SECONDS", SHORT_SECONDS)
+
+
+def asked(misbehaviour: Misbehaviour) -> PolicyAnswer:
+    """What comes of a policy that does this."""
+
+    def policy(_state: AgentState, _config: AgentConfig) -> ProposedAction:
+        return misbehaviour()  # type: ignore[return-value]
+
+    return ask_policy(policy, a_state(), a_config())
+
+
+# --- what a policy may answer -----------------------------------------------------------------------
+
+
+def test_the_action_of_a_policy_that_behaves_is_passed_on_without_an_error() -> None:
+    state, config = a_state(), a_config()
+    answer = ask_policy(decide_action, state, config)
+    assert (answer.action, answer.error) == (decide_action(state, config), None)
+
+
+def test_an_action_as_a_plain_dict_is_an_action_too() -> None:
+    action = an_opening()
+    assert asked(lambda: action.model_dump()).action == action
+
+
+# --- what a policy may do instead -----------------------------------------------------------------------
+
+
+def raising(error: BaseException) -> Misbehaviour:
+    def misbehaviour() -> object:
+        raise error
+
+    return misbehaviour
+
+
+def recursion() -> object:
+    return recursion()
+
+
+NONSENSE: dict[str, tuple[Misbehaviour, str]] = {
+    "none": (lambda: None, "policy_output_not_an_action"),
+    "text": (lambda: "OPEN_COVERED_CALL", "policy_output_not_an_action"),
+    "list": (list, "policy_output_not_an_action"),
+    "size": (lambda: an_opening().model_copy(update={"size": float("nan")}), "bad_size"),
+    "field": (lambda: {**an_opening().model_dump(), "override_risk": True}, "unknown_field"),
+    "type": (lambda: {**an_opening().model_dump(), "type": "SELL_EVERYTHING"}, "unknown_action"),
+}
+RAISED: dict[str, tuple[Misbehaviour, str]] = {
+    "zero": (lambda: 1 / 0, "ZeroDivisionError"),
+    "memory": (raising(MemoryError()), "MemoryError"),
+    "recursion": (recursion, "RecursionError"),
+    "exit": (raising(SystemExit(0)), "SystemExit"),
+    "exit_without_code": (raising(SystemExit()), "SystemExit"),
+    "interrupt": (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "generator": (raising(GeneratorExit()), "GeneratorExit"),
+    "assertion": (raising(AssertionError("no")), "AssertionError: no"),
+}
+
+
+@pytest.mark.parametrize(("misbehaviour", "reason"), NONSENSE.values(), ids=list(NONSENSE))
+def test_nonsense_is_doing_nothing_for_a_named_reason(misbehaviour: Misbehaviour, reason: str) -> None:
+    answer = asked(misbehaviour)
+    assert answer.action.type == ActionType.DO_NOTHING
+    assert answer.action.reason.startswith(f"{reason}: ")
+    assert answer.error == answer.action.reason
+
+
+@pytest.mark.parametrize(("misbehaviour", "words"), RAISED.values(), ids=list(RAISED))
+def test_a_policy_that_raises_is_doing_nothing_with_a_sentence_and_a_traceback(
+    misbehaviour: Misbehaviour, words: str
+) -> None:
+    answer = asked(misbehaviour)
+    assert answer.action.type == ActionType.DO_NOTHING
+    assert answer.action.reason.startswith("policy_error: ")
+    assert words in answer.action.reason
+    assert "Traceback" in (answer.error or "")
+
+
+def test_a_policy_can_say_itself_why_it_has_no_answer() -> None:
+    answer = asked(raising(PolicyOutputError("policy_unavailable: the model did not answer")))
+    assert answer.action.reason == answer.error == "policy_unavailable: the model did not answer"
+
+
+def test_a_reason_of_a_million_letters_is_cut() -> None:
+    answer = asked(raising(ValueError("x" * 1_000_000)))
+    assert len(answer.action.reason) <= 1_000
+
+
+def test_a_person_at_the_keyboard_is_not_taken_for_the_policy() -> None:
+    with pytest.raises(SecondSignalError):
+        asked(raising(SecondSignalError()))
+
+
+# --- a policy that does not return ------------------------------------------------------------------------
+
+
+def loops() -> object:
+    while True:
+        pass
+
+
+def sleeps() -> object:
+    time.sleep(60.0)
+    return None
+
+
+def catches_every_exception() -> object:
+    while True:
+        with suppress(Exception):
+            time.sleep(60.0)
+
+
+def waits_for_a_thread() -> object:
+    threading.Event().wait(60.0)
+    return None
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("misbehaviour", [loops, sleeps, catches_every_exception, waits_for_a_thread])
+def test_a_policy_that_does_not_return_is_interrupted(misbehaviour: Misbehaviour) -> None:
+    started = time.monotonic()
+    answer = asked(misbehaviour)
+    assert time.monotonic() - started < 5.0
+    assert (answer.action.type, answer.action.reason, answer.error) == (ActionType.DO_NOTHING, ENDLESS, ENDLESS)
+
+
+def test_a_policy_that_returns_in_time_is_not_interrupted_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_call, "POLICY_SECONDS", 0.2)
+    assert asked(an_opening).error is None
+    time.sleep(0.25)
+
+
+@pytest.mark.parametrize("misbehaviour", [an_opening, lambda: 1 / 0, loops, raising(SystemExit(1))])
+@pytest.mark.usefixtures("impatient")
+def test_handler_and_timer_of_the_process_are_as_before(misbehaviour: Misbehaviour) -> None:
+    def own_handler(_number: int, _frame: FrameType | None) -> None:
+        """Somebody else's."""
+
+    before = signal.signal(signal.SIGALRM, own_handler)
+    try:
+        asked(misbehaviour)
+        assert signal.getsignal(signal.SIGALRM) is own_handler
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_in_another_thread_there_is_no_watchdog_and_the_answer_comes_all_the_same() -> None:
+    answers: list[PolicyAnswer] = []
+    thread = threading.Thread(target=lambda: answers.append(asked(an_opening)))
+    thread.start()
+    thread.join()
+    assert [answer.error for answer in answers] == [None]
+
+
+def test_the_interruption_is_no_exception_that_a_policy_would_catch() -> None:
+    assert not issubclass(PolicyTimeoutError, Exception)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [ValueError, PolicyOutputError, SystemExit])
+def test_a_key_that_a_policy_puts_into_its_error_is_in_no_reason_and_no_traceback(kind: type[BaseException]) -> None:
+    config = a_config(deribit={"client_id": "made-up-id-5521", "client_secret": "made-up-secret-9937"})
+
+    def policy(_state: AgentState, settings: AgentConfig) -> ProposedAction:
+        assert settings.deribit.client_secret is not None
+        raise kind(f"policy_error: {settings.deribit.client_secret.get_secret_value()}")
+
+    answer = ask_policy(policy, a_state(), config)
+    assert answer.action.type == ActionType.DO_NOTHING
+    assert "made-up-secret-9937" not in f"{answer}"
+
+
+# --- copies ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_a_policy_does_to_its_state_reaches_anybody_else() -> None:
+    state = a_state(positions=(a_short_call(),))
+    state_before = state.model_dump_json()
+
+    def rewrites(given: AgentState, _settings: AgentConfig) -> ProposedAction:
+        given.risks[0].__dict__["coins_held"] = 1e6
+        given.portfolio.positions[0].__dict__["size"] = 0.0
+        given.__dict__["kill_switch_on"] = False
+        return an_opening()
+
+    assert ask_policy(rewrites, state, a_config()).error is None
+    assert state.model_dump_json() == state_before
