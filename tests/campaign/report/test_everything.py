@@ -47,7 +47,7 @@ def test_suites_that_found_nothing_are_no_problem_and_their_halves_are_added_up(
         ("fuzz", "0, 1 of 200006", "fuzz: 0, 1 of 200006"),
         ("canary", "1", "canary: 1"),
         ("bad input", "68 of 69", "bad input: 68 of 69"),
-        ("dry run", "tests/guards/test_network_guard.py fails", "dry run: tests/test_network_guard.py fails"),
+        ("dry run", "tests/guards/test_network_guard.py fails", "dry run: tests/guards/test_network_guard.py fails"),
     ],
 )
 def test_whatever_a_suite_found_fails_the_command(name: str, value: str, problem: str) -> None:
