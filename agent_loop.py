@@ -290,8 +290,8 @@ def _events(outcome: Outcome) -> IterationEvents:
 
 def _read_what_changed(agent: Agent, outcome: Outcome) -> None:
     """Balances after a trade, and the exchange's own ledger after trades and settlements."""
+    from core.trading_hours import last_delivery
     from models import DeribitError, RequestBudgetError
-    from state_builder import last_delivery
 
     assert outcome.state is not None
     traded = outcome.execution is not None and any(leg.filled_coin > 0.0 for leg in outcome.execution.legs)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from config import AgentConfig
+from core.trading_hours import settlement_problem
 from deribit import replies
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.wire import JsonRpc, Reader, SystemClock
@@ -25,6 +26,7 @@ from models import (
     CoinAccount,
     DeribitConnectionError,
     DeribitError,
+    Fill,
     InvalidReplyError,
     LedgerEntry,
     LogWriteError,
@@ -32,7 +34,6 @@ from models import (
     OptionInstrument,
     OptionQuote,
     Order,
-    OrderBook,
     OrderLog,
     OrderReceipt,
     OrderRequest,
@@ -43,9 +44,7 @@ from models import (
     RequestRefusedError,
     SendOutcome,
     Ticker,
-    Trade,
 )
-from risk_engine import in_settlement_window
 
 MAX_LEDGER_PAGES = 10
 MAX_ORDERS_PER_ITERATION = 2  # a roll: one to buy back, one to sell
@@ -176,12 +175,6 @@ class DeribitClient:
         params = {"instrument_name": symbol}
         return self._read("public/ticker", params, lambda result: replies.read_ticker(_about(symbol, result)))
 
-    def get_order_book(self, symbol: str, depth: int = 5) -> OrderBook:
-        params = {"instrument_name": symbol, "depth": depth}
-        return self._read(
-            "public/get_order_book", params, lambda result: replies.read_order_book(_about(symbol, result))
-        )
-
     def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
         """Candles of the coin's perpetual, oldest first; empty where the exchange has none."""
         params = {
@@ -231,7 +224,7 @@ class DeribitClient:
         params = {"currency": currency, "label": label}
         return self._read("private/get_order_state_by_label", params, _each(replies.read_order))
 
-    def get_trades_of_order(self, order_id: str) -> tuple[Trade, ...]:
+    def get_trades_of_order(self, order_id: str) -> tuple[Fill, ...]:
         params = {"order_id": order_id}
         return self._read("private/get_user_trades_by_order", params, replies.read_trades)
 
@@ -286,10 +279,6 @@ class DeribitClient:
     def cancel_order(self, order_id: str) -> OrderReceipt:
         """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
         return self._write("private/cancel", {"order_id": order_id})
-
-    def cancel_all(self) -> int:
-        """Cancel every resting order of the account, foreign ones too; how many there were."""
-        return self._read("private/cancel_all", {}, int)
 
     def _send_order(self, request: OrderRequest) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
@@ -346,8 +335,9 @@ class DeribitClient:
         age_seconds = (now - quoted_at).total_seconds()
         if not -oldest_seconds <= age_seconds <= oldest_seconds:
             return f"the quote is {age_seconds:.0f} s old, at most {oldest_seconds:g} s allowed"
-        if in_settlement_window(now) or in_settlement_window(now + timedelta(seconds=ORDER_LIFETIME_SECONDS)):
-            return f"no orders from 07:55 to 08:05 UTC, it is {now:%H:%M:%S} and this one might arrive later"
+        problem = settlement_problem(now, ORDER_LIFETIME_SECONDS)
+        if problem is not None:
+            return problem
         if self.kill_note() is not None:
             return f"the kill file {self._config.risk.kill_file.name} exists"
         if not self.may_trade:

@@ -1,7 +1,7 @@
 """execute_action: turn an approved action into orders, work them, and say what became of them.
 
 In: the client, an action the risk engine has allowed, settings, the state it was decided on. Out: ExecutionResult.
-Sending goes through DeribitClient.place_limit_order and nowhere else. Prices in coin per contract, amounts in coin.
+Sending goes through the client's place_limit_order and nowhere else. Prices in coin per contract, amounts in coin.
 What has not traded at the last price is cancelled. A roll buys back first, reads the account again and sells only
 what has room. `recover_orders` finds out what became of orders whose end was not heard, in this run or the last.
 """
@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 from config import AgentConfig
 from core.pricing import floor_to_step
-from deribit_client import DeribitClient
+from core.trading_hours import settlement_problem
 from models import (
     ActionType,
     AgentError,
     AgentState,
     DeribitError,
+    ExchangeClient,
     ExecutionResult,
     LegResult,
     OptionInstrument,
@@ -36,7 +37,6 @@ from models import (
 )
 from orders.order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
 from orders.order_planning import Leg, plan_orders, price_ladder, start_price
-from risk_engine import in_settlement_window
 
 ORDER_MEMORY_SECONDS = 25 * 60.0
 
@@ -44,7 +44,7 @@ LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_se
 
 
 def execute_action(
-    deribit_client: DeribitClient, action: ProposedAction, config: AgentConfig, agent_state: AgentState | None = None
+    deribit_client: ExchangeClient, action: ProposedAction, config: AgentConfig, agent_state: AgentState | None = None
 ) -> ExecutionResult:
     """Carry out an action that the risk engine has allowed.
 
@@ -78,7 +78,7 @@ def execute_action(
 # --- orders left over -----------------------------------------------------------------------------
 
 
-def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) -> list[str]:
+def cancel_own_orders(deribit_client: ExchangeClient, orders: Iterable[Order]) -> list[str]:
     """Take back our own orders that are still resting; their symbols. Foreign orders are left alone."""
     own = [order for order in orders if order.is_own and order.is_live]
     for order in own:
@@ -86,7 +86,7 @@ def cancel_own_orders(deribit_client: DeribitClient, orders: Iterable[Order]) ->
     return [order.symbol for order in own]
 
 
-def note_seen_orders(deribit_client: DeribitClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
+def note_seen_orders(deribit_client: ExchangeClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
     """An order of unknown fate that is among the open ones is surely there, whatever becomes of later questions."""
     shown = tuple(orders)
     for known in order_log.unresolved():
@@ -95,7 +95,7 @@ def note_seen_orders(deribit_client: DeribitClient, order_log: OrderMemory, orde
             _note_whether_it_is_there(deribit_client, order_log, known, seen)
 
 
-def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> bool:
+def take_back_all(deribit_client: ExchangeClient, order_log: OrderMemory) -> bool:
     """At the end of a run: cancel what may rest of ours and write down how it ended. Raises DeribitError.
 
     Whether two orders stood under one label.
@@ -108,7 +108,7 @@ def take_back_all(deribit_client: DeribitClient, order_log: OrderMemory) -> bool
     return recover_orders(deribit_client, order_log).is_duplicated or is_duplicated
 
 
-def note_duplicates(deribit_client: DeribitClient, orders: Iterable[Order]) -> bool:
+def note_duplicates(deribit_client: ExchangeClient, orders: Iterable[Order]) -> bool:
     """Whether two live orders of ours carry one label: something on the way sent it twice. Written down if so."""
     first_of: dict[str, Order] = {}
     copies = [one for one in orders if one.is_own and one.is_live and first_of.setdefault(one.label, one) is not one]
@@ -125,7 +125,9 @@ class Recovery:
     is_duplicated: bool = False
 
 
-def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory, recovery: Recovery | None = None) -> Recovery:
+def recover_orders(
+    deribit_client: ExchangeClient, order_log: OrderMemory, recovery: Recovery | None = None
+) -> Recovery:
     """Find out what became of orders whose answer was lost, and of accepted ones not yet known to be over.
 
     An order of unknown fate is asked for once it can no longer come to life. Raises DeribitError when the exchange
@@ -150,7 +152,7 @@ def recover_orders(deribit_client: DeribitClient, order_log: OrderMemory, recove
 
 
 def _note_whether_it_is_there(
-    client: DeribitClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...]
+    client: ExchangeClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...]
 ) -> None:
     """The exchange forgets orders after half an hour: then an empty answer leaves it to the positions."""
     line = _line_about(client, order, "outcome") | {"outcome": "resolved_present" if found else "resolved_absent"}
@@ -160,7 +162,7 @@ def _note_whether_it_is_there(
 
 
 def _close(
-    client: DeribitClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...], recovery: Recovery
+    client: ExchangeClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...], recovery: Recovery
 ) -> None:
     """Take an order back if it still rests, and write down how it ended once that is certain."""
     last = [_taken_back(client, one) for one in found]
@@ -171,15 +173,15 @@ def _close(
     recovery.ended.append(order.symbol)
 
 
-def _taken_back(client: DeribitClient, order: Order) -> Order:
+def _taken_back(client: ExchangeClient, order: Order) -> Order:
     return (client.cancel_order(order.order_id).order or order) if order.is_live else order
 
 
-def _line_about(client: DeribitClient, order: LoggedOrder, event: str) -> dict[str, Any]:
+def _line_about(client: ExchangeClient, order: LoggedOrder, event: str) -> dict[str, Any]:
     return {"event": event, "label": order.label, "symbol": order.symbol, "at": client.server_now().isoformat()}
 
 
-def _id_from(client: DeribitClient, action: ProposedAction) -> str:
+def _id_from(client: ExchangeClient, action: ProposedAction) -> str:
     """An id for a decision that came without a state."""
     now = client.server_now()
     return f"{now:%y%m%d%H%M%S}-" + hashlib.sha256(f"{now.isoformat()}:{action.symbol}".encode()).hexdigest()[:6]
@@ -188,7 +190,7 @@ def _id_from(client: DeribitClient, action: ProposedAction) -> str:
 # --- one leg --------------------------------------------------------------------------------------
 
 
-def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfig) -> LegResult:
+def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConfig) -> LegResult:
     """Look once more, send, move the price step by step, cancel the rest."""
     try:
         option = client.get_instrument(leg.symbol)
@@ -214,7 +216,7 @@ def _work_leg(client: DeribitClient, leg: Leg, amount: float, config: AgentConfi
 
 
 def _reason_not_to_trade(
-    client: DeribitClient, option: OptionInstrument | None, ticker: Ticker, config: AgentConfig
+    client: ExchangeClient, option: OptionInstrument | None, ticker: Ticker, config: AgentConfig
 ) -> str | None:
     """The quote as it is now, on the exchange's clock; filters in the positive form."""
     now, risk = client.server_now(), config.risk
@@ -227,8 +229,9 @@ def _reason_not_to_trade(
         )
     if not (option.expiry - now).total_seconds() >= risk.min_minutes_to_expiry * 60.0:
         return f"{ticker.symbol} expires within {risk.min_minutes_to_expiry:g} minutes"
-    if in_settlement_window(now):
-        return f"no orders from 07:55 to 08:05 UTC, it is {now:%H:%M:%S}"
+    pause = settlement_problem(now)
+    if pause is not None:
+        return pause
     bid, ask = ticker.bid_price_coin, ticker.ask_price_coin
     if not ticker.mark_price_coin >= 0.0 or (bid is not None and ask is not None and not bid <= ask):
         return f"the quote of {ticker.symbol} makes no sense: bid {bid}, ask {ask}, mark {ticker.mark_price_coin}"
@@ -236,7 +239,7 @@ def _reason_not_to_trade(
     return None if locked == "false" else f"the exchange is locked ({locked})"
 
 
-def read_room(client: DeribitClient, currency: str, step: float) -> float:
+def read_room(client: ExchangeClient, currency: str, step: float) -> float:
     """Coins with no call against them, read afresh; orders before positions, so a fill in between counts twice.
 
     Every short call and every resting sell of the coin counts, whoever made it. Nothing where an order of ours still
@@ -258,7 +261,7 @@ def _is_short_call(symbol: str, kind: str, size: float, currency: str) -> bool:
 
 
 def _work_order(
-    client: DeribitClient,
+    client: ExchangeClient,
     leg: Leg,
     amount: float,
     prices: tuple[float, ...],
@@ -289,7 +292,7 @@ def _work_order(
 
 
 def _move_price(
-    client: DeribitClient, order: Order, prices: tuple[float, ...], quoted_at: datetime, config: AgentConfig
+    client: ExchangeClient, order: Order, prices: tuple[float, ...], quoted_at: datetime, config: AgentConfig
 ) -> tuple[Order, tuple[float, ...]]:
     """Let the order rest at each price in turn; the same order throughout, so it can never stand twice."""
     tried = prices[:1]
@@ -320,22 +323,22 @@ def _is_moved(order: Order, answer: Order, price: float) -> bool:
     )
 
 
-def _rested(client: DeribitClient, seconds: float) -> bool:
+def _rested(client: ExchangeClient, seconds: float) -> bool:
     """Wait; False where the wait was cut short because the run is being stopped."""
     started = client.clock.monotonic()
     client.clock.sleep(seconds)
     return client.clock.monotonic() - started >= 0.5 * seconds
 
 
-def _may_still_move(client: DeribitClient, quoted_at: datetime, config: AgentConfig) -> bool:
+def _may_still_move(client: ExchangeClient, quoted_at: datetime, config: AgentConfig) -> bool:
     """What held when the order was sent must hold for every new price: a fresh quote, outside the settlement window."""
     now = client.server_now()
     is_fresh = (now - quoted_at).total_seconds() <= config.risk.max_quote_age_seconds
-    return is_fresh and not in_settlement_window(now)
+    return is_fresh and settlement_problem(now) is None
 
 
 def _finish(
-    client: DeribitClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...], note: str
+    client: ExchangeClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...], note: str
 ) -> LegResult:
     """Cancel what is left and count what was filled, whatever the state says."""
     try:
@@ -356,7 +359,7 @@ def _finish(
     return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
 
 
-def _others_under(client: DeribitClient, leg: Leg, order: Order) -> list[Order] | None:
+def _others_under(client: ExchangeClient, leg: Leg, order: Order) -> list[Order] | None:
     """Orders that something on the way made of the same request, taken back; None where nobody could be asked."""
     try:
         found = client.get_orders_by_label(leg.symbol[:3], leg.label)
@@ -370,7 +373,7 @@ def _others_under(client: DeribitClient, leg: Leg, order: Order) -> list[Order] 
     return [_taken_back(client, one) for one in others]
 
 
-def _ended(client: DeribitClient, order: Order) -> Order:
+def _ended(client: ExchangeClient, order: Order) -> Order:
     """The order once it has been taken back; asked for where the answer to that was lost."""
     if not order.is_live:
         return order
@@ -384,7 +387,7 @@ def _fill_status(order: Order, amount: float) -> LegStatus:
     return "filled" if order.filled_amount_coin >= amount - 1e-9 else "partly_filled"
 
 
-def _fees(client: DeribitClient, order: Order) -> float | None:
+def _fees(client: ExchangeClient, order: Order) -> float | None:
     """Fees of all fills of an order; None where they cannot be read (the ledger has them too)."""
     try:
         trades = client.get_trades_of_order(order.order_id)

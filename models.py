@@ -79,14 +79,6 @@ class Ticker(Frozen):
     delta: float | None = None
 
 
-class OrderBook(Frozen):
-    """A ticker with the levels behind it: pairs (price in coin, amount), best first."""
-
-    ticker: Ticker
-    bids: tuple[tuple[float, float], ...]
-    asks: tuple[tuple[float, float], ...]
-
-
 class PriceBar(NamedTuple):
     """One candle: when it opened and the price it closed at."""
 
@@ -193,7 +185,7 @@ class Order(Frozen):
         return max(0.0, self.amount_coin - self.filled_amount_coin)
 
 
-class Trade(Frozen):
+class Fill(Frozen):
     """One fill; the fee is in coin."""
 
     trade_id: str
@@ -479,7 +471,7 @@ class OrderReceipt(Frozen):
 
     outcome: SendOutcome
     order: Order | None = None
-    trades: tuple[Trade, ...] = ()
+    trades: tuple[Fill, ...] = ()
     error: str | None = None
     refusal_code: int | None = None
 
@@ -541,6 +533,90 @@ class Clock(Protocol):
 
     def wait_for_next(self, interval_seconds: float) -> bool:
         """Rest until the next iteration is due; False when nothing more will come."""
+
+
+class ExchangeClient(Protocol):
+    """What the agent asks of an exchange: Deribit over HTTP, or the paper exchange in the same process.
+
+    Methods raise DeribitError; those that move an order raise nothing and say in the receipt what is known.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """Our own clock; the exchange's time is server_now."""
+
+    @property
+    def requests_made(self) -> int:
+        """Requests since the iteration began, retries included."""
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether the key has the right to trade; assumed until the exchange has said so."""
+
+    def begin_iteration(self) -> None:
+        """Limit requests and orders from here on, until end_iteration."""
+
+    def end_iteration(self) -> tuple[ApiCall, ...]:
+        """Lift the limits; the calls that were made, for the log."""
+
+    def server_now(self) -> datetime:
+        """The exchange's time, carried on from its last reply."""
+
+    def kill_note(self) -> str | None:
+        """What the kill file says, None where there is none."""
+
+    def get_time(self) -> datetime: ...
+
+    def get_locked_status(self) -> str:
+        """\"false\" when trading is open, else "true" or "partial"."""
+
+    def get_index_price(self, currency: str) -> float: ...
+
+    def get_instruments(self, currency: str) -> dict[str, OptionInstrument]: ...
+
+    def get_instrument(self, symbol: str) -> OptionInstrument | None: ...
+
+    def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]: ...
+
+    def get_ticker(self, symbol: str) -> Ticker: ...
+
+    def get_bars(
+        self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60
+    ) -> tuple[PriceBar, ...]: ...
+
+    def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None: ...
+
+    def get_open_orders(self) -> tuple[Order, ...]:
+        """All resting orders of the account, whoever placed them."""
+
+    def get_positions(self) -> tuple[RawPosition, ...]:
+        """All positions that are not flat, of every kind."""
+
+    def get_account_summaries(self) -> tuple[CoinAccount, ...]: ...
+
+    def get_account_summary(self, currency: str) -> CoinAccount: ...
+
+    def get_order_state(self, order_id: str) -> Order: ...
+
+    def get_orders_by_label(self, currency: str, label: str) -> tuple[Order, ...]:
+        """Recent orders with this label. Empty proves nothing for orders older than 30 minutes."""
+
+    def get_trades_of_order(self, order_id: str) -> tuple[Fill, ...]: ...
+
+    def get_transaction_log(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[LedgerEntry, ...]:
+        """What moved the balance in a time span, oldest first."""
+
+    def place_limit_order(self, request: OrderRequest) -> OrderReceipt: ...
+
+    def edit_order(self, order: Order, price_coin: float, quoted_at: datetime) -> OrderReceipt: ...
+
+    def cancel_order(self, order_id: str) -> OrderReceipt: ...
+
+    def note_closed(self, order: Order) -> None:
+        """Write down that an order of ours is over."""
+
+    def note_duplicated(self, label: str, symbol: str) -> None:
+        """Write down that two orders stood under one label."""
 
 
 class OrderLog(Protocol):

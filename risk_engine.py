@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 
 from config import AgentConfig
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
+from core.trading_hours import settlement_problem
 from models import (
     ActionType,
     AgentState,
@@ -26,8 +27,6 @@ from models import (
     Underlying,
 )
 
-SETTLEMENT_STARTS = time(7, 55)
-SETTLEMENT_ENDS = time(8, 5)
 ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
 
 SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
@@ -35,7 +34,7 @@ BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 
 
 @dataclass(frozen=True)
-class Trade:
+class ProposedTrade:
     """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg."""
 
     state: AgentState
@@ -138,7 +137,7 @@ def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[str]
         yield f"{rule}: size {action.size:g} is above the {held.size:g} held"
 
 
-def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Trade | None:
+def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> ProposedTrade | None:
     coin = action.underlying
     if coin is None:
         return None
@@ -148,30 +147,26 @@ def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Tr
     is_roll = action.type == ActionType.ROLL_COVERED_CALL
     sold = state.candidate(action.new_symbol if is_roll else action.symbol) if action.type in SELLS else None
     bought_back = state.position(action.symbol) if action.type in BUYS else None
-    return Trade(state, config, action, coin, market, account, risk, sold, bought_back)
+    return ProposedTrade(state, config, action, coin, market, account, risk, sold, bought_back)
 
 
 # --- the rules: each yields its reasons -----------------------------------------------------------
 
 
-def kill_switch(trade: Trade) -> Iterator[str]:
+def kill_switch(trade: ProposedTrade) -> Iterator[str]:
     if trade.state.kill_switch_on:
         note = f" ({trade.state.kill_note!r})" if trade.state.kill_note else ""
         yield f"kill_switch: {trade.config.risk.kill_file.name} exists{note}; remove it to trade again"
 
 
-def settlement_window(trade: Trade) -> Iterator[str]:
+def settlement_window(trade: ProposedTrade) -> Iterator[str]:
     """Around 08:00 UTC options expire, positions change and books are closed."""
-    if in_settlement_window(trade.state.timestamp):
-        yield f"settlement_window: no orders from 07:55 to 08:05 UTC, it is {trade.state.timestamp:%H:%M:%S}"
+    problem = settlement_problem(trade.state.timestamp)
+    if problem is not None:
+        yield f"settlement_window: {problem}"
 
 
-def in_settlement_window(moment: datetime) -> bool:
-    """Whether a time (aware, UTC) lies in the daily pause."""
-    return SETTLEMENT_STARTS <= moment.timetz().replace(tzinfo=None) < SETTLEMENT_ENDS
-
-
-def one_order_at_a_time(trade: Trade) -> Iterator[str]:
+def one_order_at_a_time(trade: ProposedTrade) -> Iterator[str]:
     """No new decision for a coin while an order of ours is live or its fate is unknown."""
     for order in trade.state.open_orders_for(trade.underlying):
         if order.is_own and order.is_live:
@@ -184,7 +179,7 @@ def one_order_at_a_time(trade: Trade) -> Iterator[str]:
                 yield f"intent_pending: our last order on {symbol} is not surely over, or was filled within a minute"
 
 
-def trading_state(trade: Trade) -> Iterator[str]:
+def trading_state(trade: ProposedTrade) -> Iterator[str]:
     """HALTED sends nothing; REDUCING buys back, and sells nothing."""
     state = trade.state
     if state.trading_state == TradingState.HALTED:
@@ -193,21 +188,21 @@ def trading_state(trade: Trade) -> Iterator[str]:
         yield f"reducing: {'; '.join(state.restrictions)}"
 
 
-def orders_per_day(trade: Trade) -> Iterator[str]:
+def orders_per_day(trade: ProposedTrade) -> Iterator[str]:
     limit, legs = trade.config.risk.max_orders_per_day, (trade.sold, trade.bought_back)
     after = trade.state.orders_today + sum(leg is not None for leg in legs)
     if trade.sold is not None and not after <= limit:
         yield f"orders_per_day: {after} orders today would be above max_orders_per_day {limit}"
 
 
-def foreign_derivatives(trade: Trade) -> Iterator[str]:
+def foreign_derivatives(trade: ProposedTrade) -> Iterator[str]:
     """A position that cannot be judged (a future, a settling option) forbids new shorts."""
     for held in trade.state.portfolio.other_positions:
         if trade.sold is not None and held.symbol.startswith(trade.underlying):
             yield f"unknown_position: {held.symbol} ({held.size:g}) is not a plain option; no new call beside it"
 
 
-def order_size(trade: Trade) -> Iterator[str]:
+def order_size(trade: ProposedTrade) -> Iterator[str]:
     limit = trade.config.strategy(trade.underlying).max_order_size
     if not trade.size <= limit + ROUNDING:
         yield f"order_size: {trade.size:g} is above max_order_size {limit:g}"
@@ -215,7 +210,7 @@ def order_size(trade: Trade) -> Iterator[str]:
         yield f"bad_size: {trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}"
 
 
-def roll_direction(trade: Trade) -> Iterator[str]:
+def roll_direction(trade: ProposedTrade) -> Iterator[str]:
     """A roll goes to another call that does not expire earlier."""
     if trade.sold is None or trade.bought_back is None:
         return
@@ -225,7 +220,7 @@ def roll_direction(trade: Trade) -> Iterator[str]:
         yield f"bad_roll: {trade.sold.symbol} expires before {trade.bought_back.symbol}"
 
 
-def time_to_expiry(trade: Trade) -> Iterator[str]:
+def time_to_expiry(trade: ProposedTrade) -> Iterator[str]:
     limit = trade.config.risk.min_minutes_to_expiry
     for option in (trade.sold, trade.bought_back):
         if option is None:
@@ -235,7 +230,7 @@ def time_to_expiry(trade: Trade) -> Iterator[str]:
             yield f"expiry: {option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
 
 
-def quote_freshness(trade: Trade) -> Iterator[str]:
+def quote_freshness(trade: ProposedTrade) -> Iterator[str]:
     limit = trade.config.risk.max_quote_age_seconds
     for option in (trade.sold, trade.bought_back):
         if option is None:
@@ -248,7 +243,7 @@ def quote_freshness(trade: Trade) -> Iterator[str]:
             yield f"quote_age: the quote of {option.symbol} is {age_seconds:.0f} s old, at most {limit:g} s allowed"
 
 
-def quote_sanity(trade: Trade) -> Iterator[str]:
+def quote_sanity(trade: ProposedTrade) -> Iterator[str]:
     """A sell needs a mark and a bid inside the collar; no leg trades on a crossed book."""
     for option in (trade.sold, trade.bought_back):
         if option is None:
@@ -269,7 +264,7 @@ def _collar(call: CandidateOption, collar_pct: float) -> Iterator[str]:
         )
 
 
-def coverage(trade: Trade) -> Iterator[str]:
+def coverage(trade: ProposedTrade) -> Iterator[str]:
     """Short calls held, calls on offer and this sale together never exceed the coins held."""
     if trade.sold is None:
         return
@@ -283,7 +278,7 @@ def coverage(trade: Trade) -> Iterator[str]:
         )
 
 
-def margin_after(trade: Trade) -> Iterator[str]:
+def margin_after(trade: ProposedTrade) -> Iterator[str]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_margin_pct
@@ -294,7 +289,7 @@ def margin_after(trade: Trade) -> Iterator[str]:
         yield f"margin: {after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %"
 
 
-def margin_threshold(trade: Trade) -> Iterator[str]:
+def margin_threshold(trade: ProposedTrade) -> Iterator[str]:
     """New shorts stop earlier than the limit itself."""
     if trade.sold is None:
         return
@@ -308,7 +303,7 @@ def margin_threshold(trade: Trade) -> Iterator[str]:
         )
 
 
-def net_delta(trade: Trade) -> Iterator[str]:
+def net_delta(trade: ProposedTrade) -> Iterator[str]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_net_delta_fraction * trade.risk.coins_held
@@ -323,7 +318,7 @@ def net_delta(trade: Trade) -> Iterator[str]:
         )
 
 
-def expiry_exposure(trade: Trade) -> Iterator[str]:
+def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
     if trade.sold is None:
         return
     fraction = trade.config.risk.max_expiry_exposure_fraction
@@ -342,7 +337,7 @@ def expiry_exposure(trade: Trade) -> Iterator[str]:
         )
 
 
-RULES: tuple[Callable[[Trade], Iterator[str]], ...] = (
+RULES: tuple[Callable[[ProposedTrade], Iterator[str]], ...] = (
     kill_switch,
     trading_state,
     settlement_window,
@@ -365,7 +360,7 @@ RULES: tuple[Callable[[Trade], Iterator[str]], ...] = (
 # --- figures ------------------------------------------------------------------------------------
 
 
-def estimated_margin_pct(trade: Trade) -> float | None:
+def estimated_margin_pct(trade: ProposedTrade) -> float | None:
     """Initial margin in percent of margin balance once the trade is done at bid (sale) and ask (buy-back).
 
     Portfolio-margin accounts are judged by the same standard-margin formula, which asks for more.
@@ -382,14 +377,14 @@ def estimated_margin_pct(trade: Trade) -> float | None:
     return _margin_pct(trade, added, cash)
 
 
-def _freed_margin_coin(trade: Trade) -> float:
+def _freed_margin_coin(trade: ProposedTrade) -> float:
     held = trade.bought_back
     if held is None:
         return 0.0
     return trade.size * short_call_initial_margin_coin(trade.market.spot_usd, held.strike, held.mark_price_coin)
 
 
-def _margin_pct(trade: Trade, added_margin_coin: float, added_cash_coin: float) -> float | None:
+def _margin_pct(trade: ProposedTrade, added_margin_coin: float, added_cash_coin: float) -> float | None:
     account = trade.account
     if not account.is_cross_margin:
         used, balance = account.initial_margin_coin + added_margin_coin, account.margin_balance_coin + added_cash_coin

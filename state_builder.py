@@ -19,10 +19,11 @@ from core.exposure import coin_risk, expiry_exposures, restrictions
 from core.market_context import CoinData, market_snapshot
 from core.plausibility import LastSeen
 from core.pricing import days_between
-from deribit_client import DeribitClient
+from core.trading_hours import last_delivery
 from models import (
     AgentState,
     CoinAccount,
+    ExchangeClient,
     InvalidReplyError,
     OptionInstrument,
     OptionPosition,
@@ -77,7 +78,7 @@ class MarketMemory:
 
 
 def build_agent_state(
-    deribit_client: DeribitClient,
+    deribit_client: ExchangeClient,
     config: AgentConfig,
     memory: MarketMemory | None = None,
     take_back: TakeBack | None = None,
@@ -101,7 +102,7 @@ def build_agent_state(
 
 
 def fetch(
-    client: DeribitClient, config: AgentConfig, memory: MarketMemory, take_back: TakeBack | None = None
+    client: ExchangeClient, config: AgentConfig, memory: MarketMemory, take_back: TakeBack | None = None
 ) -> RawState:
     """Read everything, orders before positions. Raises DeribitError on the first failure."""
     started_seconds = client.clock.monotonic()
@@ -131,7 +132,7 @@ def fetch(
 
 
 def _believed_positions(
-    client: DeribitClient,
+    client: ExchangeClient,
     positions: tuple[RawPosition, ...],
     accounts: tuple[CoinAccount, ...],
     last: LastSeen,
@@ -151,7 +152,7 @@ def _require_accounts(accounts: tuple[CoinAccount, ...], coins: tuple[Underlying
         raise InvalidReplyError(f"the account summaries lack {', '.join(sorted(missing))}")
 
 
-def _fetch_coin(client: DeribitClient, coin: Underlying, memory: MarketMemory) -> CoinData:
+def _fetch_coin(client: ExchangeClient, coin: Underlying, memory: MarketMemory) -> CoinData:
     spot_usd = client.get_index_price(coin)
     quotes = client.get_book_summaries(coin)
     return CoinData(
@@ -165,7 +166,7 @@ def _fetch_coin(client: DeribitClient, coin: Underlying, memory: MarketMemory) -
 
 
 def _instruments(
-    client: DeribitClient, coin: Underlying, quotes: tuple[OptionQuote, ...], memory: MarketMemory
+    client: ExchangeClient, coin: Underlying, quotes: tuple[OptionQuote, ...], memory: MarketMemory
 ) -> dict[str, OptionInstrument]:
     """The cached list, read anew after 08:00 UTC, or when the chain shows symbols it does not know."""
     now = client.server_now()
@@ -181,14 +182,8 @@ def _instruments(
     return known
 
 
-def last_delivery(now: datetime) -> datetime:
-    """The last 08:00 UTC: when options expire and new ones are listed."""
-    today = now.replace(hour=8, minute=0, second=0, microsecond=0)
-    return today if now >= today else today - timedelta(days=1)
-
-
 def _instruments_of(
-    client: DeribitClient, positions: tuple[RawPosition, ...], memory: MarketMemory
+    client: ExchangeClient, positions: tuple[RawPosition, ...], memory: MarketMemory
 ) -> dict[str, OptionInstrument]:
     """The instruments behind the option positions; those no longer listed are asked for one by one."""
     listed = ChainMap(*(known for known, _ in memory.instruments.values()))
@@ -202,7 +197,7 @@ def _instruments_of(
     return found
 
 
-def _ask_for_instrument(client: DeribitClient, symbol: str) -> OptionInstrument | None:
+def _ask_for_instrument(client: ExchangeClient, symbol: str) -> OptionInstrument | None:
     """None where the exchange does not know it: the position then counts as one that cannot be judged."""
     try:
         return client.get_instrument(symbol)
@@ -210,7 +205,7 @@ def _ask_for_instrument(client: DeribitClient, symbol: str) -> OptionInstrument 
         return None
 
 
-def _renew_histories(client: DeribitClient, config: AgentConfig, memory: MarketMemory) -> None:
+def _renew_histories(client: ExchangeClient, config: AgentConfig, memory: MarketMemory) -> None:
     """Hourly series are read again once a new hour has begun."""
     now = client.server_now()
     for coin in config.enabled_underlyings:
@@ -220,7 +215,7 @@ def _renew_histories(client: DeribitClient, config: AgentConfig, memory: MarketM
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
 
 
-def _read_bars(client: DeribitClient, coin: Underlying, now: datetime, config: AgentConfig) -> tuple[PriceBar, ...]:
+def _read_bars(client: ExchangeClient, coin: Underlying, now: datetime, config: AgentConfig) -> tuple[PriceBar, ...]:
     """Hourly closes; finer ones where there are too few, as in a recording of a single day."""
     start = now - timedelta(days=config.agent.rv_window_days + 1)
     bars = client.get_bars(coin, start, now)

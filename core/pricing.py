@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import NamedTuple
 
 SECONDS_PER_DAY = 86_400.0
@@ -206,11 +206,6 @@ def round_price_up(price: float, tick_size: float, steps: TickSteps = ()) -> flo
 def round_price_down(price: float, tick_size: float, steps: TickSteps = ()) -> float:
     """The highest tick at or below the price: the safe side of a buy."""
     return _to_grid(price, tick_size_at(price, tick_size, steps), ROUND_FLOOR)
-
-
-def round_price_nearest(price: float, tick_size: float, steps: TickSteps = ()) -> float:
-    """The nearest tick, halves away from zero."""
-    return _to_grid(price, tick_size_at(price, tick_size, steps), ROUND_HALF_UP)
 
 
 def is_on_tick(price: float, tick_size: float, steps: TickSteps = ()) -> bool:

@@ -22,6 +22,7 @@ from models import (
     AuthenticationError,
     CoinAccount,
     DeribitError,
+    Fill,
     ForeignReplyError,
     InvalidReplyError,
     LedgerEntry,
@@ -29,13 +30,11 @@ from models import (
     OptionInstrument,
     OptionQuote,
     Order,
-    OrderBook,
     PriceBar,
     RateLimitError,
     RawPosition,
     RequestRefusedError,
     Ticker,
-    Trade,
 )
 
 RATE_LIMIT_CODE = 10028
@@ -214,11 +213,6 @@ def read_ticker(row: Row) -> Ticker:
     )
 
 
-def read_order_book(row: Row) -> OrderBook:
-    levels = {side: tuple((finite(p), finite(a)) for p, a in row.need(side)) for side in ("bids", "asks")}
-    return OrderBook(ticker=read_ticker(row), bids=levels["bids"], asks=levels["asks"])
-
-
 def read_bars(row: Row) -> tuple[PriceBar, ...]:
     """Closes of a chart; empty where the exchange has none."""
     if row.get("status") == "no_data":
@@ -280,8 +274,8 @@ def read_order(row: Row) -> Order:
     )
 
 
-def read_trade(row: Row) -> Trade:
-    return Trade(
+def read_trade(row: Row) -> Fill:
+    return Fill(
         trade_id=row.need("trade_id"),
         order_id=row.need("order_id"),
         symbol=row.need("instrument_name"),
@@ -349,7 +343,7 @@ def read_accounts(result: object) -> tuple[CoinAccount, ...]:
     )
 
 
-def read_trades(result: object) -> tuple[Trade, ...]:
+def read_trades(result: object) -> tuple[Fill, ...]:
     """Fills; some methods wrap the list in an object, some do not."""
     listed = result if isinstance(result, list) else Row(result).need("trades")
     return tuple(read_trade(row) for row in rows(listed))

@@ -742,14 +742,6 @@ def test_a_cancelled_order_is_gone_and_cannot_be_cancelled_again(tmp_path: Path)
     assert (second.outcome, "11044" in (second.error or "")) == (SendOutcome.REJECTED, True)
 
 
-def test_cancel_all_counts_what_it_cancelled(tmp_path: Path) -> None:
-    client = scripted_desk(tmp_path).client
-    a_resting_order(client)
-    a_resting_order(client, price=0.031)
-    assert client.cancel_all() == 2
-    assert client.get_open_orders() == ()
-
-
 def test_margins_ledger_and_account_are_read(tmp_path: Path) -> None:
     client = scripted_desk(tmp_path).client
     client.place_limit_order(an_order_request())

@@ -28,10 +28,9 @@ from models import (
 )
 from risk_engine import (
     RULES,
-    Trade,
+    ProposedTrade,
     check_action_allowed,
     estimated_margin_pct,
-    in_settlement_window,
 )
 from state_builder import build_agent_state
 from tests.builders.states import (
@@ -70,7 +69,7 @@ def rules_hit(action: ProposedAction, state: AgentState | None = None, **section
     return [reason.partition(":")[0] for reason in reasons(action, state, **sections)]
 
 
-def a_trade(state: AgentState, action: ProposedAction) -> Trade:
+def a_trade(state: AgentState, action: ProposedAction) -> ProposedTrade:
     """What estimated_margin_pct looks at, for a BTC action."""
     market, account, risk = state.market("BTC"), state.account("BTC"), state.risk("BTC")
     assert market is not None
@@ -79,7 +78,7 @@ def a_trade(state: AgentState, action: ProposedAction) -> Trade:
     is_roll = action.type == ActionType.ROLL_COVERED_CALL
     sold = state.candidate(action.new_symbol if is_roll else action.symbol)
     held = state.position(action.symbol)
-    return Trade(state, a_config(), action, "BTC", market, account, risk, sold, held)
+    return ProposedTrade(state, a_config(), action, "BTC", market, account, risk, sold, held)
 
 
 # --- what is no action at all -------------------------------------------------------------------
@@ -284,7 +283,6 @@ def test_no_orders_from_five_to_eight_until_five_past(clock: str, hit: list[str]
     state = a_state(timestamp=moment, positions=(held,), candidates=(call,))
     assert rules_hit(an_opening(call), state) == hit
     assert rules_hit(a_closing(held), state) == hit
-    assert in_settlement_window(moment) is bool(hit)
 
 
 # --- one order at a time --------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from core.pricing import (
     open_sell_call_margin_coin,
     payoff_coin,
     round_price_down,
-    round_price_nearest,
     round_price_up,
     short_call_initial_margin_coin,
     short_call_maintenance_margin_coin,
@@ -207,11 +206,6 @@ def test_steps_may_come_in_any_order_and_without_steps_there_is_one_tick() -> No
 def test_sells_round_up_and_buys_round_down_to_the_tick(price: float, up: float, down: float) -> None:
     assert round_price_up(price, 0.0001, TICK_STEPS) == up
     assert round_price_down(price, 0.0001, TICK_STEPS) == down
-
-
-def test_the_nearest_tick_takes_halves_upwards() -> None:
-    assert round_price_nearest(0.00524, 0.0001, TICK_STEPS) == 0.005
-    assert round_price_nearest(0.00525, 0.0001, TICK_STEPS) == 0.0055
 
 
 @pytest.mark.parametrize("ticks", range(1, 51))

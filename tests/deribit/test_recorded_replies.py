@@ -14,7 +14,7 @@ import pytest
 
 from deribit import replies
 from deribit.replies import Row, read_envelope, rows
-from models import AuthenticationError, DeribitError, Order, PriceBar, RequestRefusedError, SendOutcome, Trade
+from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
 from tests.builders.agent import Fault, an_order_request, answered, result_of, scripted_desk
 from tests.builders.paper import RECORDED
 
@@ -25,7 +25,7 @@ RESULTS = [name for name in FILES if "error" not in name]
 pytestmark = pytest.mark.skipif(not FILES, reason="recorded replies are not part of the project")
 
 
-def read_receipt(result: Any) -> tuple[Order, tuple[Trade, ...]]:
+def read_receipt(result: Any) -> tuple[Order, tuple[Fill, ...]]:
     return replies.read_order(Row(result["order"])), replies.read_trades(result.get("trades", []))
 
 
@@ -47,7 +47,7 @@ READERS: dict[str, Callable[[Any], object]] = {
     "public_get_book_summary_by_currency": replies.read_quotes,
     "public_get_instrument": lambda result: replies.read_instrument(Row(result)),
     "public_get_instruments": replies.read_instruments,
-    "public_get_order_book": lambda result: replies.read_order_book(Row(result)),
+    "public_get_order_book": read_tickers,
     "public_get_historical_volatility": lambda result: [
         PriceBar(replies.utc_from_ms(at), replies.finite(pct)) for at, pct in result
     ],

@@ -22,7 +22,6 @@ from deribit.replies import (
     read_instruments,
     read_ledger,
     read_order,
-    read_order_book,
     read_position,
     read_quote,
     read_ticker,
@@ -180,11 +179,6 @@ def test_an_absent_side_is_an_empty_side() -> None:
 def test_a_ticker_that_does_not_speak_of_a_side_is_none(side: str) -> None:
     with pytest.raises(InvalidReplyError, match=side):
         read_ticker(Row(without(ticker_row(), side)))
-
-
-def test_an_order_book_keeps_its_levels_best_first() -> None:
-    book = read_order_book(Row(ticker_row(bids=[[0.02, 5.0], [0.0195, 9.0]], asks=[])))
-    assert (book.bids, book.asks) == (((0.02, 5.0), (0.0195, 9.0)), ())
 
 
 def test_candles_are_pairs_of_time_and_close() -> None:
@@ -409,8 +403,6 @@ def test_a_needed_field_of_the_wrong_type_makes_the_reply_invalid(kind: str, nam
         (lambda client: client.get_instruments("BTC"), [instrument_row(strike=-5.0)]),
         (lambda client: client.get_instruments("BTC"), [instrument_row(option_type="straddle")]),
         (lambda client: client.get_index_price("BTC"), {"index_price": "90000"}),
-        (lambda client: client.get_order_book(SYMBOL), ticker_row(bids=[[0.02]], asks=[])),
-        (lambda client: client.get_order_book(SYMBOL), ticker_row(bids=5, asks=[])),
         (lambda client: client.get_bars("BTC", NOON, NOON), {"ticks": 5, "close": [1.0]}),
         (lambda client: client.get_bars("BTC", NOON, NOON), {"ticks": [NOON_MS], "close": [None]}),
         (lambda client: client.get_dvol("BTC", NOON, NOON), {"data": [[NOON_MS, 55.0]]}),

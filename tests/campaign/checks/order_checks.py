@@ -54,7 +54,6 @@ def limit_calls_only(view: View) -> Iterator[str]:
 KNOWN_PRIVATE = frozenset(
     {
         "private/cancel",
-        "private/cancel_all",
         "private/get_account_summaries",
         "private/get_account_summary",
         "private/get_margins",

@@ -6,13 +6,10 @@ In: nothing. Out: entries of `DEFECTS`. Each patches the agent while it is put i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
-import deribit_client
-import execution
 import logging_utils
-from core import breaker
+from core import breaker, trading_hours
 from core.breaker import Breaker
 from deribit.wire import JsonRpc
 from deribit_client import DeribitClient
@@ -159,11 +156,7 @@ def no_last_look_at_the_kill_file() -> Iterator[None]:
 @defect("I14")
 def settlement_is_ignored() -> Iterator[None]:
     """Orders leave at 08:00 UTC too."""
-    import risk_engine
-
-    with ExitStack() as patches:
-        for module in (risk_engine, execution, deribit_client):
-            patches.enter_context(replaced(module, in_settlement_window=lambda moment: False))
+    with replaced(trading_hours, in_settlement_window=lambda moment: False):
         yield
 
 

@@ -45,7 +45,6 @@ READS: dict[str, tuple[str, Call]] = {
     "get_instrument": ("public/get_instrument", lambda c: c.get_instrument(CALL)),
     "get_book_summaries": ("public/get_book_summary_by_currency", lambda c: c.get_book_summaries("BTC")),
     "get_ticker": ("public/ticker", lambda c: c.get_ticker(CALL)),
-    "get_order_book": ("public/get_order_book", lambda c: c.get_order_book(CALL)),
     "get_bars": ("public/get_tradingview_chart_data", lambda c: c.get_bars("BTC", START - 9 * HOUR, START)),
     "get_dvol": ("public/get_volatility_index_data", lambda c: c.get_dvol("BTC", START - 9 * HOUR, START)),
     "authenticate": ("public/auth", _log_in_and_read),
@@ -70,7 +69,6 @@ WRITES: dict[str, tuple[str, Call]] = {
     ),
     "edit_order": ("private/edit", lambda c: c.edit_order(an_order(CALL), 0.03, c.server_now())),
     "cancel_order": ("private/cancel", lambda c: c.cancel_order("1")),
-    "cancel_all": ("private/cancel_all", lambda c: c.cancel_all()),
 }
 CALLS = READS | WRITES
 # What a recording's name says, where it is not the method that the client asks with.
