@@ -39,6 +39,7 @@ from paper_exchange.market.market import Market
 from paper_exchange.setups import Setup, simulated_setup
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory
+from tests.builders.clocks import QuickStartClock, agent_runs_on
 from tests.builders.paper import CALL, START, ScriptedMarket, market_with
 from tests.builders.states import a_config
 
@@ -334,10 +335,10 @@ class Ended:
     err: str
 
 
-def run_main(*arguments: str | Path) -> Ended:
+def run_main(*arguments: str | Path, clock: Callable[[], Clock] = QuickStartClock) -> Ended:
     """The agent as from the command line, in this process; signal handlers are put back afterwards."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers():
+    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers(), agent_runs_on(clock):
         try:
             code: object = agent_loop.main([str(argument) for argument in arguments])
         except SystemExit as ended:

@@ -189,9 +189,9 @@ def dry_run_at(monkeypatch: pytest.MonkeyPatch, folder: Path, iterations: int) -
     network = Testnet(clock)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(agent_setup, "SystemClock", lambda: clock)
     monkeypatch.setattr(agent_setup, "network_transport", lambda: network)
-    return network, run_main("--dry-run", "--iterations", str(iterations), "--interval", "1800", *folders(folder))
+    arguments = ("--dry-run", "--iterations", str(iterations), "--interval", "1800", *folders(folder))
+    return network, run_main(*arguments, clock=lambda: clock)
 
 
 def test_in_a_dry_run_nothing_but_listed_reads_leaves_the_process(

@@ -24,7 +24,6 @@ from urllib.parse import quote
 import pytest
 
 import config
-from cli import setup as agent_setup
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -234,21 +233,20 @@ def run_with_canary(folder: Path, setting: Setting) -> Leavings:
     folder.mkdir(parents=True)
     with CanaryServer(setting.credentials, clock) as server, pytest.MonkeyPatch.context() as patch:
         server.echo, server.echoed = ECHOES.get(setting.echo), setting.echoed
-        _set_up(patch, folder, server.url, clock)
+        _set_up(patch, folder, server.url)
         arguments = (*setting.arguments, *folders(folder), *_policy_arguments(folder, setting.policy))
         with all_log_records(setting.talkative) as records:
-            ended = run_main(*arguments)
+            ended = run_main(*arguments, clock=lambda: clock)
         return Leavings(ended, "\n".join(records), folder, server.echoes, server.asked)
 
 
-def _set_up(patch: pytest.MonkeyPatch, folder: Path, url: str, clock: SimulatedClock) -> None:
+def _set_up(patch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
     client_id, client_secret = CREDENTIALS
     settings = {"DERIBIT_BASE_URL": url, "DERIBIT_CLIENT_ID": client_id, "DERIBIT_CLIENT_SECRET": client_secret}
     settings |= {"AGENT_RV_MIN_RETURNS": "5", "BTC_DTE_MIN": "0.1", "BTC_DELTA_MAX": "0.9", "BTC_IVRV_MIN": "0"}
     settings |= {"BTC_PREMIUM_MIN_USD": "1", "RISK_KILL_FILE": str(folder / "KILL"), "ETH_ENABLED": "false"}
     for name, value in settings.items():
         patch.setenv(name, value)
-    patch.setattr(agent_setup, "SystemClock", lambda: clock)
     patch.chdir(folder)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import logging_utils
+from tests.builders.true_time import TrueTime
 from tests.campaign.world.schedule import DiskFault
-from tests.campaign.world.times import TrueTime
 
 SAFE_AFTER_SECONDS = 30.0  # an operating system writes back what was not forced to disk within about this time
 SLOW_FSYNC_SECONDS = 30.0

@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
+from tests.builders.true_time import TrueTime
 from tests.campaign.faults.catalogue import CALL_ROWS, RARE, RAREST, rows_at
 from tests.campaign.faults.spells import SPELLS, Spells
 from tests.campaign.faults.transport_rows import Fault
 from tests.campaign.world.schedule import Schedule
-from tests.campaign.world.times import TrueTime
 from tests.campaign.world.trace import Trace, WireCall
 from tests.campaign.world.venue import Moment, Venue
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from tests.campaign.world.times import TrueTime
+from tests.builders.true_time import TrueTime
 from tests.campaign.world.trace import WireCall
 from tests.campaign.world.venue import Venue
 

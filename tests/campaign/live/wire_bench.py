@@ -22,8 +22,8 @@ from models import AgentError, OrderReceipt, OrderRequest
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.market import Quote
+from tests.builders.clocks import LeapClock
 from tests.builders.paper import CALL, START, ScriptedMarket
-from tests.campaign.kills.leap_clock import LeapClock
 from tests.campaign.live.bent_server import BentServer
 from tests.campaign.world.loose_config import KEY, loose_config
 

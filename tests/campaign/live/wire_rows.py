@@ -24,8 +24,8 @@ import pytest
 
 from cli import setup as agent_setup
 from models import DeribitError, SendOutcome
+from tests.builders.clocks import LeapClock
 from tests.builders.paper import START
-from tests.campaign.kills.leap_clock import LeapClock
 from tests.campaign.live import bent_server
 from tests.campaign.live.bent_server import Bend
 from tests.campaign.live.certificates import Certificates, make_certificates, openssl_is_here

@@ -21,8 +21,8 @@ from paper_exchange.account.state import fresh_state
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.errors import RpcError
 from paper_exchange.market.times import session_start_ms
+from tests.builders.true_time import TrueTime
 from tests.campaign.world.market import COINS, CampaignMarket
-from tests.campaign.world.times import TrueTime
 from tests.campaign.world.trace import LedgerPoint, Trace, WireCall
 
 CREDENTIALS = ("campaign-client-id", "campaign-secret-7Qd2xW9z")  # made up: the paper exchange takes no other

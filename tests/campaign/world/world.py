@@ -22,6 +22,7 @@ from cli.setup import Agent
 from config import AgentConfig
 from models import AgentError, LogWriteError, TradingState
 from tests.builders.agent import agent_config
+from tests.builders.true_time import AgentClock, TrueTime
 from tests.campaign.faults.crashes import Crashes
 from tests.campaign.faults.disk import FaultyDisk, mounted
 from tests.campaign.faults.faults import FaultTransport, SimCrash
@@ -29,7 +30,6 @@ from tests.campaign.world import outside
 from tests.campaign.world.market import CampaignMarket
 from tests.campaign.world.policies import CampaignPolicy
 from tests.campaign.world.schedule import Act, Schedule
-from tests.campaign.world.times import AgentClock, TrueTime
 from tests.campaign.world.trace import Life, Limits, Trace
 from tests.campaign.world.traces import FileWatch, finish
 from tests.campaign.world.venue import CREDENTIALS, Moment, Venue
