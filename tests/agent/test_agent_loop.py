@@ -32,22 +32,16 @@ from paper_exchange.simulated.market import SimulatedMarket
 from tests.builders.agent import (
     Desk,
     agent_at,
-    agent_config,
     always_sell,
     an_order_request,
-    answer_lost,
     copy_of_the_project,
     decision_lines,
     desk_on,
     folders,
-    lost_on_the_way,
-    meanwhile,
     next_process,
     opening,
     options,
     own_signal_handlers,
-    refused,
-    reply_changed,
     run_for,
     run_main,
     scripted_desk,
@@ -55,7 +49,9 @@ from tests.builders.agent import (
     simulated_desk,
     simulated_run,
 )
+from tests.builders.configs import agent_config
 from tests.builders.paper import CALL, NEAR_CALL, ScriptedMarket, place
+from tests.builders.wire import answer_lost, lost_on_the_way, meanwhile, refused, reply_changed
 
 START_COINS = {"BTC": 1.0, "ETH": 10.0}
 

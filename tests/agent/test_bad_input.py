@@ -34,7 +34,6 @@ from tests.builders.agent import (
     agent_at,
     copy_of_the_project,
     decision_lines,
-    disk_full,
     folders,
     opening,
     options,
@@ -45,6 +44,7 @@ from tests.builders.agent import (
     simulated_desk,
     simulated_run,
 )
+from tests.builders.disks import disk_full
 from tests.builders.paper import market_with
 
 DEAD_PORT = "http://127.0.0.1:9"

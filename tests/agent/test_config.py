@@ -33,7 +33,7 @@ from config import (
     without_secrets,
 )
 from models import ConfigurationError
-from tests.builders.states import a_config
+from tests.builders.configs import a_config
 
 CLIENT_ID, CLIENT_SECRET = "madeUpId42", "madeUpSecret-s3cr3t-value"
 

@@ -35,26 +35,23 @@ from orders.order_log import OrderLogFile
 from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.server import PaperServer
 from paper_exchange.transport import PaperTransport
-from tests.builders.agent import (
-    Desk,
+from tests.builders.agent import Desk, an_order_request, scripted_desk
+from tests.builders.configs import a_config, agent_config
+from tests.builders.disks import disk_full, faulty_disk
+from tests.builders.paper import CALL, PUT, START, ScriptedMarket, exchange_on, market_with
+from tests.builders.states import an_order
+from tests.builders.wire import (
     Fault,
     Wire,
-    agent_config,
-    an_order_request,
     answer_lost,
     answered,
-    disk_full,
     envelope,
-    faulty_disk,
     lost_on_the_way,
     meanwhile,
     refused,
     reply_changed,
     result_of,
-    scripted_desk,
 )
-from tests.builders.paper import CALL, PUT, START, ScriptedMarket, exchange_on, market_with
-from tests.builders.states import a_config, an_order
 
 BASE = "https://test.deribit.com/api/v2"
 ID, SECRET, TOKEN = "made-up-id-5521", "made-up-secret-9937", "made-up-token-7713"

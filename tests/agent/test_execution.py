@@ -33,26 +33,29 @@ from policy_rule_based import decide_action
 from state_builder import build_agent_state
 from tests.builders.agent import (
     NEXT_CALL,
-    Answer,
     Desk,
-    Fault,
     ScriptedDesk,
     an_order_request,
-    answer_lost,
     closing,
-    delivered_twice,
-    lost_on_the_way,
-    meanwhile,
     opening,
-    refused,
-    reply_changed,
-    result_of,
     rolling,
     scripted_desk,
     simulated_desk,
 )
+from tests.builders.configs import a_config
 from tests.builders.paper import CALL, NEAR_CALL, PUT, START, ScriptedMarket, exchange_on, market_with, place
-from tests.builders.states import a_candidate, a_client_on, a_config, a_short_call, a_state, an_order
+from tests.builders.states import a_candidate, a_client_on, a_short_call, a_state, an_order
+from tests.builders.wire import (
+    Answer,
+    Fault,
+    answer_lost,
+    delivered_twice,
+    lost_on_the_way,
+    meanwhile,
+    refused,
+    reply_changed,
+    result_of,
+)
 
 BUY, SELL = "private/buy", "private/sell"
 

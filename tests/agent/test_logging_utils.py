@@ -31,17 +31,11 @@ from logging_utils import (
 from models import ActionType, ConfigurationError, LedgerEntry, LogWriteError, ProposedAction
 from paper_exchange.market.clocks import SimulatedClock
 from policy_rule_based import decide_action
-from tests.builders.agent import (
-    RUN,
-    decision_lines,
-    disk_full,
-    failing,
-    faulty_disk,
-    run_for,
-    simulated_agent,
-)
+from tests.builders.agent import RUN, decision_lines, run_for, simulated_agent
+from tests.builders.configs import a_config
+from tests.builders.disks import disk_full, failing, faulty_disk
 from tests.builders.paper import START
-from tests.builders.states import a_config, a_state
+from tests.builders.states import a_state
 
 SYMBOL = "BTC-16JAN26-110000-C"
 FLAT_FIELDS = [

@@ -22,12 +22,12 @@ from policy_rule_based import (
 )
 from risk_engine import check_action_allowed
 from state_builder import MarketMemory, build_agent_state
+from tests.builders.configs import a_config
 from tests.builders.states import (
     LATER_EXPIRY,
     NEXT_EXPIRY,
     NOW,
     a_candidate,
-    a_config,
     a_due_call,
     a_market,
     a_short_call,

@@ -33,13 +33,13 @@ from risk_engine import (
     estimated_margin_pct,
 )
 from state_builder import build_agent_state
+from tests.builders.configs import a_config
 from tests.builders.states import (
     EXPIRY,
     LATER_EXPIRY,
     NOW,
     a_candidate,
     a_closing,
-    a_config,
     a_due_call,
     a_market,
     a_portfolio,

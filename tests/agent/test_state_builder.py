@@ -23,16 +23,8 @@ from models import (
 )
 from paper_exchange.setups import Setup, simulated_setup
 from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
-from tests.builders.agent import (
-    NEXT_CALL,
-    Desk,
-    Fault,
-    ScriptedDesk,
-    meanwhile,
-    reply_changed,
-    result_of,
-    scripted_desk,
-)
+from tests.builders.agent import NEXT_CALL, Desk, ScriptedDesk, scripted_desk
+from tests.builders.configs import a_config
 from tests.builders.paper import CALL, market_with, place
 from tests.builders.states import (
     COINS_HELD,
@@ -40,7 +32,6 @@ from tests.builders.states import (
     NOW,
     a_client_on,
     a_coin,
-    a_config,
     a_raw_position,
     a_raw_state,
     a_simulated_client,
@@ -50,6 +41,7 @@ from tests.builders.states import (
     calm_bars,
     simulated_raw,
 )
+from tests.builders.wire import Answer, Fault, Wire, meanwhile, method_of, reply_changed, result_of
 
 FIVE_MINUTES = 300.0
 
@@ -126,18 +118,13 @@ def test_a_state_of_the_simulated_market_survives_the_journey_through_json(seed:
 # --- reading: order, failures, caching ------------------------------------------------------------------
 
 
-class Tap(httpx.BaseTransport):
-    """Lets requests through to an exchange, unless `refuse` has something to say about the method."""
+def wire_to(setup: Setup, refused: str = "", reply: Callable[[], httpx.Response] | None = None) -> Wire:
+    """Lets requests through to an exchange, unless there is another reply to the method."""
 
-    def __init__(self, setup: Setup, refuse: Callable[[str], httpx.Response | None] | None = None) -> None:
-        self.inner, self.refuse = setup.transport, refuse
-        self.methods: list[str] = []
+    def always(request: httpx.Request, answer: Answer) -> httpx.Response:
+        return answer() if reply is None or method_of(request) != refused else reply()
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        method = request.url.path.removeprefix("/api/v2/")
-        self.methods.append(method)
-        refused = None if self.refuse is None else self.refuse(method)
-        return self.inner.handle_request(request) if refused is None else refused
+    return Wire(setup.transport, always)
 
 
 @cache
@@ -193,23 +180,23 @@ def test_a_read_that_fails_ends_the_iteration_and_never_looks_like_an_empty_acco
     method: str, fault: Callable[[], httpx.Response]
 ) -> None:
     setup = shared_setup()
-    tap = Tap(setup, lambda asked: fault() if asked == method else None)
+    wire = wire_to(setup, method, fault)
     with pytest.raises(FAULTS[fault]):
-        build_agent_state(a_client_on(replace(setup, transport=tap)), a_config())
+        build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
 
 
 @pytest.mark.parametrize("method", HISTORIES)
 def test_a_history_that_cannot_be_read_ends_the_iteration_too(method: str) -> None:
     setup = shared_setup()
-    tap = Tap(setup, lambda asked: gateway_error() if asked == method else None)
+    wire = wire_to(setup, method, gateway_error)
     with pytest.raises(DeribitConnectionError):
-        build_agent_state(a_client_on(replace(setup, transport=tap)), a_config())
+        build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
 
 
 def test_a_history_that_says_nothing_leaves_volatility_unknown_and_nothing_to_sell() -> None:
     setup = shared_setup()
-    tap = Tap(setup, lambda asked: no_data() if asked == HISTORIES[0] else None)
-    state = build_agent_state(a_client_on(replace(setup, transport=tap)), a_config())
+    wire = wire_to(setup, HISTORIES[0], no_data)
+    state = build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
     assert {market.rv_fraction for market in state.markets} == {None}
     assert {market.iv_rv_ratio for market in state.markets} == {None}
     assert state.candidates == ()
@@ -217,16 +204,16 @@ def test_a_history_that_says_nothing_leaves_volatility_unknown_and_nothing_to_se
 
 def test_account_summaries_that_lack_a_traded_coin_are_an_error() -> None:
     setup = shared_setup()
-    tap = Tap(setup, lambda asked: no_summaries() if asked == "private/get_account_summaries" else None)
+    wire = wire_to(setup, "private/get_account_summaries", no_summaries)
     with pytest.raises(InvalidReplyError, match="BTC, ETH"):
-        build_agent_state(a_client_on(replace(setup, transport=tap)), a_config())
+        build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
 
 
 def test_open_orders_are_read_before_positions_and_both_before_anything_else() -> None:
     setup = simulated_setup(1, COINS_HELD)
-    tap = Tap(setup)
-    build_agent_state(a_client_on(replace(setup, transport=tap)), a_config())
-    assert tap.methods[:4] == [
+    wire = wire_to(setup)
+    build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
+    assert wire.methods()[:4] == [
         "public/auth",
         "private/get_open_orders",
         "private/get_positions",
@@ -270,28 +257,28 @@ def test_a_steady_iteration_makes_at_most_eight_requests() -> None:
 
 def test_instruments_are_read_anew_after_eight_and_not_before() -> None:
     setup = simulated_setup(1, COINS_HELD, start=datetime(2026, 1, 6, 7, 50, tzinfo=UTC))
-    tap, memory = Tap(setup), MarketMemory()
-    client, reads = a_client_on(replace(setup, transport=tap)), []
+    wire, memory = wire_to(setup), MarketMemory()
+    client, reads = a_client_on(replace(setup, transport=wire)), []
     for _ in range(5):  # 07:50, 07:55, 08:00, 08:05, 08:10
-        tap.methods.clear()
+        wire.sent.clear()
         build_agent_state(client, a_config(), memory)
-        reads.append(tap.methods.count("public/get_instruments"))
+        reads.append(wire.methods().count("public/get_instruments"))
         client.clock.wait_for_next(FIVE_MINUTES)
     assert reads == [2, 0, 2, 0, 0]
 
 
 def test_closes_and_dvol_are_renewed_within_the_hour_after_they_change() -> None:
     setup = simulated_setup(1, COINS_HELD, start=datetime(2026, 1, 5, 12, 30, tzinfo=UTC))
-    tap, memory = Tap(setup), MarketMemory()
-    client = a_client_on(replace(setup, transport=tap))
+    wire, memory = wire_to(setup), MarketMemory()
+    client = a_client_on(replace(setup, transport=wire))
     build_agent_state(client, a_config(), memory)
-    tap.methods.clear()
+    wire.sent.clear()
     for _ in range(12):  # 12:35 to 13:30
         client.end_iteration()
         client.clock.wait_for_next(FIVE_MINUTES)
         build_agent_state(client, a_config(), memory)
-    assert tap.methods.count("public/get_tradingview_chart_data") == 2
-    assert tap.methods.count("public/get_volatility_index_data") == 2
+    assert wire.methods().count("public/get_tradingview_chart_data") == 2
+    assert wire.methods().count("public/get_volatility_index_data") == 2
 
 
 @pytest.mark.parametrize(("hourly_closes", "asked"), [(20, ["60", "5"]), (21, ["60"])])
@@ -318,10 +305,10 @@ def _chart_or_inner(request: httpx.Request, setup: Setup, chart: Callable[[str],
 def test_only_coins_that_are_enabled_are_read() -> None:
     setup = simulated_setup(1, COINS_HELD)
     config = a_config(eth={"enabled": False})
-    tap = Tap(setup)
-    state = build_agent_state(a_client_on(replace(setup, transport=tap), config), config)
+    wire = wire_to(setup)
+    state = build_agent_state(a_client_on(replace(setup, transport=wire), config), config)
     assert [market.underlying for market in state.markets] == ["BTC"]
-    assert tap.methods.count("public/get_book_summary_by_currency") == 1
+    assert wire.methods().count("public/get_book_summary_by_currency") == 1
 
 
 def test_memory_changes_no_figure_of_the_state() -> None:

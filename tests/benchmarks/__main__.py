@@ -32,23 +32,23 @@ from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory, build_agent_state
+from tests.builders.wire import Answer, Wire
 
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
 ROUNDS = 40
 
 
-class Replay(httpx.BaseTransport):
+class Replay:
     """Records each reply the first time and gives the same bytes again, so that only the client is measured."""
 
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self.replies: dict[tuple[str, bytes], bytes] = {}
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx.Request, answer: Answer) -> httpx.Response:
         params = json.dumps(json.loads(request.content)["params"], sort_keys=True).encode()
         key = (request.url.path, params)
         if key not in self.replies:
-            reply = json.loads(self._inner.handle_request(request).read())
+            reply = json.loads(answer().read())
             reply.pop("id", None)  # the id differs from request to request
             self.replies[key] = json.dumps(reply).encode()
         return httpx.Response(200, content=self.replies[key])
@@ -58,7 +58,8 @@ def state_ratio() -> None:
     """CPU of building the state of both coins over CPU of fetching and decoding the same replies."""
     config = load_config(env_file=None)
     market = SimulatedMarket(1, SimulatedClock(SIMULATION_START), size=LARGE)
-    transport = Replay(PaperTransport(PaperExchange(market, PaperAccount(market))))
+    replay = Replay()
+    transport = Wire(PaperTransport(PaperExchange(market, PaperAccount(market))), replay)
     client = DeribitClient(config, transport=transport, clock=market.clock, credentials=("paper", "paper"))
     memory = MarketMemory()
     options = sum(found.option_count for found in build_agent_state(client, config, memory).markets)
@@ -66,7 +67,7 @@ def state_ratio() -> None:
     build_agent_state(client, config, memory)
     methods = [call.method for call in client.end_iteration()]
     plain = httpx.Client(transport=transport, base_url="http://127.0.0.1")
-    requests = [key for key in transport.replies if key[0].removeprefix("/api/v2/") in methods]
+    requests = [key for key in replay.replies if key[0].removeprefix("/api/v2/") in methods]
 
     def fetch_and_decode() -> None:
         for path, params in requests:

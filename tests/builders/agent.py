@@ -7,10 +7,8 @@ simulated market; clocks move by sleeping. Files go to the folder a test hands i
 from __future__ import annotations
 
 import argparse
-import errno
 import io
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +19,8 @@ from shutil import ignore_patterns
 from typing import Any
 
 import httpx
-import pytest
 
 import agent_loop
-import logging_utils
 from cli import setup as agent_setup
 from cli.setup import Agent, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
@@ -40,8 +36,9 @@ from paper_exchange.setups import Setup, simulated_setup
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory
 from tests.builders.clocks import QuickStartClock, agent_runs_on
+from tests.builders.configs import a_config, agent_config
 from tests.builders.paper import CALL, START, ScriptedMarket, market_with
-from tests.builders.states import a_config
+from tests.builders.wire import Wire, envelope
 
 Answer = Callable[[], httpx.Response]
 Fault = Callable[[httpx.Request, Answer], httpx.Response]
@@ -51,116 +48,7 @@ NEXT_CALL = "BTC-23JAN26-105000-C"
 RUN = RunInfo("test-0001", "simulated", "simulated", "a_test", "config", "policy")
 
 
-# --- the wire -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One request as it went by."""
-
-    method: str
-    params: dict[str, Any]
-    headers: httpx.Headers
-
-
-class Wire(httpx.BaseTransport):
-    """Carries requests to the exchange, keeps what went by, and disturbs the methods it is told to."""
-
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self.sent: list[Sent] = []
-        self._inner = inner
-        self._faults: dict[str, list[Fault]] = {}
-
-    def disturb(self, method: str, *faults: Fault) -> None:
-        """The next requests of this method meet these faults, one each, in order."""
-        self._faults.setdefault(method, []).extend(faults)
-
-    def methods(self, *wanted: str) -> list[str]:
-        """The methods that went by; only those wanted, if any are named."""
-        return [call.method for call in self.sent if not wanted or call.method in wanted]
-
-    def params(self, method: str) -> list[dict[str, Any]]:
-        return [call.params for call in self.sent if call.method == method]
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        method = request.url.path.removeprefix("/api/v2/")
-        self.sent.append(Sent(method, json.loads(request.read())["params"], request.headers))
-        faults = self._faults.get(method)
-        if faults:
-            return faults.pop(0)(request, lambda: self._inner.handle_request(request))
-        return self._inner.handle_request(request)
-
-
-def undisturbed(request: httpx.Request, answer: Answer) -> httpx.Response:
-    return answer()
-
-
-def lost_on_the_way(error: type[httpx.TransportError] = httpx.ConnectError) -> Fault:
-    """The exchange never sees the request."""
-
-    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
-        raise error("made up", request=request)
-
-    return fault
-
-
-def answer_lost(error: type[httpx.TransportError] = httpx.ReadTimeout) -> Fault:
-    """The exchange does what it was asked; nobody hears of it."""
-
-    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
-        answer().read()
-        raise error("made up", request=request)
-
-    return fault
-
-
-def delivered_twice(request: httpx.Request, answer: Answer) -> httpx.Response:
-    """Something on the way repeats the request; the agent hears the first answer."""
-    first = answer()
-    first.read()
-    answer().read()
-    return first
-
-
-def answered(status: int, content: bytes) -> Fault:
-    """Something else answers in the exchange's place."""
-    return lambda request, answer: httpx.Response(status, content=content)
-
-
-def refused(code: int, message: str = "made_up") -> Fault:
-    """The exchange answers with an error, as HTTP 400 with a JSON body."""
-    return lambda request, answer: httpx.Response(400, json=envelope(request, error={"code": code, "message": message}))
-
-
-def result_of(result: object) -> Fault:
-    """A result made up by the test."""
-    return lambda request, answer: httpx.Response(200, json=envelope(request, result=result))
-
-
-def reply_changed(change: Callable[[dict[str, Any]], None]) -> Fault:
-    """The exchange's own reply, changed in place on its way back."""
-
-    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
-        reply = json.loads(answer().read())
-        change(reply)
-        return httpx.Response(200, json=reply)
-
-    return fault
-
-
-def meanwhile(happens: Callable[[], object]) -> Fault:
-    """Something happens just before the request arrives."""
-
-    def fault(request: httpx.Request, answer: Answer) -> httpx.Response:
-        happens()
-        return answer()
-
-    return fault
-
-
-def envelope(request: httpx.Request, **members: object) -> dict[str, Any]:
-    """A reply to this request as Deribit frames it."""
-    return {"jsonrpc": "2.0", "id": json.loads(request.read())["id"], "testnet": True, **members}
+# --- settings, client, agent --------------------------------------------------------------------
 
 
 def client_hearing(result: object) -> DeribitClient:
@@ -176,17 +64,6 @@ def client_hearing(result: object) -> DeribitClient:
     return DeribitClient(
         a_config(), transport=transport, clock=SimulatedClock(START), credentials=("made-up-id", "made-up-secret")
     )
-
-
-# --- settings, client, agent --------------------------------------------------------------------
-
-
-def agent_config(folder: Path, **sections: Mapping[str, Any]) -> AgentConfig:
-    """Defaults with changes by section; every file is below the folder."""
-    files = {"log_dir": folder / "logs", "data_dir": folder / "data"}
-    agent = files | dict(sections.get("agent", {}))
-    risk = {"kill_file": folder / "KILL"} | dict(sections.get("risk", {}))
-    return a_config(**{**sections, "agent": agent, "risk": risk})
 
 
 @dataclass
@@ -381,66 +258,3 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def options(*arguments: str) -> argparse.Namespace:
     return agent_loop.parse_arguments(list(arguments))
-
-
-# --- disks ------------------------------------------------------------------------------------------------
-
-
-DiskFault = Callable[[Path], object]
-
-
-class FaultyDisk:
-    """The os module as logging_utils sees it. `faults` by the name of a function see the path first, and may raise."""
-
-    def __init__(self, faults: Mapping[str, DiskFault]) -> None:
-        self._faults = dict(faults)
-        self._paths: dict[int, Path] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
-        handle = os.open(path, flags, mode)
-        self._paths[handle] = Path(path)
-        return handle
-
-    def write(self, handle: int, content: bytes) -> int:
-        self._meet("write", handle)
-        return os.write(handle, content)
-
-    def fsync(self, handle: int) -> None:
-        self._meet("fsync", handle)
-        os.fsync(handle)
-
-    def ftruncate(self, handle: int, size: int) -> None:
-        self._meet("ftruncate", handle)
-        os.ftruncate(handle, size)
-
-    def _meet(self, name: str, handle: int) -> None:
-        if name in self._faults:
-            self._faults[name](self._paths[handle])
-
-
-@contextmanager
-def faulty_disk(**faults: DiskFault) -> Iterator[None]:
-    """While this lasts the logs are written through a disk with these faults."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logging_utils, "os", FaultyDisk(faults))
-        yield
-
-
-def failing(code: int, prefix: str = "") -> DiskFault:
-    """The operating system's error for every file whose name begins so."""
-
-    def fault(path: Path) -> None:
-        if path.name.startswith(prefix):
-            raise OSError(code, os.strerror(code))
-
-    return fault
-
-
-@contextmanager
-def disk_full(log_file: Path) -> Iterator[None]:
-    """While this lasts every write to the log file, and to later parts of it, finds no space left."""
-    with faulty_disk(write=failing(errno.ENOSPC, log_file.stem)):
-        yield

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, get_args
 
-from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, RiskConfig, RunConfig
+from config import AgentConfig
 from core.exposure import coin_risk, expiry_exposures
 from core.market_context import CoinData
 from deribit_client import DeribitClient
@@ -34,6 +33,7 @@ from models import (
 from orders.order_log import OrderMemory
 from paper_exchange.setups import Setup, simulated_setup
 from state_builder import MarketMemory, RawState, fetch
+from tests.builders.configs import a_config
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 EXPIRY = datetime(2026, 1, 16, 8, 0, tzinfo=UTC)
@@ -51,18 +51,6 @@ def symbol_of(underlying: Underlying = "BTC", expiry: datetime = EXPIRY, strike:
     """Deribit's name of an option; strike 0 is the builders' usual one."""
     day = f"{expiry.day}{expiry:%b%y}".upper()
     return f"{underlying}-{day}-{strike or STRIKE_USD[underlying]:g}-{kind}"
-
-
-def a_config(**sections: Mapping[str, Any]) -> AgentConfig:
-    """Defaults with changes by section: a_config(btc={"delta_min": 0.2}). Every section is given: no environment."""
-    risk = {"kill_file": Path("no-such-folder/KILL")} | dict(sections.get("risk", {}))
-    return AgentConfig(
-        deribit=DeribitConfig(**sections.get("deribit", {})),
-        risk=RiskConfig(**risk),
-        btc=BtcConfig(**sections.get("btc", {})),
-        eth=EthConfig(**sections.get("eth", {})),
-        agent=RunConfig(**sections.get("agent", {})),
-    )
 
 
 # --- the parts of a state -------------------------------------------------------------------

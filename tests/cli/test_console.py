@@ -14,21 +14,11 @@ from core.breaker import Breaker
 from logging_utils import IterationRecord, Outcome, make_record
 from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, TradingState
 from paper_exchange.exchange import PaperExchange
-from tests.builders.agent import (
-    RUN,
-    Desk,
-    agent_at,
-    agent_config,
-    desk_on,
-    lost_on_the_way,
-    refused,
-    reply_changed,
-    result_of,
-    run_for,
-    simulated_desk,
-)
+from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, simulated_desk
+from tests.builders.configs import agent_config
 from tests.builders.paper import account_on, market_with
 from tests.builders.states import NOW, a_candidate, a_market, a_short_call, a_state, an_opening, an_order
+from tests.builders.wire import lost_on_the_way, refused, reply_changed, result_of
 
 
 def a_record(**outcome: Any) -> IterationRecord:

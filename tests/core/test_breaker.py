@@ -25,20 +25,16 @@ from tests.builders.agent import (
     an_order_request,
     closing,
     decision_lines,
-    delivered_twice,
-    disk_full,
-    lost_on_the_way,
-    meanwhile,
     next_process,
     opening,
     options,
-    refused,
-    reply_changed,
     run_for,
     scripted_desk,
     simulated_desk,
 )
+from tests.builders.disks import disk_full
 from tests.builders.paper import CALL, START, place
+from tests.builders.wire import delivered_twice, lost_on_the_way, meanwhile, refused, reply_changed
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 

@@ -23,17 +23,8 @@ from models import (
     OptionQuote,
 )
 from state_builder import RawState, assemble_state
-from tests.builders.states import (
-    NOW,
-    SPOT_USD,
-    a_call,
-    a_coin,
-    a_config,
-    a_raw_state,
-    simulated_raw,
-    some_bars,
-    symbol_of,
-)
+from tests.builders.configs import a_config
+from tests.builders.states import NOW, SPOT_USD, a_call, a_coin, a_raw_state, simulated_raw, some_bars, symbol_of
 
 Listed = tuple[OptionInstrument, OptionQuote]
 

@@ -10,10 +10,10 @@ import pytest
 from core.exposure import coin_risk, expiry_exposures, margin_used_pct, restrictions
 from models import CoinAccount, TradingState
 from state_builder import assemble_state
+from tests.builders.configs import a_config
 from tests.builders.states import (
     EXPIRY,
     LATER_EXPIRY,
-    a_config,
     a_portfolio,
     a_raw_position,
     a_raw_state,

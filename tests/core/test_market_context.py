@@ -21,7 +21,8 @@ from core.market_context import (
 )
 from core.pricing import black76_delta
 from models import PriceBar
-from tests.builders.states import NOW, a_call, a_coin, a_config, calm_bars, some_bars
+from tests.builders.configs import a_config
+from tests.builders.states import NOW, a_call, a_coin, calm_bars, some_bars
 
 WINDOW_DAYS, MIN_RETURNS = 30.0, 20
 E_STEP = math.e**0.01  # one percent in logs

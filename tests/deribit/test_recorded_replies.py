@@ -15,8 +15,9 @@ import pytest
 from deribit import replies
 from deribit.replies import Row, read_envelope, rows
 from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
-from tests.builders.agent import Fault, an_order_request, answered, result_of, scripted_desk
+from tests.builders.agent import an_order_request, scripted_desk
 from tests.builders.paper import RECORDED
+from tests.builders.wire import Fault, answered, result_of
 
 FILES = sorted(path.name for path in RECORDED.glob("*.json"))
 ERRORS = [name for name in FILES if "error" in name]

@@ -25,20 +25,11 @@ from models import (
     SendOutcome,
 )
 from paper_exchange.market.clocks import SimulatedClock
-from tests.builders.agent import (
-    Answer,
-    Fault,
-    ScriptedDesk,
-    an_order_request,
-    answered,
-    envelope,
-    lost_on_the_way,
-    refused,
-    reply_changed,
-    scripted_desk,
-)
+from tests.builders.agent import ScriptedDesk, an_order_request, scripted_desk
+from tests.builders.configs import a_config
 from tests.builders.paper import START
-from tests.builders.states import a_config, an_order
+from tests.builders.states import an_order
+from tests.builders.wire import Answer, Fault, answered, envelope, lost_on_the_way, refused, reply_changed
 
 READ, SELL, CANCEL = "private/get_positions", "private/sell", "private/cancel"
 TIME = "public/get_time"

@@ -21,6 +21,7 @@ from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.setups import SIMULATION_START, dry_run_setup
 from paper_exchange.transport import PASSED_METHODS, PaperTransport
 from tests.builders.agent import Ended, folders, run_main
+from tests.builders.wire import Wire
 from tests.campaign.canary import network_guard
 from tests.campaign.canary.network_guard import OutsideConnectError, expected, is_inside
 from tests.campaign.world.market import CampaignMarket, Regime
@@ -152,22 +153,10 @@ def test_this_session_is_guarded() -> None:
 # --- a dry run -------------------------------------------------------------------------------------
 
 
-class Testnet(httpx.BaseTransport):
-    """Stands for the network: an exchange that keeps what reaches it, and would trade if it were asked to."""
-
-    __test__ = False
-
-    def __init__(self, clock: SimulatedClock) -> None:
-        market = CampaignMarket("dry run", clock, Regime(expiry_hours=8, jumps_per_day=0.0, empty_pct=0.0))
-        self._exchange = PaperTransport(PaperExchange(market, PaperAccount(market, {"BTC": 1.0, "ETH": 10.0})))
-        self.requests: list[httpx.Request] = []
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        return self._exchange.handle_request(request)
-
-    def methods(self) -> set[str]:
-        return {request.url.path.removeprefix("/api/v2/") for request in self.requests}
+def network_at(clock: SimulatedClock) -> Wire:
+    """Stands for the network: an exchange that would trade if it were asked to."""
+    market = CampaignMarket("dry run", clock, Regime(expiry_hours=8, jumps_per_day=0.0, empty_pct=0.0))
+    return Wire(PaperTransport(PaperExchange(market, PaperAccount(market, {"BTC": 1.0, "ETH": 10.0}))))
 
 
 SETTINGS = {
@@ -183,10 +172,10 @@ SETTINGS = {
 }
 
 
-def dry_run_at(monkeypatch: pytest.MonkeyPatch, folder: Path, iterations: int) -> tuple[Testnet, Ended]:
+def dry_run_at(monkeypatch: pytest.MonkeyPatch, folder: Path, iterations: int) -> tuple[Wire, Ended]:
     """`--dry-run` from the command line, its clock and its network replaced, with a real key in the settings."""
     clock = SimulatedClock(SIMULATION_START)
-    network = Testnet(clock)
+    network = network_at(clock)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(agent_setup, "network_transport", lambda: network)
@@ -202,9 +191,9 @@ def test_in_a_dry_run_nothing_but_listed_reads_leaves_the_process(
     decisions = read_records(tmp_path / "logs" / "decisions-*.jsonl")
     filled = {line["action_type"] for line in decisions if line["executed_status"] == "filled"}
     assert filled >= {"OPEN_COVERED_CALL", "ROLL_COVERED_CALL"}  # it traded, on paper
-    assert network.methods() <= READ_ONLY_PUBLIC_METHODS
-    assert len(network.requests) > 120 * 2
-    for request in network.requests:
+    assert set(network.methods()) <= READ_ONLY_PUBLIC_METHODS
+    assert len(network.sent) > 120 * 2
+    for request in (sent.request for sent in network.sent):
         assert "authorization" not in request.headers
         sent = request.url.query + request.read()
         assert b"made-up" not in sent
@@ -224,9 +213,9 @@ def test_what_passes_is_the_list_and_each_method_on_it_only_reads() -> None:
 )
 def test_a_method_that_is_not_listed_is_answered_inside(method: str, tmp_path: Path) -> None:
     clock = SimulatedClock(SIMULATION_START)
-    network = Testnet(clock)
+    network = network_at(clock)
     setup = dry_run_setup(tmp_path / "account.json", {"BTC": 1.0}, clock, network)
     client = httpx.Client(transport=setup.transport, base_url="https://test.deribit.com")
     for http_method in ("GET", "POST"):
         client.request(http_method, f"/api/v2/{method}", content=json.dumps({"id": 1, "method": method, "params": {}}))
-    assert network.methods() <= {"public/get_time"}  # its own question, before the paper account is asked anything
+    assert set(network.methods()) <= {"public/get_time"}  # its own question, before the paper account is asked anything

@@ -17,7 +17,7 @@ from models import LogWriteError
 from orders import order_log
 from orders.order_log import OrderLogFile, OrderMemory, seconds_since_deadline
 from paper_exchange.market.clocks import SimulatedClock
-from tests.builders.agent import disk_full, failing, faulty_disk
+from tests.builders.disks import disk_full, failing, faulty_disk
 from tests.builders.paper import START
 
 LABEL = "cc-260105120000-abcdef-sell"

@@ -10,8 +10,9 @@ from config import AgentConfig
 from models import ActionType, Direction, ProposedAction, Ticker
 from orders.order_planning import plan_orders, price_ladder, start_price
 from tests.builders.agent import NEXT_CALL, closing, opening, rolling
+from tests.builders.configs import a_config
 from tests.builders.paper import CALL, START
-from tests.builders.states import a_candidate, a_config, a_short_call, a_state, an_instrument
+from tests.builders.states import a_candidate, a_short_call, a_state, an_instrument
 
 # --- the legs ----------------------------------------------------------------------------------------
 

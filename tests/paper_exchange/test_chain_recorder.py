@@ -16,9 +16,9 @@ from paper_exchange.recorded.chain_recorder import ChainRecorder
 from paper_exchange.recorded.market import RecordedMarket
 from paper_exchange.setups import recorded_setup
 from paper_exchange.transport import PaperTransport
-from tests.builders.agent import a_setup, agent_at, agent_config, desk_on, run_for, simulated_desk
+from tests.builders.agent import a_setup, agent_at, desk_on, run_for, simulated_desk
+from tests.builders.configs import a_config, agent_config
 from tests.builders.paper import CALL, ScriptedMarket, exchange_on, market_with
-from tests.builders.states import a_config
 
 START_MS = 1_767_614_400_000
 ROW_FIELDS = {"instrument_name", "underlying_price", "bid_price", "ask_price", "mark_price", "mark_iv"}

@@ -20,7 +20,8 @@ from policies import call as policy_call
 from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_policy
 from policies.output import PolicyOutputError
 from policy_rule_based import decide_action
-from tests.builders.states import a_config, a_short_call, a_state, an_opening
+from tests.builders.configs import a_config
+from tests.builders.states import a_short_call, a_state, an_opening
 
 SHORT_SECONDS = 0.05
 ENDLESS = "policy_error: policy_rule_based did not return within 0.05 s"

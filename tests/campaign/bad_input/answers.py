@@ -18,7 +18,8 @@ from config import AgentConfig
 from logging_utils import IterationRecord
 from models import AgentState, ProposedAction
 from policy_rule_based import decide_action
-from tests.builders.agent import agent_at, reply_changed, run_for, scripted_desk
+from tests.builders.agent import agent_at, run_for, scripted_desk
+from tests.builders.wire import reply_changed
 from tests.campaign.bad_input.cases import LEAK, Case, btc_desk, no_order_problems, policy_module
 
 STUB = """

@@ -22,8 +22,9 @@ from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
 from policies import call as policy_call
 from policy_rule_based import decide_action
-from tests.builders.agent import Fault, agent_at, answer_lost, scripted_desk, simulated_desk
+from tests.builders.agent import agent_at, scripted_desk, simulated_desk
 from tests.builders.paper import CALL
+from tests.builders.wire import Fault, answer_lost
 from tests.campaign.bad_input.cases import Case, Check, no_order_problems, opens_first, policy_case
 
 NOT_AN_ACTION = "policy_output_not_an_action"

@@ -12,6 +12,7 @@ import pickle
 import ssl
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -26,8 +27,10 @@ from config import DeribitConfig
 from deribit_client import DeribitClient
 from models import AgentError
 from paper_exchange.market.clocks import SimulatedClock
-from tests.builders.agent import agent_config, an_order_request, run_main
+from tests.builders.agent import an_order_request, run_main
+from tests.builders.configs import agent_config
 from tests.builders.paper import RECORDED, START
+from tests.builders.wire import Answer, Wire
 from tests.campaign.canary.canary import CANARY, CREDENTIALS, RUN_LETTERS, find_canary, find_in_folder
 from tests.campaign.canary.canary_runs import (
     ECHOED_METHODS,
@@ -192,17 +195,19 @@ CALLS: dict[str, Callable[[DeribitClient], object]] = {
 }
 
 
-class FailingTransport(httpx.BaseTransport):
+@dataclass(frozen=True)
+class Failing:
     """Raises an error that holds the request's body and its token; logging in works where it is not the point."""
 
-    def __init__(self, error: Callable[[str], Exception], login_works: bool, before: int = 0) -> None:
-        self._error, self._login_works, self._before = error, login_works, before
+    error: Callable[[str], Exception]
+    login_works: bool
+    before: int = 0
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self._login_works and request.url.path.endswith("auth"):
+    def __call__(self, request: httpx.Request, answer: Answer) -> httpx.Response:
+        if self.login_works and request.url.path.endswith("auth"):
             token = {"access_token": CANARY.access_token, "expires_in": 900, "scope": "trade:read_write"}
             return httpx.Response(200, json={"result": token, "testnet": True})
-        raise self._error("-" * self._before + request.headers.get("authorization", "") + request.read().decode())
+        raise self.error("-" * self.before + request.headers.get("authorization", "") + request.read().decode())
 
 
 def printed(error: BaseException) -> str:
@@ -217,9 +222,9 @@ def chain(error: BaseException | None) -> str:
     return f"{error!r} {error.args} " + chain(error.__cause__) + chain(error.__context__)
 
 
-def client_at(transport: httpx.BaseTransport, folder: Path) -> DeribitClient:
+def client_at(failing: Failing, folder: Path) -> DeribitClient:
     config = agent_config(folder, deribit=dict(zip(("client_id", "client_secret"), CREDENTIALS, strict=True)))
-    return DeribitClient(config, transport=transport, clock=SimulatedClock(START), order_log=KeptLines())
+    return DeribitClient(config, transport=Wire(always=failing), clock=SimulatedClock(START), order_log=KeptLines())
 
 
 class KeptLines:
@@ -250,7 +255,7 @@ def error_of(call: Callable[[DeribitClient], object], client: DeribitClient) -> 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_an_error_that_holds_the_request_is_not_shown(tmp_path: Path, failure: str, what: str) -> None:
     for before in (0, 60, 120, 150, 180, 195):  # texts are shortened: not into a piece of the secret
-        client = client_at(FailingTransport(FAILURES[failure], what != "login", before), tmp_path)
+        client = client_at(Failing(FAILURES[failure], what != "login", before), tmp_path)
         told, error = error_of(CALLS[what], client)
         assert find_canary((told + ("" if error is None else printed(error))).encode()) == [], before
 
@@ -258,7 +263,7 @@ def test_an_error_that_holds_the_request_is_not_shown(tmp_path: Path, failure: s
 @pytest.mark.parametrize("what", ["login", "read"])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_an_error_that_holds_the_request_does_not_hang_on_to_ours(tmp_path: Path, failure: str, what: str) -> None:
-    client = client_at(FailingTransport(FAILURES[failure], what != "login"), tmp_path)
+    client = client_at(Failing(FAILURES[failure], what != "login"), tmp_path)
     _, error = error_of(CALLS[what], client)
     assert error is not None
     assert find_canary(chain(error).encode()) == []
@@ -300,7 +305,7 @@ def test_settings_can_be_shown_in_every_way(tmp_path: Path, show: Callable[[Any]
 
 
 def test_a_client_cannot_be_packed_up_and_taken_along(tmp_path: Path) -> None:
-    client = client_at(FailingTransport(httpx.ReadError, True), tmp_path)
+    client = client_at(Failing(httpx.ReadError, True), tmp_path)
     try:
         packed = pickle.dumps(client)
     except (TypeError, AttributeError, pickle.PicklingError) as error:

@@ -20,8 +20,9 @@ from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.transport import PaperTransport
 from tests.builders.agent import an_order_request
+from tests.builders.configs import a_config
 from tests.builders.paper import CALL, RECORDED, START, account_short, place
-from tests.builders.states import a_config, an_order
+from tests.builders.states import an_order
 from tests.campaign.canary.canary import CREDENTIALS
 from tests.campaign.fuzz.reply_mutations import MARKER, Reply
 

@@ -26,6 +26,7 @@ from pydantic_core import to_json
 
 from deribit_client import DeribitClient
 from models import AgentError, AuthenticationError, OrderReceipt, SendOutcome, WrongEnvironmentError
+from tests.builders.wire import Answer, Wire, method_of
 from tests.campaign.fuzz.calls import CALLS, new_client, samples
 from tests.campaign.fuzz.reply_mutations import Reply, answer_to, spoil
 from tests.campaign.fuzz.world import PERSISTENCES, SmallWorld
@@ -64,7 +65,7 @@ class Figures:
 # --- one case ---------------------------------------------------------------------------------------------------
 
 
-class Answers(httpx.BaseTransport):
+class Answers:
     """Answers one method with what `next_reply` gives, everything else with an undamaged sample."""
 
     def __init__(self, undamaged: dict[str, list[Reply]], next_reply: Callable[[str], tuple[str, Reply]]) -> None:
@@ -73,8 +74,8 @@ class Answers(httpx.BaseTransport):
         self.target = ""
         self.heard: list[tuple[str, Reply]] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        method = request.url.path.removeprefix("/api/v2/")
+    def __call__(self, request: httpx.Request, answer: Answer) -> httpx.Response:
+        method = method_of(request)
         if method == self.target:
             self.heard.append(self._next_reply(method))
             reply = self.heard[-1][1]
@@ -136,7 +137,7 @@ def has_non_finite(value: object) -> bool:
 def problem_with(name: str, reply: Reply) -> str | None:
     """What one reply, given at every attempt, makes a call do that it may not."""
     answers = Answers(samples(), lambda _: ("", reply))
-    return problem_of(new_client(answers), answers, name)
+    return problem_of(new_client(Wire(always=answers)), answers, name)
 
 
 def reduced(finding: Finding) -> Finding:
@@ -166,7 +167,7 @@ def fuzz_client(dice: Random, replies: int, figures: Figures) -> None:
     until = figures.replies + replies
     while figures.replies < until:
         answers = Answers(undamaged, lambda method: spoil(dice, dice.choice(undamaged[method])))
-        client = new_client(answers)
+        client = new_client(Wire(always=answers))
         for _ in range(CASES_PER_CLIENT):
             name = dice.choice(names)
             problem = problem_of(client, answers, name)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from models import DeribitError, Ticker
-from tests.builders.agent import client_hearing, reply_changed
+from tests.builders.agent import client_hearing
 from tests.builders.paper import CALL, place
+from tests.builders.wire import reply_changed
 from tests.campaign.fuzz.calls import CALLS, READS, paper_samples
 from tests.campaign.fuzz.fuzz import Finding, has_non_finite, problem_with, reduced, run
 from tests.campaign.fuzz.reply_mutations import KINDS, MARKER, SPOILS, Reply, answer_to
@@ -217,7 +218,7 @@ def test_half_a_surrogate_pair_does_not_end_the_agent(tmp_path: Path) -> None:
     odd = reply_changed(lambda reply: reply["result"]["summaries"][0].update(margin_model="\ud800"))
     world.inner_wire.disturb("private/get_account_summaries", odd, odd, odd)
     assert [world.iterate(None).problems for _ in range(3)] == [[], [], []]
-    assert world.wire.heard != []
+    assert world.spoiler.heard != []
     world.close()
 
 

@@ -25,7 +25,9 @@ from paper_exchange.account.ledger import LedgerEvent
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.transport import PaperTransport
-from tests.builders.agent import Policy, Wire, agent_config
+from tests.builders.agent import Policy
+from tests.builders.configs import agent_config
+from tests.builders.wire import Answer, Wire
 from tests.campaign.canary.canary import CREDENTIALS
 from tests.campaign.checks.order_gates import gate_problem
 from tests.campaign.fuzz.reply_mutations import MARKER, Reply, answer_to, spoil
@@ -70,12 +72,11 @@ class SpoiltIteration:
         return [number for number, call in enumerate(self.heard) if call.kind]
 
 
-class SpoilingTransport(httpx.BaseTransport):
-    """Between agent and exchange. The reply to request `spoil_at` is damaged, and so are those to the same request
-    at once after it ("at every attempt") or in the whole iteration ("all along")."""
+class Spoiler:
+    """A fault between agent and exchange. The reply to request `spoil_at` is damaged, and so are those to the same
+    request at once after it ("at every attempt") or in the whole iteration ("all along")."""
 
-    def __init__(self, inner: httpx.BaseTransport, dice: Random) -> None:
-        self._inner = inner
+    def __init__(self, dice: Random) -> None:
         self._dice = dice
         self.heard: list[Heard] = []
         self.spoil_at: int | None = None
@@ -85,9 +86,9 @@ class SpoilingTransport(httpx.BaseTransport):
     def begin(self, spoil_at: int | None, persistence: Persistence) -> None:
         self.heard, self.spoil_at, self.persistence, self._damage = [], spoil_at, persistence, None
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx.Request, answer: Answer) -> httpx.Response:
         call = json.loads(request.read())
-        response = self._inner.handle_request(request)
+        response = answer()
         body = response.read().replace(b'"id":%d,' % call["id"], b'"id":%d,' % MARKER, 1)
         kind, reply = self._spoilt(call, Reply(body, response.status_code))
         self.heard.append(Heard(call["method"], call["params"], reply, kind))
@@ -164,9 +165,11 @@ class SmallWorld:
         account = PaperAccount(self.market, {"BTC": COINS_BTC, "ETH": 10.0})
         self.exchange = PaperExchange(self.market, account, credentials=CREDENTIALS)
         self.inner_wire = Wire(PaperTransport(self.exchange))  # where a test may change a reply by hand
-        self.wire = SpoilingTransport(self.inner_wire, dice)
+        self.spoiler = Spoiler(dice)
         self.config = world_config(folder)
-        self.agent: Agent = assemble_agent(self.config, self.wire, clock, credentials=CREDENTIALS)
+        self.agent: Agent = assemble_agent(
+            self.config, Wire(self.inner_wire, self.spoiler), clock, credentials=CREDENTIALS
+        )
         self.agent.policy = dice.choice([self.agent.policy, eager, eager, restless]) if policy is None else policy
         self.uncovered: list[str] = []
         account.observers.append(self._watch)
@@ -176,9 +179,9 @@ class SmallWorld:
 
     def iterate(self, spoil_at: int | None, persistence: Persistence = "once") -> SpoiltIteration:
         """One iteration, then the rest of the interval."""
-        self.wire.begin(spoil_at, persistence)
+        self.spoiler.begin(spoil_at, persistence)
         self.uncovered = []
-        iteration = SpoiltIteration(self.wire.heard, None)
+        iteration = SpoiltIteration(self.spoiler.heard, None)
         try:
             record = agent_loop.run_iteration(self.agent)
             iteration.error = record.error
@@ -205,7 +208,7 @@ class SmallWorld:
                 continue
             problem = gate_problem(call.params, call.method, self.market, self.config, _told(iteration.heard[:number]))
             problems += [] if problem is None else [f"order through the gates: {problem}"]
-        return problems + _orders_after_a_refused_reply(iteration, refused, self.wire.persistence)
+        return problems + _orders_after_a_refused_reply(iteration, refused, self.spoiler.persistence)
 
     def _watch(self, event: LedgerEvent) -> None:
         account = self.exchange.account

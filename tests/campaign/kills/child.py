@@ -25,8 +25,8 @@ from config import AgentConfig
 from core.pricing import floor_to_step
 from models import ActionType, AgentError, AgentState, CandidateOption, OptionPosition, ProposedAction, Underlying
 from paper_exchange.market.clocks import RunningClock
+from tests.builders.configs import loose_config
 from tests.campaign.canary import network_guard
-from tests.campaign.world.loose_config import loose_config
 
 OUTPUT_NAME = "output.txt"
 OUTSIDE_NAME = "outside.txt"  # every attempt to reach another machine; no such file where there was none

@@ -20,10 +20,10 @@ from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.builders.configs import KEY
 from tests.campaign.kills.child import OUTPUT_NAME, OUTSIDE_NAME, LifePlan, live
 from tests.campaign.kills.files import LogWatch, join_problems
 from tests.campaign.kills.world import ORDER_METHODS, DeadClientsServer, Moment, Trap, Watched, WatchedExchange
-from tests.campaign.world.loose_config import KEY
 
 SPEED = 100.0  # exchange seconds per second
 QUIET_ITERATIONS = 3

@@ -27,7 +27,7 @@ from paper_exchange.market.clocks import RunningClock
 from paper_exchange.market.expiries import MarketSize
 from paper_exchange.server import PaperServer
 from paper_exchange.simulated.market import SimulatedMarket
-from tests.campaign.world.loose_config import KEY
+from tests.builders.configs import KEY
 
 START = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 SIZE = MarketSize(expiries_max=3, strikes_per_side=2, expiry_hours=3)

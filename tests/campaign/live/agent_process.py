@@ -24,8 +24,8 @@ from pathlib import Path
 import agent_loop
 import config
 from tests.builders.clocks import QuickStartClock, agent_runs_on
+from tests.builders.configs import ANYTHING, KEY, LIMITS
 from tests.campaign.canary import network_guard
-from tests.campaign.world.loose_config import ANYTHING, KEY, LIMITS
 
 POLICY = "tests.campaign.kills.child"
 PATIENCE_SECONDS = 40.0

@@ -17,7 +17,7 @@ from time import monotonic, sleep
 
 from deribit_client import DeribitClient
 from paper_exchange.market.clocks import SimulatedClock
-from tests.builders.agent import agent_config
+from tests.builders.configs import agent_config
 from tests.builders.paper import START
 
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

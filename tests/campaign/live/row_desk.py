@@ -18,8 +18,8 @@ from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.names import option_name
 from paper_exchange.transport import PaperTransport
+from tests.builders.configs import KEY, loose_config
 from tests.builders.paper import START, ScriptedMarket
-from tests.campaign.world.loose_config import KEY, loose_config
 
 POLICY = "tests.campaign.kills.child"
 QUIET = "tests.campaign.world.quiet_policy"

@@ -26,11 +26,11 @@ from config import AgentConfig
 from logging_utils import read_records
 from models import TradingState
 from paper_exchange.market.clocks import SimulatedClock
+from tests.builders.configs import KEY
 from tests.builders.paper import START
 from tests.campaign.live.agent_process import Start, folder_arguments, run_to_the_end, says_only_that_it_waits
 from tests.campaign.live.process_rows_live import exchange_for
 from tests.campaign.live.row_desk import POLICY, QUIET, config_in, desk_at, link_to
-from tests.campaign.world.loose_config import KEY
 
 HALT_EXIT_CODE = 6
 

@@ -27,7 +27,7 @@ import config as settings
 from cli import setup as agent_setup
 from models import AlreadyRunningError
 from orders.order_log import OrderLogFile
-from tests.builders.agent import agent_config
+from tests.builders.configs import agent_config
 from tests.campaign.faults.disk import mounted
 from tests.campaign.live.network_scenarios import NETWORK
 from tests.campaign.world.schedule import Schedule, draw_schedule

@@ -23,9 +23,9 @@ from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.market import Quote
 from tests.builders.clocks import LeapClock
+from tests.builders.configs import KEY, loose_config
 from tests.builders.paper import CALL, START, ScriptedMarket
 from tests.campaign.live.bent_server import BentServer
-from tests.campaign.world.loose_config import KEY, loose_config
 
 SPEED = 20.0
 LABEL = "cc-260105120000-abcdef-sell"

@@ -25,12 +25,12 @@ import pytest
 from cli import setup as agent_setup
 from models import DeribitError, SendOutcome
 from tests.builders.clocks import LeapClock
+from tests.builders.configs import loose_config
 from tests.builders.paper import START
 from tests.campaign.live import bent_server
 from tests.campaign.live.bent_server import Bend
 from tests.campaign.live.certificates import Certificates, make_certificates, openssl_is_here
 from tests.campaign.live.wire_bench import LABEL, POLICY, SPEED, Bench, bench, ends_with
-from tests.campaign.world.loose_config import loose_config
 
 READS = ("public/get_time", "public/get_index_price", "private/get_open_orders", "private/get_positions")
 

@@ -21,7 +21,7 @@ from cli import setup as agent_setup
 from cli.setup import Agent
 from config import AgentConfig
 from models import AgentError, LogWriteError, TradingState
-from tests.builders.agent import agent_config
+from tests.builders.configs import agent_config
 from tests.builders.true_time import AgentClock, TrueTime
 from tests.campaign.faults.crashes import Crashes
 from tests.campaign.faults.disk import FaultyDisk, mounted
