@@ -38,7 +38,6 @@ class PaperExchange:
         self.market = market
         self.account = account
         self._on_change = on_change
-        # ccxt asks for public/get_instruments without a currency, which Deribit reads as "any"; PublicApi should too.
         self._public = PublicApi(market)
         self._private = PrivateApi(account)
         self._authority = Authority(market.clock, credentials)

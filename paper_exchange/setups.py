@@ -49,8 +49,9 @@ def simulated_setup(seed: int, balances_coin: Mapping[str, float], start: dateti
 def recorded_setup(
     recording: Path, balances_coin: Mapping[str, float], candles: Path | None, delivery_prices: Path | None
 ) -> Setup:
-    """A fresh account on recorded chains. Raises RecordingError."""
-    return _in_process(RecordedMarket(recording, candles=candles, delivery_prices=delivery_prices), balances_coin)
+    """A fresh account on recorded chains, with the recorded coins alone. Raises RecordingError."""
+    market = RecordedMarket(recording, candles=candles, delivery_prices=delivery_prices)
+    return _in_process(market, {coin: amount for coin, amount in balances_coin.items() if coin in market.currencies})
 
 
 def dry_run_setup(

@@ -1,6 +1,6 @@
 """Standard margin of positions and resting orders, in coin.
 
-Formulas are in `pricing.py`; here they are applied to an account: longs need none, a closing order needs none, an
+Formulas are in `core/pricing.py`; here they are applied to an account: longs need none, a closing order needs none, an
 opening sell holds its margin without the mark, an opening buy holds its premium. The index is the spot index in
 USD. Pure.
 """

@@ -7,14 +7,13 @@ are not recorded. Rows that are not plain inverse options, or have no mark, are 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
 from paper_exchange.market.names import OptionParts, expiry_code, parse_option_name
-from paper_exchange.recorded.files import RecordHead, RecordingError
+from paper_exchange.recorded.files import RecordHead, row_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,6 @@ def parse_chain(record: dict[str, Any], head: RecordHead, listed_at_ms: int) -> 
     listings: dict[str, Listing] = {}
     quotes: dict[str, Quote] = {}
     for row in record["book_summaries"]:
-        if not isinstance(row, dict):
-            raise RecordingError(f"{head.place}: a row of book_summaries is not an object")
         name = str(row.get("instrument_name"))
         parts = parse_option_name(name)
         if parts is None or parts.currency != head.currency:
@@ -58,9 +55,9 @@ def listing_of(name: str, parts: OptionParts, listed_at_ms: int) -> Listing:
 
 
 def _quote(name: str, parts: OptionParts, row: dict[str, Any], head: RecordHead) -> Quote | None:
-    mark_coin = _number(row, "mark_price", head)
-    iv_pct = _number(row, "mark_iv", head)
-    underlying_price_usd = _number(row, "underlying_price", head)
+    mark_coin = row_number(row, "mark_price", head.place)
+    iv_pct = row_number(row, "mark_iv", head.place)
+    underlying_price_usd = row_number(row, "underlying_price", head.place)
     if mark_coin is None or iv_pct is None or underlying_price_usd is None:
         return None
     return Quote(
@@ -74,22 +71,12 @@ def _quote(name: str, parts: OptionParts, row: dict[str, Any], head: RecordHead)
         underlying_price_usd=underlying_price_usd,
         underlying_index=row.get("underlying_index") or f"SYN.{parts.currency}-{expiry_code(parts.expires_at_ms)}",
         timestamp_ms=head.recorded_at_ms,
-        open_interest=_number(row, "open_interest", head) or 0.0,
-        volume=_number(row, "volume", head) or 0.0,
+        open_interest=row_number(row, "open_interest", head.place) or 0.0,
+        volume=row_number(row, "volume", head.place) or 0.0,
         last_coin=_positive(row, "last", head),
     )
 
 
-def _number(row: dict[str, Any], field: str, head: RecordHead) -> float | None:
-    """A field as a number, None where it is missing, null or NaN."""
-    value = row.get(field)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordingError(f"{head.place}: {field} of {row['instrument_name']} is not a number")
-    return float(value) if math.isfinite(value) else None
-
-
 def _positive(row: dict[str, Any], field: str, head: RecordHead) -> float | None:
-    value = _number(row, field, head)
+    value = row_number(row, field, head.place)
     return value if value is not None and value > 0.0 else None

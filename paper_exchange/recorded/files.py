@@ -2,7 +2,8 @@
 
 In: a file, or a folder with files anywhere below it. Out: one RecordHead a line (time in ms, coin, index in USD,
 place in the file), sorted by time, and the line itself when asked for. Reads disk. Anything damaged is a
-RecordingError that names file and line.
+RecordingError that names file and line; only a last line that a stopped recorder left unfinished is skipped, with a
+word on stderr.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import io
 import json
 import math
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
+
+from paper_exchange.market.names import parse_option_name
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 READERS_KEPT = 4
@@ -32,7 +38,19 @@ _HEAD = re.compile(rb'\{\s*"recorded_at":\s*(\d+),\s*"currency":\s*"(\w+)",\s*"i
 _HEAD_BYTES = 200
 
 
-LATEST_MS = 7_258_118_400_000  # the year 2200
+NUMBER_FIELDS = (
+    "bid_price",
+    "ask_price",
+    "mark_price",
+    "mark_iv",
+    "underlying_price",
+    "open_interest",
+    "volume",
+    "last",
+)
+# Looking for what is no number is ten times faster than building every row: only a suspect line is looked at by rows.
+_SUSPECT = re.compile(rb'"(?:' + "|".join(NUMBER_FIELDS).encode() + rb')"\s*:\s*(?!-?\d|null|NaN)')
+EARLIEST_MS, LATEST_MS = 1_230_768_000_000, 4_102_444_800_000  # the years 2009 and 2100
 
 
 class RecordingError(OSError):
@@ -69,10 +87,16 @@ def _files(recording: Path) -> list[Path]:
         return [recording]
     if not recording.is_dir():
         raise RecordingError(f"{recording}: no such file or folder")
-    found = sorted(path for path in recording.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    found = visible_files(recording, SUFFIXES)
     if len(found) == 0:
         raise RecordingError(f"{recording}: no .jsonl or .jsonl.gz file in this folder")
     return found
+
+
+def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files anywhere below a folder, without hidden ones: macOS puts a `._` companion beside each file it copies."""
+    found = (path for path in folder.rglob("*") if path.name.endswith(suffixes) and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _scan_file(path: Path) -> Iterator[RecordHead]:
@@ -81,7 +105,9 @@ def _scan_file(path: Path) -> Iterator[RecordHead]:
     try:
         with _open(path) as lines:
             for line_number, line in enumerate(lines, start=1):
-                if line.strip() != b"":
+                if _is_torn(line):
+                    print(f"{path}, line {line_number}: unfinished last line left out", file=sys.stderr)
+                elif line.strip() != b"":
                     yield _head(line, path, line_number, offset)
                 offset += len(line)
     except RecordingError:
@@ -96,11 +122,17 @@ def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.GzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
 
 
+def _is_torn(line: bytes) -> bool:
+    """Only the last line of a file can be without its end: a recorder was stopped while writing it."""
+    return not line.endswith(b"\n") and line.strip() != b"" and not _is_json(line)
+
+
 def _head(line: bytes, path: Path, line_number: int, offset: int) -> RecordHead:
     place = f"{path}, line {line_number}"
     if not line.rstrip().endswith(b"}"):
         raise RecordingError(f"{place}: the line is cut off")
     recorded_at_ms, currency, index_price_usd = _head_fields(line, place)
+    _check_rows(line, place)
     return RecordHead(recorded_at_ms, currency, index_price_usd, path, line_number, offset, len(line))
 
 
@@ -112,13 +144,47 @@ def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
     else:
         recorded_at, currency = int(match[1]), match[2].decode()
         index_price = _number(match[3], place)
-    if not 0 <= recorded_at <= LATEST_MS:
-        raise RecordingError(f"{place}: recorded_at {recorded_at} is not a time in milliseconds since 1970")
+    if not EARLIEST_MS <= recorded_at <= LATEST_MS:
+        raise RecordingError(f"{place}: recorded_at {recorded_at} is not a time in milliseconds between 2009 and 2100")
     if isinstance(index_price, bool) or not isinstance(index_price, int | float):
         raise RecordingError(f"{place}: index_price is not a number")
     if not 0.0 < index_price < math.inf:
         raise RecordingError(f"{place}: index_price is not a positive number")
     return recorded_at, currency, float(index_price)
+
+
+def _check_rows(line: bytes, place: str) -> None:
+    """Damage within a line is found before the run, not when its hour comes."""
+    try:
+        rows = _checked_record(from_json(line), place)["book_summaries"]
+    except ValueError:
+        raise RecordingError(f"{place}: not JSON") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise RecordingError(f"{place}: a row of book_summaries is not an object")
+    if _SUSPECT.search(line) is None:
+        return
+    for row in rows:
+        if parse_option_name(str(row.get("instrument_name"))) is not None:
+            for field in NUMBER_FIELDS:
+                row_number(row, field, place)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        from_json(line)
+    except ValueError:
+        return False
+    return True
+
+
+def row_number(row: dict[str, Any], field: str, place: str) -> float | None:
+    """A field of a row as a number, None where it is missing, null or not finite."""
+    value = row.get(field)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordingError(f"{place}: {field} of {row['instrument_name']} is not a number")
+    return float(value) if math.isfinite(value) else None
 
 
 def _number(text: bytes, place: str) -> float:
@@ -134,6 +200,10 @@ def parse_record(line: bytes, place: str) -> dict[str, Any]:
         record = json.loads(line)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         raise RecordingError(f"{place}: not JSON") from None
+    return _checked_record(record, place)
+
+
+def _checked_record(record: Any, place: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise RecordingError(f"{place}: not an object with recorded_at, currency, index_price, book_summaries")
     for name, kind in RECORD_FIELDS.items():

@@ -1,6 +1,6 @@
 """The recorded market: option chains from files, played back in order.
 
-In: chain files (`recording_files.py`), and where given hourly candles and delivery prices. Out: the Market protocol
+In: chain files (`files.py`), and where given hourly candles and delivery prices. Out: the Market protocol
 of market.py (coin, USD, fractions, ms). Nothing later than the clock is ever shown, with one exception: a delivery
 price may be worked out with the snapshot after the expiry, because it is what the exchange settled at. Between
 snapshots the last quotes stand with their old timestamp. Keeps one parsed chain a coin.
@@ -18,7 +18,7 @@ from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketCloc
 from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.chain import RecordedChain, listing_of, parse_chain
 from paper_exchange.recorded.files import RecordHead, RecordingError, RecordReader, scan_recording
-from paper_exchange.recorded.tables import COINS, read_candles, read_delivery_prices
+from paper_exchange.recorded.tables import COINS, check_overlap, read_candles, read_delivery_prices
 
 SNAPSHOT_SPAN_MS = MINUTE_MS
 
@@ -45,6 +45,8 @@ class RecordedMarket:
         self._reader = RecordReader()
         self._chains: dict[str, tuple[RecordHead, RecordedChain]] = {}
         self._candles = read_candles(candles) if candles is not None else {}
+        if candles is not None:
+            check_overlap(candles, self._candles, {coin: self._tracks[coin].span_ms for coin in self.currencies})
         self._delivery_prices = read_delivery_prices(delivery_prices) if delivery_prices is not None else {}
 
     def index_price(self, currency: str) -> float | None:
@@ -148,6 +150,11 @@ class _Track:
     def __init__(self, heads: list[RecordHead]) -> None:
         self._heads = heads
         self._times_ms = [head.recorded_at_ms for head in heads]
+
+    @property
+    def span_ms(self) -> tuple[int, int]:
+        """The first and the last time."""
+        return self._times_ms[0], self._times_ms[-1]
 
     def head_at(self, at_ms: int) -> RecordHead | None:
         position = bisect_right(self._times_ms, at_ms)

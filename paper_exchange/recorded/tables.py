@@ -2,6 +2,7 @@
 
 In: CSV files (or .csv.gz), or folders of them. Candles: open_time,open,high,low,close,volume, hourly, the coin from
 the file name (BTC_..., ETH_...). Delivery prices: date,price or date,proxy_twap or Index name,Date,Delivery price.
+Times: ISO, UTC where it does not say, or digits in seconds, milliseconds, microseconds or nanoseconds since 1970.
 Out: bars and prices in USD. Reads disk; a damaged file is a RecordingError with its line.
 """
 
@@ -16,14 +17,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paper_exchange.market.clocks import HOUR_MS, to_ms
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, to_ms
 from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import EXPIRY_HOUR_UTC
-from paper_exchange.recorded.files import RecordingError
+from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError, visible_files
 
 SUFFIXES = (".csv", ".csv.gz")
 COINS = ("BTC", "ETH")
 PRICE_COLUMNS = ("price", "Delivery price", "proxy_twap")
+# Exports differ in their unit of time. From 2009 to 2100 the four ranges of digits do not touch.
+UNITS_PER_MS = (0.001, 1, 1_000, 1_000_000)
+HISTORY_MS = 60 * DAY_MS  # volatility before the first snapshot is read from candles this old
 
 DeliveryKey = tuple[str, int]  # coin, expiry in ms
 
@@ -75,21 +79,48 @@ def _coin_of(text: str) -> str | None:
 def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
-    found = sorted(path for path in source.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    found = visible_files(source, SUFFIXES)
     if len(found) == 0:
         raise RecordingError(f"{source}: no .csv or .csv.gz file there")
     return found
 
 
+def check_overlap(source: Path, candles: dict[str, list[Bar]], spans_ms: dict[str, tuple[int, int]]) -> None:
+    """Raise RecordingError where not one candle is of use to the recorded span (first and last time) of a coin."""
+    given = {coin: bars for coin, bars in candles.items() if len(bars) > 0 and coin in spans_ms}
+    if len(given) == 0:
+        raise RecordingError(f"{source}: candles of none of the recorded coins ({', '.join(spans_ms)})")
+    for coin, bars in given.items():
+        first_ms, last_ms = spans_ms[coin]
+        if not any(first_ms - HISTORY_MS <= bar.opened_at_ms <= last_ms for bar in bars):
+            raise RecordingError(
+                f"{source}: no {coin} candle overlaps the recording: candles {_days(bars[0], bars[-1])}, "
+                f"recording {_day(first_ms)} to {_day(last_ms)}"
+            )
+
+
+def _days(first: Bar, last: Bar) -> str:
+    return f"{_day(first.opened_at_ms)} to {_day(last.opened_at_ms)}"
+
+
+def _day(at_ms: int) -> str:
+    return f"{from_ms(at_ms):%Y-%m-%d}"
+
+
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows by column name, each with its place for error messages."""
+    """Rows by column name, each with its place for error messages. Excel puts a byte order mark in front."""
     try:
         packed = path.read_bytes()
-        text = (gzip.decompress(packed) if path.name.endswith(".gz") else packed).decode()
+        text = (gzip.decompress(packed) if path.name.endswith(".gz") else packed).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise RecordingError(f"{path}: cannot be read: {error}") from error
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-        yield f"{path}, line {number}", row
+    reader = csv.DictReader(io.StringIO(text))
+    columns = reader.fieldnames or ()
+    if len(columns) < 2:
+        found = columns[0] if columns else "nothing"
+        raise RecordingError(f"{path}, line 1: columns are separated by commas, found: {found}")
+    for row in reader:
+        yield f"{path}, line {reader.line_num}", row
 
 
 def _price(row: dict[str, str], column: str, place: str) -> float:
@@ -111,12 +142,27 @@ def _float(row: dict[str, str], column: str, place: str) -> float:
 
 
 def _time_ms(row: dict[str, str], column: str, place: str) -> int:
-    """ISO time or date, UTC where it does not say; or milliseconds."""
-    text = row.get(column) or ""
-    if text.isdecimal():
-        return int(text)
+    """A time between 2009 and 2100, whatever way it is written."""
+    text = (row.get(column) or "").strip()
+    time_ms = _digits_ms(text) if text.isdecimal() else _iso_ms(text)
+    if time_ms is None:
+        columns = ", ".join(str(name) for name in row)
+        raise RecordingError(f"{place}: {column} is missing or not a time; columns found: {columns}")
+    if not EARLIEST_MS <= time_ms <= LATEST_MS:
+        raise RecordingError(f"{place}: {column} {text} is not a time between 2009 and 2100")
+    return time_ms
+
+
+def _digits_ms(text: str) -> int:
+    """Milliseconds of a count since 1970 in the unit that puts it between 2009 and 2100; else as it stands."""
+    digits = int(text)
+    fitting = (int(digits / unit) for unit in UNITS_PER_MS if EARLIEST_MS <= digits / unit <= LATEST_MS)
+    return next(fitting, digits)
+
+
+def _iso_ms(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise RecordingError(f"{place}: {column} is missing or not a time") from None
+        return None
     return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))

@@ -1,6 +1,6 @@
 """Every knob of the simulated market, with unit and meaning.
 
-Edit these to get a calmer, wilder, more or less skewed market; the shapes themselves are in `simulated_process.py`
+Edit these to get a calmer, wilder, more or less skewed market; the shapes themselves are in `process.py`
 (how time passes) and `surface.py` (how options are priced). Levels and slopes follow Deribit's chains of January
 2026: iv / atm = 1 - 0.05 m + 0.05 m^2 with m in standard deviations, carry 5 % (BTC) and 3.5 % (ETH). Pure data.
 """

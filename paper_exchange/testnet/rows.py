@@ -1,6 +1,6 @@
 """Single rows of Deribit's replies, read leniently: instruments, quotes, delivery prices.
 
-In: one row of JSON, possibly garbage. Out: a record of `market.py` in coin, USD, fractions and milliseconds, or
+In: one row of JSON, possibly garbage. Out: a record of `market/market.py` in coin, USD, fractions and milliseconds, or
 None. Shares nothing with the agent's own client, so that both cannot be wrong together. Pure.
 """
 

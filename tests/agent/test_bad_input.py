@@ -284,10 +284,14 @@ def test_an_empty_folder_is_no_recording(tmp_path: Path) -> None:
     assert_one_sentence(play(tmp_path, tmp_path / "chains"), 2, "chains")
 
 
-def test_a_recording_that_is_cut_off_names_file_and_line(tmp_path: Path, recording: Path) -> None:
+def test_a_recording_without_the_end_of_its_last_line_is_played_up_to_there_and_says_so(
+    tmp_path: Path, recording: Path
+) -> None:
     path = recording / "BTC_2026-01-05.jsonl"
     path.write_bytes(path.read_bytes()[:-100])
-    assert_one_sentence(play(tmp_path, recording), 2, "BTC_2026-01-05.jsonl, line 2", "cut off")
+    ended = play(tmp_path, recording)
+    assert ended.code == 0
+    assert "BTC_2026-01-05.jsonl, line 2: unfinished last line left out" in ended.err
 
 
 def test_a_packed_recording_that_is_cut_off_names_file_and_line(tmp_path: Path, recording: Path) -> None:
@@ -296,18 +300,12 @@ def test_a_packed_recording_that_is_cut_off_names_file_and_line(tmp_path: Path, 
     assert_one_sentence(play(tmp_path, tmp_path / "BTC.jsonl.gz"), 2, "BTC.jsonl.gz", "cut off")
 
 
-def test_a_recording_with_a_damaged_row_is_a_logged_do_nothing_and_the_rest_is_played(
-    tmp_path: Path, recording: Path
-) -> None:
+def test_a_recording_with_a_damaged_row_is_refused_before_the_run(tmp_path: Path, recording: Path) -> None:
     path = recording / "BTC_2026-01-05.jsonl"
     first, second = path.read_text().splitlines()
-    damaged = first.replace('"mark_price":', '"mark_price":"x","was":', 1)
-    path.write_text(f"{damaged}\n{second}\n")
-    ended = play(tmp_path, recording)
-    lines = decision_lines(tmp_path)
-    assert (ended.code, "Traceback" in ended.out + ended.err) == (0, False)
-    assert [line["error"] is None for line in lines] == [False, True]
-    assert "mark_price" in lines[0]["error"]
+    damaged = second.replace('"mark_price":', '"mark_price":"x","was":', 1)
+    path.write_text(f"{first}\n{damaged}\n")
+    assert_one_sentence(play(tmp_path, recording), 2, "BTC_2026-01-05.jsonl, line 2", "mark_price")
 
 
 # --- policies ---------------------------------------------------------------------------------------

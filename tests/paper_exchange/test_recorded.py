@@ -14,6 +14,7 @@ from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, YEAR_MS, no
 from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.recorded.market import RecordedMarket
+from paper_exchange.setups import recorded_setup
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "market_data"
 needs_shared_data = pytest.mark.skipif(not SHARED.exists(), reason="the shared recordings are not here")
@@ -219,7 +220,14 @@ GOOD = json.dumps(record(1, 90_000.0)) + "\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + GOOD[:150], "line 2: the line is cut off"),
+        (GOOD[:150] + "\n" + GOOD, "line 1: the line is cut off"),
+        (
+            GOOD + GOOD.replace('"mark_iv": 45.5', '"mark_iv": "45.5"'),
+            "line 2: mark_iv of BTC-9JAN26-95000-C is not a number",
+        ),
+        (GOOD + GOOD.replace("[{", "[1, {"), "line 2: a row of book_summaries is not an object"),
+        (GOOD + GOOD.replace("[{", "[}, {"), "line 2: not JSON"),
+        (GOOD.replace(str(MIDNIGHT_MS + HOUR_MS), "1767571"), "line 1: recorded_at 1767571 is not a time"),
         (GOOD + "hello}\n", "line 2: not JSON"),
         (GOOD + '{"a": 1}\n', "line 2: recorded_at is missing"),
         (GOOD.replace("90000.0", '"x"', 1), "line 1: index_price is missing or of the wrong type"),
@@ -259,16 +267,82 @@ def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> None:
         RecordedMarket(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("rows", ["[1]", '[{"instrument_name": "BTC-9JAN26-95000-C", "mark_price": "x"}]', "[}"])
-def test_damage_inside_a_line_is_named_when_the_line_is_reached(tmp_path: Path, rows: str) -> None:
-    later = f'{{"recorded_at":{MIDNIGHT_MS + 5 * HOUR_MS},"currency":"BTC","index_price":9.0,"book_summaries":{rows}}}'
+def test_a_line_that_a_stopped_recorder_left_unfinished_is_left_out_with_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "chain.jsonl"
-    path.write_text(GOOD + later + "\n")
+    path.write_text(GOOD + GOOD[:150])
     market = RecordedMarket(path)
-    assert len(market.quotes("BTC")) == 1
-    market.clock.wait_for_next(300.0)
-    with pytest.raises(RecordingError, match="line 2"):
-        market.quotes("BTC")
+    assert not market.clock.wait_for_next(300.0)
+    assert capsys.readouterr().err == f"{path}, line 2: unfinished last line left out\n"
+
+
+def test_a_last_line_without_its_newline_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "chain.jsonl"
+    path.write_text(GOOD + json.dumps(record(5, 90_000.0)))
+    assert RecordedMarket(path).clock.wait_for_next(300.0)
+
+
+def test_hidden_files_are_no_part_of_a_recording_nor_of_its_candles(tmp_path: Path) -> None:
+    folder = write(tmp_path / "rec" / "BTC.jsonl", [record(6, 90_000.0)]).parent
+    (folder / "._BTC.jsonl").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    (folder / ".trash").mkdir()
+    (folder / ".trash" / "ETH.jsonl").write_text("x")
+    write_candles(folder / "BTC_1h.csv")
+    (folder / "._BTC_1h.csv").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    assert RecordedMarket(folder, candles=folder).currencies == ("BTC",)
+
+
+# --- candles ---------------------------------------------------------------------------------
+
+
+def write_candles(
+    path: Path, first_ms: int = MIDNIGHT_MS, times: float = 1, prefix: str = "", comma: str = ","
+) -> Path:
+    """Six hours of candles; `times` turns milliseconds into another unit."""
+    rows = [["open_time", "open", "high", "low", "close", "volume"]]
+    rows += [[str(int((first_ms + hour * HOUR_MS) * times)), *["90000.0"] * 4, "1"] for hour in range(6)]
+    path.write_text(prefix + "".join(comma.join(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(("times", "prefix"), [(1, ""), (0.001, ""), (1_000, ""), (1_000_000, ""), (1, "\ufeff")])
+def test_candles_are_the_same_in_any_unit_of_time_and_behind_a_byte_order_mark(
+    tmp_path: Path, times: float, prefix: str
+) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6.5, 90_000.0)])
+    market = RecordedMarket(recording, candles=write_candles(tmp_path / "BTC_1h.csv", MIDNIGHT_MS, times, prefix))
+    bars = market.index_bars("BTC", MIDNIGHT_MS, MIDNIGHT_MS + 6 * HOUR_MS, 60)
+    assert [bar.opened_at_ms for bar in bars[:6]] == [MIDNIGHT_MS + hour * HOUR_MS for hour in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"comma": ";"}, "line 1: columns are separated by commas, found: open_time;open"),
+        ({"first_ms": 3_600_000}, "line 2: open_time 3600000 is not a time between 2009 and 2100"),
+        ({"first_ms": MIDNIGHT_MS + DAY_MS}, "no BTC candle overlaps the recording"),
+        ({"first_ms": MIDNIGHT_MS - 90 * DAY_MS}, "no BTC candle overlaps the recording"),
+    ],
+)
+def test_candles_that_cannot_be_used_are_refused_with_a_sentence(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)])
+    with pytest.raises(RecordingError, match=message):
+        RecordedMarket(recording, candles=write_candles(tmp_path / "BTC_1h.csv", **changes))
+
+
+def test_candles_of_another_coin_are_refused(tmp_path: Path) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)])
+    with pytest.raises(RecordingError, match="candles of none of the recorded coins"):
+        RecordedMarket(recording, candles=write_candles(tmp_path / "ETH_1h.csv"))
+
+
+def test_a_recording_of_one_coin_funds_that_coin_alone(tmp_path: Path) -> None:
+    recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)])
+    setup = recorded_setup(recording, {"BTC": 1.0, "ETH": 10.0}, None, None)
+    assert setup.exchange.account.state.balances_coin == {"BTC": 1.0}
 
 
 def test_a_damaged_candle_or_price_file_is_refused_with_file_and_line(tmp_path: Path) -> None:
