@@ -11,7 +11,7 @@ import sys
 import time
 
 from tests.campaign.checks import invariants
-from tests.campaign.live.scenarios import run_scenarios
+from tests.campaign.live.process_rows import TIMES, TIMES_IN_SHORT, run_scenarios
 from tests.campaign.report import everything, runner
 from tests.campaign.report import figures as figures_of
 from tests.campaign.report.figures import Figures
@@ -38,8 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     if hashes:
         different = runner.same_twice(options.seed, range(hashes), options.jobs)
         figures.hashes_same = hashes - len(different), hashes
-    problems = [] if options.quick else _scenarios(figures)
     is_complete = wanted >= SCHEDULES
+    times = TIMES if is_complete else TIMES_IN_SHORT
+    problems = [] if options.quick else _scenarios(figures, times, options.jobs)
     _print(figures, is_complete)
     measured = everything.other_suites(started) if options.all else {}
     if options.write or options.all:
@@ -111,9 +112,9 @@ def _campaign(seed: int, indices: range, jobs: int) -> Figures:
     return figures
 
 
-def _scenarios(figures: Figures) -> list[str]:
+def _scenarios(figures: Figures, times: int, jobs: int) -> list[str]:
     """The rows that need the real thing; what went wrong there."""
-    outcome = run_scenarios(runner.memory_folder() / "scenarios")
+    outcome = run_scenarios(times, jobs)
     figures.count(outcome.fires)
     for problem in outcome.problems:
         _say(f"scenario: {problem}")

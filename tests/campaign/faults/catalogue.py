@@ -3,7 +3,7 @@
 In: a method. Out: the rows that can happen to a request of it, with weights. `how` says who injects a row: "call"
 (the fault layer, one request), "spell" (the fault layer, for a while), "act" (the world, between or during
 iterations), "disk", "crash", "schedule" (a property of the whole schedule), "observed" (it happens by itself and is
-counted), "scenario" (`scenarios.py`: the real thing, in small). Pure.
+counted), "scenario" (`live/`: the real thing, in small). Pure.
 """
 
 from __future__ import annotations

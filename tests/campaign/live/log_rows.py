@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -128,7 +130,7 @@ def row_d08(seed: int, folder: Path) -> None:
 
 def row_d10(seed: int, folder: Path) -> None:
     """A pipe, a folder, a device, a link to a device: the start says which and ends, it does not wait or read on."""
-    ways = (os.mkfifo, os.mkdir, link_to("/dev/full"), link_to("/dev/zero"), link_to("/dev/null"))
+    ways = (os.mkfifo, os.mkdir, link_to("/dev/full"), link_to("/dev/zero"), link_to("/dev/null"), _socket)
     kind, way = ("orders", "decisions")[seed % 2], ways[seed // 2 % len(ways)]
     path = folder / "logs" / f"{kind}-{datetime.now(UTC):%Y-%m-%d}.jsonl"
     path.parent.mkdir(parents=True)
@@ -139,6 +141,11 @@ def row_d10(seed: int, folder: Path) -> None:
         code, _, err = run_to_the_end(start, START_SECONDS)
         assert (code, err.count("\n"), path.name in err) == (2, 1, True), (path, code, err)
         assert server.asked == []
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, chdir(path.parent):  # a socket's whole path has to be short
+        made.bind(path.name)
 
 
 # --- B69 ----------------------------------------------------------------------------------------------------

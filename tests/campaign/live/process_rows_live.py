@@ -280,7 +280,7 @@ def _stub(folder: Path, library: str) -> None:
 
 def row_p10(seed: int, folder: Path) -> None:
     """A folder that cannot be made or written: code 2 and its name, before any request."""
-    ways: tuple[Callable[[Path], Path], ...] = (_file_as_logs, _file_as_data, _file_above)
+    ways: tuple[Callable[[Path], Path], ...] = (_file_as_logs, _file_as_data, _file_above, _in_proc)
     ways += (_read_only,) if os.geteuid() != 0 else ()  # root may write anywhere
     blocked = ways[seed % len(ways)](folder)
     with exchange_for() as server:
@@ -305,6 +305,10 @@ def _file_as_data(folder: Path) -> Path:
 def _file_above(folder: Path) -> Path:
     (folder / "above").write_text("in the way")
     return folder / "above" / "below"
+
+
+def _in_proc(folder: Path) -> Path:
+    return Path("/proc/no-such-folder")
 
 
 def _read_only(folder: Path) -> Path:

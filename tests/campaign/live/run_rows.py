@@ -43,6 +43,8 @@ ZONES = (
     ("EST5EDT,M3.2.0,M11.1.0", datetime(2026, 3, 8, 5, 0, tzinfo=UTC)),
     ("EST5EDT,M3.2.0,M11.1.0", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)),
     ("LINT-14", datetime(2026, 12, 31, 22, 30, tzinfo=UTC)),
+    ("XXX-5:45", datetime(2026, 1, 5, 12, 0, tzinfo=UTC)),
+    ("XXX+11", datetime(2026, 1, 5, 12, 0, tzinfo=UTC)),
     ("IST-5:30", datetime(2028, 2, 28, 22, 30, tzinfo=UTC)),
 )
 

@@ -12,7 +12,7 @@ from tests.campaign.live.process_rows import SCENARIOS
 from tests.campaign.live.wire_rows import forget_certificates
 
 # How many variants a row has; each is seen at least once.
-SEEDS = {"T04": 3, "T11": 2, "T13": 2, "P02": 6, "P03": 2, "P07": 3, "P09": 2, "P10": 3, "D06": 2, "D10": 10, "R02": 5}
+SEEDS = {"T04": 3, "T11": 2, "T13": 2, "P02": 6, "P03": 2, "P07": 3, "P09": 2, "P10": 4, "D06": 2, "D10": 12, "R02": 5}
 SEEDS |= {"T21": 2, "T23": 2, "C04": 3, "R03": 3, "R04": 3, "D08": 2}
 CASES = [(row, seed) for row in SCENARIOS for seed in range(SEEDS.get(row, 1))]
 

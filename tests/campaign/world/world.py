@@ -12,7 +12,6 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -53,21 +52,18 @@ def run_schedule(schedule: Schedule, folder: Path) -> Trace:
 class World:
     """Everything of one schedule."""
 
-    def __init__(self, schedule: Schedule, folder: Path, config: AgentConfig | None = None) -> None:
+    def __init__(self, schedule: Schedule, folder: Path) -> None:
         self.schedule = schedule
         self.time = TrueTime(schedule.started_at)
         self.moment = Moment()
         self.trace = Trace(schedule.seed, folder, schedule, secrets=CREDENTIALS)
-        self.config = _config(schedule, folder) if config is None else config
+        self.config = _config(schedule, folder)
         self.disk = FaultyDisk(self.config.agent.log_dir, self.time, schedule.disk_faults)
         market = CampaignMarket(f"{schedule.seed}", self.time, schedule.regime)
         self.venue = Venue(market, self.time, self.trace, self.moment, self.disk.has_intent)
         self.wire = FaultTransport(schedule, self.venue, self.time, self.trace, self.moment)
         self.files = FileWatch(self.config.agent.log_dir)
         self.crashes = Crashes(schedule.crashes, self.moment, self.trace)
-        self.on_round: Callable[[int], None] = lambda number: None
-        self.console: Callable[[], io.TextIOBase] = io.StringIO
-        self.keeps_own_policy = False
         self.policy = CampaignPolicy(schedule.policy, f"{schedule.seed}", self._on_decided)
         self.agent: Agent | None = None
         self.clock = self._new_clock()
@@ -105,11 +101,11 @@ class World:
         self.trace.lives.append(life)
         self.moment.life = life.number
         self.clock = self._new_clock()
-        path_before, said = list(sys.path), self.console()
+        path_before, said = list(sys.path), io.StringIO()
         with redirect_stdout(said), redirect_stderr(said):
             self._from_start_to_end(life)
         sys.path[:] = path_before
-        life.ended_at, life.output = self.time.now(), _text_of(said)
+        life.ended_at, life.output = self.time.now(), said.getvalue()
         life.last_rows = self.trace.calls[-1].rows if self.trace.calls else ()
         if self.agent is not None:
             life.run_id = self.agent.run.run_id
@@ -138,7 +134,7 @@ class World:
     def _assembled(self, life: Life) -> Agent:
         """The agent as its files make it; resumed where a person has looked at it."""
         agent = agent_setup.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS)
-        agent.policy = agent.policy if self.keeps_own_policy else self.policy
+        agent.policy = self.policy
         life.resumed = self._must_resume
         agent_setup.resume_or_stay_halted(agent, self._must_resume)
         self._must_resume, self._halted_rounds = False, 0
@@ -208,7 +204,6 @@ class World:
         self.moment.iteration = self.agent.iteration + 1
         self.moment.action = ""
         self._round_began_at = self.time.now()
-        self.on_round(self.moment.round)
         self._count_standing_rows()
         if self.moment.round > self.schedule.iterations and not self.moment.is_healthy:
             self._begin_tail()
@@ -316,7 +311,3 @@ def _config(schedule: Schedule, folder: Path) -> AgentConfig:
     settings = {name: dict(section) for name, section in schedule.settings.items()}
     settings["agent"]["order_wait_seconds"] = schedule.order_wait_seconds
     return agent_config(folder, **settings)
-
-
-def _text_of(console: io.TextIOBase) -> str:
-    return console.getvalue() if isinstance(console, io.StringIO) else ""
