@@ -162,15 +162,15 @@ def _decide_and_act(agent: Agent, outcome: Outcome) -> None:
     from execution import execute_action
     from models import ActionType
     from policies.call import ask_policy
-    from risk_engine import check_action_allowed
+    from risk_engine import judge_action
 
     outcome.state = state = _read_state(agent, outcome)
     answer = ask_policy(agent.policy, state, agent.config_for_policy, agent.config)
     outcome.action, outcome.error = answer.action, answer.error
     outcome.has_policy_error = answer.error is not None
-    allowed, outcome.reasons = check_action_allowed(state, answer.action, agent.config)
-    outcome.was_checked = True
-    if allowed and answer.action.type != ActionType.DO_NOTHING and not agent.stop_requested:
+    verdict = judge_action(state, answer.action, agent.config)
+    outcome.reasons, outcome.was_checked = verdict.reasons, True
+    if verdict.allowed and answer.action.type != ActionType.DO_NOTHING and not agent.stop_requested:
         outcome.execution = execute_action(agent.client, answer.action, agent.config, state)
         _remember_trade(agent, outcome.execution)
     _read_what_changed(agent, outcome)
@@ -239,17 +239,18 @@ def _disk_problem(agent: Agent) -> str | None:
 
 def _with_own_limits(agent: Agent, state: AgentState, disk_problem: str | None, is_duplicated: bool) -> AgentState:
     """The state with what the agent knows of itself: the breaker, its disk, its key, its own orders."""
-    from models import TradingState
+    from models import Reason, TradingState
 
-    why = [f"breaker: {agent.breaker.why}"] if agent.breaker.state != TradingState.ACTIVE else []
-    why += [f"disk: {disk_problem}"] if disk_problem else []
-    why += ["key: it may not trade"] if not agent.client.may_trade else []
-    why += ["duplicated: two orders stood under one label"] if is_duplicated else []
+    why = [Reason(rule="breaker", text=agent.breaker.why)] if agent.breaker.state != TradingState.ACTIVE else []
+    why += [Reason(rule="disk", text=disk_problem)] if disk_problem else []
+    why += [Reason(rule="key", text="it may not trade")] if not agent.client.may_trade else []
+    why += [Reason(rule="duplicated", text="two orders stood under one label")] if is_duplicated else []
     halted = agent.breaker.state == TradingState.HALTED or is_duplicated
     reduced = TradingState.REDUCING if why else state.trading_state
     return state.model_copy(
         update={
             "unresolved_symbols": agent.order_log.busy_symbols(state.timestamp),
+            "waiting_underlyings": agent.order_log.waiting_underlyings(),
             "orders_today": agent.order_log.sent_since(
                 state.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
             ),
@@ -271,9 +272,10 @@ def _remember_trade(agent: Agent, execution: ExecutionResult) -> None:
 def _events(outcome: Outcome) -> IterationEvents:
     """What the breaker counts."""
     from core.breaker import IterationEvents
+    from risk_engine import BREAKER_RULES
 
     legs = () if outcome.execution is None else outcome.execution.legs
-    is_blocked = any(not reason.startswith(("halted", "reducing")) for reason in outcome.reasons)
+    is_blocked = any(reason.rule not in BREAKER_RULES for reason in outcome.reasons)
     action = outcome.action
     return IterationEvents(
         has_failed=outcome.error is not None and not (outcome.has_policy_error or outcome.has_ledger_error),
@@ -323,7 +325,7 @@ def _is_settling(state: AgentState) -> bool:
     """Whether an expired option still waits for its delivery, which is then booked with the time of its expiry."""
     coins = {account.currency for account in state.portfolio.accounts}
     unknown = (held for held in state.portfolio.other_positions if held.kind == "option")
-    if any(held.symbol.partition("-")[0] in coins for held in unknown):
+    if any(held.parts.underlying in coins for held in unknown):
         return True
     return any(held.expiry <= state.timestamp for held in state.portfolio.positions)
 

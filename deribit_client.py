@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from config import AgentConfig
+from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
 from deribit.replies import Row, ms_from_utc, rows
@@ -314,9 +315,9 @@ class DeribitClient:
 
     def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
         """The last look before an order leaves, whatever came before."""
-        limit = self._config.strategy(request.symbol[:3]).max_order_size
-        if not (request.symbol[:4] in ("BTC-", "ETH-") and request.symbol.endswith("-C")):
+        if not (request.parts.underlying in ("BTC", "ETH") and request.parts.is_call):
             return f"{request.symbol} is not a call on BTC or ETH"
+        limit = self._config.strategy(request.parts.underlying).max_order_size
         if request.direction == "buy" and not request.reduce_only:
             return "a buy must be reduce-only"
         if not request.amount_coin <= limit:
@@ -331,10 +332,10 @@ class DeribitClient:
         """What forbids any order, and any new price of one."""
         if self._order_log is None:
             return "there is no order log: no line, no order"
-        now, oldest_seconds = self.server_now(), self._config.risk.max_quote_age_seconds
-        age_seconds = (now - quoted_at).total_seconds()
-        if not -oldest_seconds <= age_seconds <= oldest_seconds:
-            return f"the quote is {age_seconds:.0f} s old, at most {oldest_seconds:g} s allowed"
+        now = self.server_now()
+        age = age_problem(quoted_at, now, self._config.risk.max_quote_age_seconds)
+        if age is not None:
+            return f"the quote is {age}"
         problem = settlement_problem(now, ORDER_LIFETIME_SECONDS)
         if problem is not None:
             return problem

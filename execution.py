@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from config import AgentConfig
 from core.pricing import floor_to_step
+from core.quotes import age_problem, is_crossed, is_fresh
 from core.trading_hours import settlement_problem
 from models import (
     ActionType,
@@ -140,7 +141,7 @@ def recover_orders(
     now = deribit_client.server_now()
     over = [order for order in unresolved if seconds_since_deadline(order.intent, now) > RESOLVE_AFTER_SECONDS]
     for order in [*over, *order_log.unclosed()]:
-        found = deribit_client.get_orders_by_label(order.symbol.partition("-")[0], order.label)
+        found = deribit_client.get_orders_by_label(order.parts.underlying, order.label)
         if len(found) > 1:
             recovery.is_duplicated = True
             deribit_client.note_duplicated(order.label, order.symbol)
@@ -201,7 +202,7 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
         if option is None or problem is not None:
             return _not_sent(leg, amount, problem or "the instrument is not known")
         if leg.is_sell:
-            amount = min(amount, read_room(client, leg.symbol[:3], option.min_trade_amount_coin))
+            amount = min(amount, read_room(client, leg.parts.underlying, option.min_trade_amount_coin))
     except DeribitError as error:
         if error.exit_code is not None:
             raise
@@ -220,20 +221,18 @@ def _reason_not_to_trade(
 ) -> str | None:
     """The quote as it is now, on the exchange's clock; filters in the positive form."""
     now, risk = client.server_now(), config.risk
-    age_seconds = (now - ticker.quoted_at).total_seconds()
     if option is None or not option.is_tradable or ticker.state != "open":
         return f"{ticker.symbol} is not open for trading"
-    if not -risk.max_quote_age_seconds <= age_seconds <= risk.max_quote_age_seconds:
-        return (
-            f"the quote of {ticker.symbol} is {age_seconds:.0f} s old, at most {risk.max_quote_age_seconds:g} s allowed"
-        )
+    age = age_problem(ticker.quoted_at, now, risk.max_quote_age_seconds)
+    if age is not None:
+        return f"the quote of {ticker.symbol} is {age}"
     if not (option.expiry - now).total_seconds() >= risk.min_minutes_to_expiry * 60.0:
         return f"{ticker.symbol} expires within {risk.min_minutes_to_expiry:g} minutes"
     pause = settlement_problem(now)
     if pause is not None:
         return pause
     bid, ask = ticker.bid_price_coin, ticker.ask_price_coin
-    if not ticker.mark_price_coin >= 0.0 or (bid is not None and ask is not None and not bid <= ask):
+    if not ticker.mark_price_coin >= 0.0 or is_crossed(bid, ask):
         return f"the quote of {ticker.symbol} makes no sense: bid {bid}, ask {ask}, mark {ticker.mark_price_coin}"
     locked = client.get_locked_status()
     return None if locked == "false" else f"the exchange is locked ({locked})"
@@ -246,18 +245,14 @@ def read_room(client: ExchangeClient, currency: str, step: float) -> float:
     rests on it: that may be a copy that something on the way made of the first leg of a roll.
     """
     orders = client.get_open_orders()
-    live = [order for order in orders if order.symbol.startswith(f"{currency}-") and order.is_live]
+    live = [order for order in orders if order.parts.underlying == currency and order.is_live]
     if any(order.is_own for order in live):
         return 0.0
     positions = client.get_positions()
     account = client.get_account_summary(currency)
     on_offer = sum(order.unfilled_amount_coin for order in live if order.direction == "sell")
-    short = sum(-held.size for held in positions if _is_short_call(held.symbol, held.kind, held.size, currency))
+    short = sum(-held.size for held in positions if held.is_short_call and held.parts.underlying == currency)
     return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
-
-
-def _is_short_call(symbol: str, kind: str, size: float, currency: str) -> bool:
-    return kind == "option" and size < 0.0 and symbol.startswith(f"{currency}-") and symbol.endswith("-C")
 
 
 def _work_order(
@@ -333,8 +328,7 @@ def _rested(client: ExchangeClient, seconds: float) -> bool:
 def _may_still_move(client: ExchangeClient, quoted_at: datetime, config: AgentConfig) -> bool:
     """What held when the order was sent must hold for every new price: a fresh quote, outside the settlement window."""
     now = client.server_now()
-    is_fresh = (now - quoted_at).total_seconds() <= config.risk.max_quote_age_seconds
-    return is_fresh and settlement_problem(now) is None
+    return is_fresh(quoted_at, now, config.risk.max_quote_age_seconds) and settlement_problem(now) is None
 
 
 def _finish(
@@ -362,7 +356,7 @@ def _finish(
 def _others_under(client: ExchangeClient, leg: Leg, order: Order) -> list[Order] | None:
     """Orders that something on the way made of the same request, taken back; None where nobody could be asked."""
     try:
-        found = client.get_orders_by_label(leg.symbol[:3], leg.label)
+        found = client.get_orders_by_label(leg.parts.underlying, leg.label)
     except DeribitError as error:
         if error.exit_code is not None:
             raise

@@ -34,6 +34,7 @@ from models import (
     LedgerEntry,
     LogWriteError,
     ProposedAction,
+    Reason,
     RiskResult,
     TradingState,
 )
@@ -107,7 +108,7 @@ class Outcome:
 
     state: AgentState | None = None
     action: ProposedAction | None = None
-    reasons: list[str] = field(default_factory=list)
+    reasons: tuple[Reason, ...] = ()
     execution: ExecutionResult | None = None
     ledger: tuple[LedgerEntry, ...] = ()
     ledger_read_until: datetime | None = None
@@ -151,9 +152,7 @@ def make_record(
         request_count=outcome.request_count,
         agent_state=state,
         proposed_action=action,
-        risk_engine_result=RiskResult(
-            allowed=outcome.was_checked and not outcome.reasons, reasons=tuple(outcome.reasons)
-        ),
+        risk_engine_result=RiskResult(allowed=allowed, reasons=outcome.reasons),
         executed_action=outcome.execution or ExecutionResult(status="none"),
         breaker=outcome.breaker,
         ledger=outcome.ledger,
@@ -172,7 +171,7 @@ def _trading_state(outcome: Outcome) -> str:
     if outcome.breaker is not None and outcome.breaker.state != TradingState.ACTIVE:
         return outcome.breaker.state
     why = () if outcome.state is None else outcome.state.restrictions
-    return TradingState.REDUCING if any(not reason.startswith("breaker") for reason in why) else TradingState.ACTIVE
+    return TradingState.REDUCING if any(reason.rule != "breaker" for reason in why) else TradingState.ACTIVE
 
 
 def _flat_figures(state: AgentState | None) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from deribit.symbols import SymbolParts, parse_symbol
 
 Underlying = Literal["BTC", "ETH"]
+UNDERLYINGS: tuple[Underlying, ...] = ("BTC", "ETH")
 Direction = Literal["buy", "sell"]
 OWN_LABEL_PREFIX = "cc-"
+ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
 FINAL_ORDER_STATES = frozenset({"filled", "cancelled", "rejected"})
 
 Positive = Annotated[float, Field(gt=0)]
@@ -27,6 +31,25 @@ class Frozen(BaseModel):
     """Base of all models: strict types, finite numbers, unknown fields refused, no changes."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Reason(Frozen):
+    """Why something may not be done: the name of the rule, and a sentence. In logs it is one text, "rule: sentence"."""
+
+    rule: str
+    text: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        rule, _, text = value.partition(": ")
+        return {"rule": rule, "text": text}
+
+    @model_serializer
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.text}"
 
 
 # --- what the exchange says -----------------------------------------------------
@@ -155,6 +178,14 @@ class RawPosition(Frozen):
     mark_price: float
     delta: float
 
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
+
+    @property
+    def is_short_call(self) -> bool:
+        return self.kind == "option" and self.size < 0.0 and self.parts.is_call
+
 
 class Order(Frozen):
     """An order as the exchange last described it. Unknown states count as live."""
@@ -171,6 +202,10 @@ class Order(Frozen):
     reduce_only: bool = False
     is_liquidation: bool = False
     created_at: AwareDatetime
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
 
     @property
     def is_live(self) -> bool:
@@ -335,6 +370,11 @@ class CoinRisk(Frozen):
         """Coins not yet standing behind a call, sold or on offer."""
         return max(0.0, self.coins_held - self.short_calls_coin - self.resting_sells_coin)
 
+    @property
+    def is_uncovered(self) -> bool:
+        """Whether more calls are sold than coins are held: coins may have left the account by another hand."""
+        return self.short_calls_coin > self.coins_held + ROUNDING
+
 
 class TradingState(StrEnum):
     """What the agent may do: everything, only buy back, or send no order at all."""
@@ -347,8 +387,9 @@ class TradingState(StrEnum):
 class AgentState(Frozen):
     """All that a decision is made from. Reading it back from the log gives an equal state.
 
-    `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `orders_today`: sent
-    since 00:00 UTC. `restrictions`: why the trading state is not ACTIVE.
+    `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `waiting_underlyings`:
+    coins that wait because the order log may not tell all. `orders_today`: sent since 00:00 UTC. `restrictions`: why
+    the trading state is not ACTIVE.
     """
 
     decision_id: str
@@ -364,9 +405,10 @@ class AgentState(Frozen):
     kill_switch_on: bool = False
     kill_note: str = ""
     unresolved_symbols: tuple[str, ...] = ()
+    waiting_underlyings: tuple[Underlying, ...] = ()
     orders_today: int = 0
     trading_state: TradingState = TradingState.ACTIVE
-    restrictions: tuple[str, ...] = ()
+    restrictions: tuple[Reason, ...] = ()
 
     def market(self, underlying: str) -> MarketSnapshot | None:
         return next((market for market in self.markets if market.underlying == underlying), None)
@@ -391,7 +433,7 @@ class AgentState(Frozen):
         return next((held for held in self.portfolio.positions if held.symbol == symbol), None)
 
     def open_orders_for(self, underlying: str) -> tuple[Order, ...]:
-        return tuple(o for o in self.portfolio.open_orders if o.symbol.startswith(f"{underlying}-"))
+        return tuple(order for order in self.portfolio.open_orders if order.parts.underlying == underlying)
 
 
 # --- decisions ------------------------------------------------------------------
@@ -439,7 +481,7 @@ class RiskResult(Frozen):
     """The risk engine's verdict with every reason, not only the first."""
 
     allowed: bool
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 # --- execution ------------------------------------------------------------------
@@ -464,6 +506,10 @@ class OrderRequest(Frozen):
     price_coin: Positive
     reduce_only: bool = False
     quoted_at: AwareDatetime
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
 
 
 class OrderReceipt(Frozen):

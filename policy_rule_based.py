@@ -49,7 +49,8 @@ def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: Strateg
 
     call = min(held, key=lambda position: position.expiry)
     size = min(call.size, strategy.max_order_size)
-    if is_uncovered(agent_state, coin):
+    risk = agent_state.risk(coin)
+    if risk is not None and risk.is_uncovered:
         return close_call(call, size, "more calls are sold than coins are held")
     if 0.0 < strategy.take_profit_pct <= call.captured_premium_pct:
         return close_call(call, size, f"{call.captured_premium_pct:.0f} % of the premium is earned")
@@ -113,12 +114,6 @@ def best_of(calls: Sequence[CandidateOption]) -> CandidateOption | None:
 
 def score(call: CandidateOption) -> float:
     return sum(part.points for part in score_parts(call))
-
-
-def is_uncovered(agent_state: AgentState, coin: Underlying) -> bool:
-    """Coins may have left the account by another hand."""
-    risk = agent_state.risk(coin)
-    return risk is not None and risk.short_calls_coin > risk.coins_held + 1e-9
 
 
 def is_in_the_money(agent_state: AgentState, call: OptionPosition) -> bool:

@@ -13,8 +13,11 @@ from datetime import datetime
 
 from config import AgentConfig
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
+from core.quotes import age_problem, is_crossed
 from core.trading_hours import settlement_problem
+from deribit.symbols import parse_symbol
 from models import (
+    ROUNDING,
     ActionType,
     AgentState,
     CandidateOption,
@@ -23,12 +26,13 @@ from models import (
     MarketSnapshot,
     OptionPosition,
     ProposedAction,
+    Reason,
+    RiskResult,
     TradingState,
     Underlying,
 )
 
-ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
-
+BREAKER_RULES = ("halted", "reducing")  # what is refused for these two is not counted against the action
 SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 
@@ -68,34 +72,47 @@ class ProposedTrade:
 def check_action_allowed(
     agent_state: AgentState, proposed_action: ProposedAction, config: AgentConfig
 ) -> tuple[bool, list[str]]:
-    """Whether the action may be carried out, and all the reasons why not."""
-    if proposed_action.type == ActionType.DO_NOTHING:
-        return True, []
-    problems = list(_shape_problems(agent_state, proposed_action, config))
+    """Whether the action may be carried out, and all the reasons why not, each as "rule: sentence"."""
+    verdict = judge_action(agent_state, proposed_action, config)
+    return verdict.allowed, [str(reason) for reason in verdict.reasons]
+
+
+def judge_action(state: AgentState, action: ProposedAction, config: AgentConfig) -> RiskResult:
+    """The same verdict with its reasons as pairs of rule and text, for those who go on with them."""
+    reasons = tuple(_reasons_against(state, action, config))
+    return RiskResult(allowed=not reasons, reasons=reasons)
+
+
+def _reasons_against(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
+    if action.type == ActionType.DO_NOTHING:
+        return
+    problems = list(_shape_problems(state, action, config))
     if problems:
-        return False, problems
-    trade = _trade(agent_state, proposed_action, config)
+        yield from problems
+        return
+    trade = _trade(state, action, config)
     if trade is None:
-        return False, [f"unknown_account: there is no market or account for {proposed_action.underlying}"]
-    reasons = [reason for rule in RULES for reason in rule(trade)]
-    return not reasons, reasons
+        yield Reason(rule="unknown_account", text=f"there is no market or account for {action.underlying}")
+        return
+    for rule in RULES:
+        yield from rule(trade)
 
 
 # --- is it an action at all -----------------------------------------------------------------
 
 
-def _shape_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[str]:
+def _shape_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
     """What makes the other rules impossible to apply."""
     if action.underlying is None:
-        yield "missing_underlying: the action names no coin"
+        yield Reason(rule="missing_underlying", text="the action names no coin")
         return
     if not config.strategy(action.underlying).enabled:
-        yield f"disabled: {action.underlying}_ENABLED is false"
+        yield Reason(rule="disabled", text=f"{action.underlying}_ENABLED is false")
     if action.symbol is None or (action.type == ActionType.ROLL_COVERED_CALL) != (action.new_symbol is not None):
-        yield f"missing_symbol: {action.type} needs {_symbols_needed(action.type)}"
+        yield Reason(rule="missing_symbol", text=f"{action.type} needs {_symbols_needed(action.type)}")
         return
     if not action.size > 0.0:
-        yield f"bad_size: size {action.size:g} must be above 0"
+        yield Reason(rule="bad_size", text=f"size {action.size:g} must be above 0")
     sold = action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
     if action.type in SELLS:
         yield from _sold_problems(state, action, sold)
@@ -107,34 +124,32 @@ def _symbols_needed(kind: ActionType) -> str:
     return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
 
 
-def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[str]:
+def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[Reason]:
     call = state.candidate(symbol)
     if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
-        yield f"not_an_allowed_call: {symbol} is not a call on {action.underlying} that has not expired"
+        yield Reason(
+            rule="not_an_allowed_call", text=f"{symbol} is not a call on {action.underlying} that has not expired"
+        )
     elif call is None:
-        yield f"symbol_not_in_state: {symbol} is not among this iteration's candidates"
+        yield Reason(rule="symbol_not_in_state", text=f"{symbol} is not among this iteration's candidates")
     elif call.underlying != action.underlying:
-        yield f"not_an_allowed_call: {symbol} is not a {action.underlying} option"
+        yield Reason(rule="not_an_allowed_call", text=f"{symbol} is not a {action.underlying} option")
 
 
 def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) -> bool:
     """By its name alone, as the instrument is not known; a date that does not exist counts as not expired."""
-    coin, _, rest = symbol.strip().upper().partition("-")
-    date, _, _ = rest.partition("-")
-    try:
-        is_over = datetime.strptime(f"{date} 08 +0000", "%d%b%y %H %z") <= now
-    except ValueError:
-        is_over = False
-    return coin == underlying and rest.endswith("-C") and not is_over
+    parts = parse_symbol(symbol.strip().upper())
+    is_over = parts.expiry is not None and parts.expiry <= now
+    return parts.underlying == underlying and parts.is_call and not is_over
 
 
-def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[str]:
+def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[Reason]:
     held = state.position(action.symbol)
     if held is None or not held.is_short_call or held.underlying != action.underlying:
-        yield f"nothing_to_close: no short {action.underlying} call {action.symbol} is held"
+        yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")
     elif action.size > held.size + ROUNDING:
         rule = "bad_roll" if action.type == ActionType.ROLL_COVERED_CALL else "nothing_to_close"
-        yield f"{rule}: size {action.size:g} is above the {held.size:g} held"
+        yield Reason(rule=rule, text=f"size {action.size:g} is above the {held.size:g} held")
 
 
 def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> ProposedTrade | None:
@@ -153,143 +168,157 @@ def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Pr
 # --- the rules: each yields its reasons -----------------------------------------------------------
 
 
-def kill_switch(trade: ProposedTrade) -> Iterator[str]:
+def kill_switch(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.state.kill_switch_on:
         note = f" ({trade.state.kill_note!r})" if trade.state.kill_note else ""
-        yield f"kill_switch: {trade.config.risk.kill_file.name} exists{note}; remove it to trade again"
+        yield Reason(
+            rule="kill_switch", text=f"{trade.config.risk.kill_file.name} exists{note}; remove it to trade again"
+        )
 
 
-def settlement_window(trade: ProposedTrade) -> Iterator[str]:
+def settlement_window(trade: ProposedTrade) -> Iterator[Reason]:
     """Around 08:00 UTC options expire, positions change and books are closed."""
     problem = settlement_problem(trade.state.timestamp)
     if problem is not None:
-        yield f"settlement_window: {problem}"
+        yield Reason(rule="settlement_window", text=f"{problem}")
 
 
-def one_order_at_a_time(trade: ProposedTrade) -> Iterator[str]:
+def one_order_at_a_time(trade: ProposedTrade) -> Iterator[Reason]:
     """No new decision for a coin while an order of ours is live or its fate is unknown."""
     for order in trade.state.open_orders_for(trade.underlying):
         if order.is_own and order.is_live:
-            yield f"intent_pending: our order {order.label} on {order.symbol} is still live"
+            yield Reason(rule="intent_pending", text=f"our order {order.label} on {order.symbol} is still live")
     for symbol in trade.state.unresolved_symbols:
-        if symbol.startswith(f"{trade.underlying}-"):
-            if symbol.endswith("-"):
-                yield "intent_pending: lines of the order log cannot be read, so both coins wait for a minute"
-            else:
-                yield f"intent_pending: our last order on {symbol} is not surely over, or was filled within a minute"
+        if parse_symbol(symbol).underlying == trade.underlying:
+            text = f"our last order on {symbol} may still be open, or was filled within the last minute"
+            yield Reason(rule="intent_pending", text=text)
+    if trade.underlying in trade.state.waiting_underlyings:
+        text = "an earlier run may have sent an order that the order log does not show; its coins wait a minute"
+        yield Reason(rule="intent_pending", text=text)
 
 
-def trading_state(trade: ProposedTrade) -> Iterator[str]:
+def trading_state(trade: ProposedTrade) -> Iterator[Reason]:
     """HALTED sends nothing; REDUCING buys back, and sells nothing."""
     state = trade.state
     if state.trading_state == TradingState.HALTED:
-        yield f"halted: {'; '.join(state.restrictions)}; start with --resume once you have looked"
+        yield Reason(rule="halted", text=f"{_why(state)}; start with --resume once you have looked")
     elif state.trading_state == TradingState.REDUCING and trade.sold is not None:
-        yield f"reducing: {'; '.join(state.restrictions)}"
+        yield Reason(rule="reducing", text=f"{_why(state)}")
 
 
-def orders_per_day(trade: ProposedTrade) -> Iterator[str]:
+def _why(state: AgentState) -> str:
+    return "; ".join(str(reason) for reason in state.restrictions)
+
+
+def orders_per_day(trade: ProposedTrade) -> Iterator[Reason]:
     limit, legs = trade.config.risk.max_orders_per_day, (trade.sold, trade.bought_back)
     after = trade.state.orders_today + sum(leg is not None for leg in legs)
     if trade.sold is not None and not after <= limit:
-        yield f"orders_per_day: {after} orders today would be above max_orders_per_day {limit}"
+        yield Reason(rule="orders_per_day", text=f"{after} orders today would be above max_orders_per_day {limit}")
 
 
-def foreign_derivatives(trade: ProposedTrade) -> Iterator[str]:
+def foreign_derivatives(trade: ProposedTrade) -> Iterator[Reason]:
     """A position that cannot be judged (a future, a settling option) forbids new shorts."""
     for held in trade.state.portfolio.other_positions:
-        if trade.sold is not None and held.symbol.startswith(trade.underlying):
-            yield f"unknown_position: {held.symbol} ({held.size:g}) is not a plain option; no new call beside it"
+        if trade.sold is not None and held.parts.concerns(trade.underlying):
+            yield Reason(
+                rule="unknown_position",
+                text=f"{held.symbol} ({held.size:g}) is not a plain option; no new call beside it",
+            )
 
 
-def order_size(trade: ProposedTrade) -> Iterator[str]:
+def order_size(trade: ProposedTrade) -> Iterator[Reason]:
     limit = trade.config.strategy(trade.underlying).max_order_size
     if not trade.size <= limit + ROUNDING:
-        yield f"order_size: {trade.size:g} is above max_order_size {limit:g}"
+        yield Reason(rule="order_size", text=f"{trade.size:g} is above max_order_size {limit:g}")
     if trade.sold is not None and not is_multiple_of_step(round(trade.size, 9), trade.sold.min_trade_amount_coin):
-        yield f"bad_size: {trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}"
+        yield Reason(rule="bad_size", text=f"{trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}")
 
 
-def roll_direction(trade: ProposedTrade) -> Iterator[str]:
+def roll_direction(trade: ProposedTrade) -> Iterator[Reason]:
     """A roll goes to another call that does not expire earlier."""
     if trade.sold is None or trade.bought_back is None:
         return
     if trade.sold.symbol == trade.bought_back.symbol:
-        yield f"bad_roll: {trade.sold.symbol} would be rolled to itself"
+        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} would be rolled to itself")
     if trade.sold.expiry < trade.bought_back.expiry:
-        yield f"bad_roll: {trade.sold.symbol} expires before {trade.bought_back.symbol}"
+        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} expires before {trade.bought_back.symbol}")
 
 
-def time_to_expiry(trade: ProposedTrade) -> Iterator[str]:
+def time_to_expiry(trade: ProposedTrade) -> Iterator[Reason]:
     limit = trade.config.risk.min_minutes_to_expiry
     for option in (trade.sold, trade.bought_back):
         if option is None:
             continue
         minutes = (option.expiry - trade.state.timestamp).total_seconds() / 60.0
         if not minutes >= limit:
-            yield f"expiry: {option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
+            yield Reason(
+                rule="expiry", text=f"{option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
+            )
 
 
-def quote_freshness(trade: ProposedTrade) -> Iterator[str]:
+def quote_freshness(trade: ProposedTrade) -> Iterator[Reason]:
     limit = trade.config.risk.max_quote_age_seconds
     for option in (trade.sold, trade.bought_back):
         if option is None:
             continue
         if option.quoted_at is None:
-            yield f"quote_missing: {option.symbol} is not in the chain"
+            yield Reason(rule="quote_missing", text=f"{option.symbol} is not in the chain")
             continue
-        age_seconds = (trade.state.timestamp - option.quoted_at).total_seconds()
-        if not -limit <= age_seconds <= limit:
-            yield f"quote_age: the quote of {option.symbol} is {age_seconds:.0f} s old, at most {limit:g} s allowed"
+        age = age_problem(option.quoted_at, trade.state.timestamp, limit)
+        if age is not None:
+            yield Reason(rule="quote_age", text=f"the quote of {option.symbol} is {age}")
 
 
-def quote_sanity(trade: ProposedTrade) -> Iterator[str]:
+def quote_sanity(trade: ProposedTrade) -> Iterator[Reason]:
     """A sell needs a mark and a bid inside the collar; no leg trades on a crossed book."""
     for option in (trade.sold, trade.bought_back):
         if option is None:
             continue
         bid, ask = option.bid_price_coin, option.ask_price_coin
-        if bid is not None and ask is not None and not bid <= ask:
-            yield f"quote_sanity: {option.symbol} is crossed, bid {bid:g} above ask {ask:g}"
+        if is_crossed(bid, ask):
+            yield Reason(rule="quote_sanity", text=f"{option.symbol} is crossed, bid {bid:g} above ask {ask:g}")
     if trade.sold is not None:
         yield from _collar(trade.sold, trade.config.risk.price_collar_pct)
 
 
-def _collar(call: CandidateOption, collar_pct: float) -> Iterator[str]:
+def _collar(call: CandidateOption, collar_pct: float) -> Iterator[Reason]:
     floor = call.mark_price_coin * (1.0 - collar_pct / 100.0)
     if not call.bid_price_coin >= floor:
-        yield (
-            f"price_collar: bid {call.bid_price_coin:g} of {call.symbol} is more than {collar_pct:g} % below "
-            f"mark {call.mark_price_coin:g}"
+        yield Reason(
+            rule="price_collar",
+            text=f"bid {call.bid_price_coin:g} of {call.symbol} is more than {collar_pct:g} % below "
+            f"mark {call.mark_price_coin:g}",
         )
 
 
-def coverage(trade: ProposedTrade) -> Iterator[str]:
+def coverage(trade: ProposedTrade) -> Iterator[Reason]:
     """Short calls held, calls on offer and this sale together never exceed the coins held."""
     if trade.sold is None:
         return
     risk = trade.risk
     after = risk.short_calls_coin + risk.resting_sells_coin - trade.freed_size + trade.sold_size
     if not (after <= risk.coins_held + ROUNDING and trade.sold_size > 0.0):
-        yield (
-            f"coverage: {after:g} {trade.underlying} of calls after the trade "
+        yield Reason(
+            rule="coverage",
+            text=f"{after:g} {trade.underlying} of calls after the trade "
             f"(held {risk.short_calls_coin:g}, on offer {risk.resting_sells_coin:g}, this {trade.sold_size:g}, "
-            f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held"
+            f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held",
         )
 
 
-def margin_after(trade: ProposedTrade) -> Iterator[str]:
+def margin_after(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_margin_pct
     after_pct = estimated_margin_pct(trade)
     if after_pct is None:
-        yield f"margin: margin of the {trade.underlying} account is not known"
+        yield Reason(rule="margin", text=f"margin of the {trade.underlying} account is not known")
     elif not after_pct <= limit:
-        yield f"margin: {after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %"
+        yield Reason(rule="margin", text=f"{after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %")
 
 
-def margin_threshold(trade: ProposedTrade) -> Iterator[str]:
+def margin_threshold(trade: ProposedTrade) -> Iterator[Reason]:
     """New shorts stop earlier than the limit itself."""
     if trade.sold is None:
         return
@@ -297,13 +326,14 @@ def margin_threshold(trade: ProposedTrade) -> Iterator[str]:
     threshold_pct = risk.max_margin_pct * risk.new_short_margin_pct_of_limit / 100.0
     used_pct = _margin_pct(trade, -_freed_margin_coin(trade), 0.0)
     if used_pct is not None and not used_pct <= threshold_pct:
-        yield (
-            f"margin_threshold: {used_pct:.1f} % already used is above {threshold_pct:.1f} % "
-            f"({risk.new_short_margin_pct_of_limit:g} % of max_margin_pct {risk.max_margin_pct:g} %)"
+        yield Reason(
+            rule="margin_threshold",
+            text=f"{used_pct:.1f} % already used is above {threshold_pct:.1f} % "
+            f"({risk.new_short_margin_pct_of_limit:g} % of max_margin_pct {risk.max_margin_pct:g} %)",
         )
 
 
-def net_delta(trade: ProposedTrade) -> Iterator[str]:
+def net_delta(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_net_delta_fraction * trade.risk.coins_held
@@ -311,14 +341,15 @@ def net_delta(trade: ProposedTrade) -> Iterator[str]:
     if trade.bought_back is not None:
         after -= trade.bought_back.delta * trade.size / trade.bought_back.size
     if not abs(after) <= limit + ROUNDING:
-        yield (
-            f"net_delta: {after:.3f} {trade.underlying} after the trade is beyond {limit:.3f} "
+        yield Reason(
+            rule="net_delta",
+            text=f"{after:.3f} {trade.underlying} after the trade is beyond {limit:.3f} "
             f"(max_net_delta_fraction {trade.config.risk.max_net_delta_fraction:g}"
-            f" of {trade.risk.coins_held:.6g} coins)"
+            f" of {trade.risk.coins_held:.6g} coins)",
         )
 
 
-def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
+def expiry_exposure(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.sold is None:
         return
     fraction = trade.config.risk.max_expiry_exposure_fraction
@@ -331,13 +362,14 @@ def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
     if trade.bought_back is not None and trade.bought_back.expiry == trade.sold.expiry:
         after -= trade.size
     if not after <= limit + ROUNDING:
-        yield (
-            f"expiry_exposure: {after:g} {trade.underlying} of calls expiring {trade.sold.expiry:%d %b %Y} is above "
-            f"{limit:.6g} (max_expiry_exposure_fraction {fraction:g} of {trade.risk.coins_held:.6g} coins)"
+        yield Reason(
+            rule="expiry_exposure",
+            text=f"{after:g} {trade.underlying} of calls expiring {trade.sold.expiry:%d %b %Y} is above "
+            f"{limit:.6g} (max_expiry_exposure_fraction {fraction:g} of {trade.risk.coins_held:.6g} coins)",
         )
 
 
-RULES: tuple[Callable[[ProposedTrade], Iterator[str]], ...] = (
+RULES: tuple[Callable[[ProposedTrade], Iterator[Reason]], ...] = (
     kill_switch,
     trading_state,
     settlement_window,

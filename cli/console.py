@@ -43,7 +43,7 @@ def console_block(record: IterationRecord, quiet: bool = False) -> str:
 def _limits_lines(record: IterationRecord) -> Iterator[str]:
     """What the agent may not do for now, and why; orders of another hand that it counts as sold."""
     state = record.agent_state
-    why = list(() if state is None else state.restrictions)
+    why = [] if state is None else [str(reason) for reason in state.restrictions]
     if record.breaker is not None and record.breaker.why and not any(record.breaker.why in text for text in why):
         why.append(f"breaker: {record.breaker.why}")
     if record.trading_state != TradingState.ACTIVE:
@@ -60,7 +60,7 @@ def _outcome_word(record: IterationRecord) -> str:
     if record.error is not None:
         return f"{record.action_type} (failed)"
     if not record.allowed:
-        rules = sorted({reason.partition(":")[0] for reason in record.risk_engine_result.reasons})
+        rules = sorted({reason.rule for reason in record.risk_engine_result.reasons})
         return f"{record.action_type} (blocked: {', '.join(rules)})"
     return record.action_type
 
@@ -90,7 +90,7 @@ def _state_lines(state: AgentState | None) -> Iterator[str]:
 
 def _decision_lines(record: IterationRecord) -> list[str]:
     lines = [f"     {record.proposed_action.type}: {printable(record.proposed_action.reason)}"]
-    lines += [f"     blocked: {printable(reason)}" for reason in record.risk_engine_result.reasons]
+    lines += [f"     blocked: {printable(str(reason))}" for reason in record.risk_engine_result.reasons]
     for leg in record.executed_action.legs:
         fee = "not known" if leg.fee_coin is None else f"{leg.fee_coin:.6f}"
         price = "" if leg.avg_price_coin is None else f" at {leg.avg_price_coin:.4f}, fee {fee}"

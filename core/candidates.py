@@ -16,6 +16,7 @@ from typing import NamedTuple
 from config import StrategyConfig
 from core.market_context import CoinData
 from core.pricing import black76_delta, days_between, trade_fee_coin, years_between
+from core.quotes import is_crossed, is_fresh, mid_price
 from models import (
     CandidateOption,
     FilterFunnel,
@@ -150,8 +151,7 @@ def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> boo
         return False
     if quote.quoted_at is None:
         return False
-    age_seconds = (now - quote.quoted_at).total_seconds()
-    return 0.0 < mark < 1.0 and (ask is None or bid <= ask) and abs(age_seconds) <= max_age_seconds
+    return 0.0 < mark < 1.0 and not is_crossed(bid, ask) and is_fresh(quote.quoted_at, now, max_age_seconds)
 
 
 def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> _Call:
@@ -203,7 +203,7 @@ def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float
         delta=call.delta,
         bid_price_coin=bid,
         ask_price_coin=quote.ask_price_coin,
-        mid_price_coin=bid_ask_mid(quote.bid_price_coin, quote.ask_price_coin) or mark,
+        mid_price_coin=mid_price(quote.bid_price_coin, quote.ask_price_coin) or mark,
         mark_price_coin=mark,
         mark_iv_fraction=quote.mark_iv_fraction or 0.0,
         spread_pct=call.spread_pct,
@@ -215,8 +215,3 @@ def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float
         min_trade_amount_coin=option.min_trade_amount_coin,
         quoted_at=quote.quoted_at or now,
     )
-
-
-def bid_ask_mid(bid: float | None, ask: float | None) -> float | None:
-    """The middle of a two-sided quote, None where a side is missing."""
-    return None if bid is None or ask is None else (bid + ask) / 2.0

@@ -14,35 +14,31 @@ from models import (
     ExpiryExposure,
     OptionInstrument,
     PortfolioState,
+    Reason,
     Underlying,
 )
 
-ROUNDING = 1e-9
 
-
-def restrictions(portfolio: PortfolioState, risks: Iterator[CoinRisk] | tuple[CoinRisk, ...]) -> Iterator[str]:
+def restrictions(portfolio: PortfolioState, risks: tuple[CoinRisk, ...]) -> Iterator[Reason]:
     """What is wrong with the account itself, so that nothing more may be sold."""
     for risk in risks:
-        if risk.short_calls_coin > risk.coins_held + ROUNDING:
-            yield (
-                f"uncovered: {risk.short_calls_coin:g} {risk.underlying} of calls are sold, "
-                f"{risk.coins_held:.6g} coins are held"
-            )
+        if risk.is_uncovered:
+            sold = f"{risk.short_calls_coin:g} {risk.underlying} of calls are sold"
+            yield Reason(rule="uncovered", text=f"{sold}, {risk.coins_held:.6g} coins are held")
     for account in portfolio.accounts:
         if not account.is_cross_margin and account.maintenance_margin_coin > max(0.0, account.margin_balance_coin):
-            yield f"margin_call: the {account.currency} account holds less than its maintenance margin"
+            text = f"the {account.currency} account holds less than its maintenance margin"
+            yield Reason(rule="margin_call", text=text)
     for order in portfolio.open_orders:
         if order.is_liquidation:
-            yield f"liquidation: the exchange is closing {order.symbol}"
+            yield Reason(rule="liquidation", text=f"the exchange is closing {order.symbol}")
 
 
 def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
     """What is short, on offer and held in one coin."""
     coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
     held = [position for position in portfolio.positions if position.underlying == coin]
-    sells = [
-        o for o in portfolio.open_orders if o.symbol.startswith(f"{coin}-") and o.direction == "sell" and o.is_live
-    ]
+    sells = [o for o in portfolio.open_orders if o.parts.underlying == coin and o.direction == "sell" and o.is_live]
     return CoinRisk(
         underlying=coin,
         margin_used_pct=margin_used_pct(account),

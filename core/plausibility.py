@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from models import AgentState, CoinAccount, MarketSnapshot, RawPosition
+from models import ROUNDING, AgentState, CoinAccount, MarketSnapshot, RawPosition
 
 MAX_SPOT_RATIO = 1.2  # between two iterations
 MAX_IV_RATIO = 2.0
 MAX_GAP = timedelta(hours=1)  # after a longer pause a leap is no surprise
-ROUNDING = 1e-9
 
 
 @dataclass
@@ -63,7 +62,7 @@ class LastSeen:
                 return f"{symbol} was {size:g} and is {sizes.get(symbol, 0.0):g}, although we bought nothing back"
         for account in accounts:
             options = (held for held in positions if held.kind == "option")
-            has_some = any(held.symbol.startswith(f"{account.currency}-") for held in options)
+            has_some = any(held.parts.underlying == account.currency for held in options)
             if abs(account.options_value_coin) > ROUNDING and not has_some:
                 return f"the {account.currency} account counts options in its value and lists none"
         return None

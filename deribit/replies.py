@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
+from deribit.symbols import option_symbol
 from models import (
     AuthenticationError,
     CoinAccount,
@@ -39,7 +40,6 @@ from models import (
 
 RATE_LIMIT_CODE = 10028
 CREDENTIALS_CODE = 13004
-MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 LARGEST_NUMBER = sys.float_info.max  # JSON's whole numbers have no limit of their own
 
 LONG_WORD = re.compile(r"\S{24,}")
@@ -153,10 +153,8 @@ def read_instrument(row: Row) -> OptionInstrument | None:
 
 def _name_fits(option: OptionInstrument) -> bool:
     """Whether BTC-9JAN26-95000-C says what the fields say, for one coin a contract; else neither can be trusted."""
-    expiry, strike = option.expiry, f"{option.strike:.10g}".replace(".", "d")
-    day = f"{expiry.day}{MONTHS[expiry.month - 1]}{expiry.year % 100:02d}"
-    side = "C" if option.option_type == "call" else "P"
-    return option.symbol == f"{option.underlying}-{day}-{strike}-{side}" and option.contract_size_coin == 1.0
+    name = option_symbol(option.underlying, option.expiry, option.strike, option.option_type)
+    return option.symbol == name and option.contract_size_coin == 1.0
 
 
 def read_quotes(result: object) -> tuple[OptionQuote, ...]:

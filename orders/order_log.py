@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deribit.symbols import SymbolParts, parse_symbol
 from logging_utils import SCHEMA_VERSION, JsonlLog, files_of_last_days, json_objects
-from models import Clock, LogWriteError
+from models import UNDERLYINGS, Clock, LogWriteError, Underlying
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
@@ -55,6 +56,10 @@ class LoggedOrder:
     def symbol(self) -> str:
         return str(self.intent["symbol"])
 
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
+
 
 class OrderMemory:
     """What is known of the orders of one account, event by event; without a disk it is an order log by itself."""
@@ -88,6 +93,10 @@ class OrderMemory:
     def busy_symbols(self, now: datetime) -> tuple[str, ...]:
         """Symbols whose coin must wait: an order's fate is open, or it ended too recently for positions to show it."""
         return tuple(order.symbol for order in self._orders.values() if _is_busy(order, now))
+
+    def waiting_underlyings(self) -> tuple[Underlying, ...]:
+        """Coins that wait whatever is known of their orders."""
+        return ()
 
     def oldest_at(self) -> datetime | None:
         """When the oldest order that is still remembered was about to leave; None where there is none."""
@@ -173,9 +182,9 @@ class OrderLogFile(OrderMemory):
             self._log.write_line(self._kept[0])
             self._kept.popleft()
 
-    def busy_symbols(self, now: datetime) -> tuple[str, ...]:
-        """As above; both coins at the start of a run: an earlier one may have sent what this log does not say."""
-        return ("BTC-", "ETH-") if self.rest_left_seconds() > 0.0 else super().busy_symbols(now)
+    def waiting_underlyings(self) -> tuple[Underlying, ...]:
+        """Both coins at the start of a run: an earlier one may have sent what this log does not say."""
+        return UNDERLYINGS if self.rest_left_seconds() > 0.0 else ()
 
     def rest_left_seconds(self) -> float:
         return max(0.0, self._rests_until_seconds - self._clock.monotonic())
@@ -234,7 +243,7 @@ def _is_named(record: Mapping[str, Any]) -> bool:
     label, symbol = record.get("label"), record.get("symbol")
     if not (isinstance(label, str) and isinstance(symbol, str)):
         return False
-    return symbol[:4] in ("BTC-", "ETH-") and 0 < len(label) <= MAX_LABEL_LETTERS and label.isascii()
+    return parse_symbol(symbol).underlying in UNDERLYINGS and 0 < len(label) <= MAX_LABEL_LETTERS and label.isascii()
 
 
 def _time_of(record: Mapping[str, Any]) -> datetime:

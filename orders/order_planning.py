@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from config import AgentConfig
 from core.pricing import round_price_down, round_price_up, tick_size_at
+from core.quotes import mid_price
+from deribit.symbols import SymbolParts, parse_symbol
 from models import (
     OWN_LABEL_PREFIX,
     ActionType,
@@ -35,6 +37,10 @@ class Leg:
     direction: Direction
     amount_coin: float
     decision_mid_coin: float | None
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
 
     @property
     def is_sell(self) -> bool:
@@ -67,8 +73,8 @@ def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
     option: CandidateOption | OptionPosition | None = state.candidate(symbol) or state.position(symbol)
     if option is None:
         return None
-    bid, ask = option.bid_price_coin, option.ask_price_coin
-    return option.mark_price_coin if bid is None or ask is None else (bid + ask) / 2.0
+    mid = mid_price(option.bid_price_coin, option.ask_price_coin)
+    return option.mark_price_coin if mid is None else mid
 
 
 def price_ladder(
@@ -99,14 +105,13 @@ def price_ladder(
 
 def start_price(ticker: Ticker, collar_pct: float) -> float:
     """Mid; without both sides the last trade if it lies near the mark (testnet prints absurd ones), else the mark."""
-    bid, ask, last, mark = (
-        ticker.bid_price_coin,
-        ticker.ask_price_coin,
+    mid, last, mark = (
+        mid_price(ticker.bid_price_coin, ticker.ask_price_coin),
         ticker.last_price_coin,
         ticker.mark_price_coin,
     )
-    if bid is not None and ask is not None:
-        return (bid + ask) / 2.0
+    if mid is not None:
+        return mid
     if last is not None and abs(last - mark) <= mark * collar_pct / 100.0:
         return last
     return mark

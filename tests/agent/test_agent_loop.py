@@ -196,7 +196,7 @@ def test_while_the_fate_of_an_order_is_not_known_no_other_is_sent(tmp_path: Path
     agent_loop.run_iteration(agent)
     again = agent_loop.run_iteration(agent)
     assert (again.allowed, again.executed_status) == (False, "none")
-    assert any("is not surely over" in reason for reason in again.risk_engine_result.reasons)
+    assert any("may still be open" in reason.text for reason in again.risk_engine_result.reasons)
     assert desk.wire.methods("private/sell") == ["private/sell"]
 
 
@@ -300,7 +300,7 @@ def test_a_coin_rests_a_minute_after_a_fill(tmp_path: Path, seconds: float, is_r
     again = agent_loop.run_iteration(agent)
     assert again.agent_state is not None
     assert (again.agent_state.unresolved_symbols != ()) is is_resting
-    assert any(reason.startswith("intent_pending") for reason in again.risk_engine_result.reasons) is is_resting
+    assert any(reason.rule == "intent_pending" for reason in again.risk_engine_result.reasons) is is_resting
 
 
 @pytest.mark.parametrize("code", [10020, 13020])
@@ -319,7 +319,7 @@ def test_orders_of_the_day_are_counted_and_stop_at_their_limit(tmp_path: Path) -
     records = run_for(agent_at(desk, always_sell), 3)
     assert [record.agent_state.orders_today for record in records if record.agent_state] == [0, 1, 2]
     assert [record.executed_status for record in records] == ["filled", "filled", "none"]
-    assert any(reason.startswith("orders_per_day") for reason in records[-1].risk_engine_result.reasons)
+    assert any(reason.rule == "orders_per_day" for reason in records[-1].risk_engine_result.reasons)
 
 
 # --- another process, the same account -------------------------------------------------------------------------

@@ -371,7 +371,7 @@ def test_a_policy_that_rewrites_its_arguments_does_not_reach_the_risk_engine(tmp
         return decide_action(state, config).model_copy(update={"size": 5.0})
 
     (record,) = run_for(simulated_agent(tmp_path, rewrites), 1)
-    assert {reason.split(":")[0] for reason in record.risk_engine_result.reasons} >= {"coverage", "order_size"}
+    assert {reason.rule for reason in record.risk_engine_result.reasons} >= {"coverage", "order_size"}
 
 
 def test_of_a_policy_that_raises_the_console_shows_a_sentence_and_the_log_the_traceback(tmp_path: Path) -> None:
@@ -489,7 +489,7 @@ def test_while_the_kill_file_exists_every_sale_is_blocked_and_the_reason_is_logg
     agent = agent_at(desk)
     (blocked,) = run_for(agent, 1)
     assert (blocked.allowed, blocked.executed_status) == (False, "none")
-    assert any(reason.startswith("kill_switch: KILL exists") for reason in blocked.risk_engine_result.reasons)
+    assert any(str(reason).startswith("kill_switch: KILL exists") for reason in blocked.risk_engine_result.reasons)
     desk.config.risk.kill_file.unlink()
     assert run_for(agent, 1)[0].executed_status == "filled"
 
@@ -510,4 +510,4 @@ def test_an_action_on_an_option_that_does_not_exist_is_blocked_and_logged(tmp_pa
     agent = agent_at(simulated_desk(tmp_path), lambda state, config: opening("BTC-31FEB27-1-C", size=0.1))
     (record,) = run_for(agent, 1)
     assert (record.allowed, record.executed_status, record.error) == (False, "none", None)
-    assert any("symbol_not_in_state" in reason for reason in record.risk_engine_result.reasons)
+    assert any(reason.rule == "symbol_not_in_state" for reason in record.risk_engine_result.reasons)

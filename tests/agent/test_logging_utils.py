@@ -28,7 +28,7 @@ from logging_utils import (
     short_hash,
     state_from_record,
 )
-from models import ActionType, ConfigurationError, LedgerEntry, LogWriteError, ProposedAction
+from models import ActionType, ConfigurationError, LedgerEntry, LogWriteError, ProposedAction, Reason
 from paper_exchange.market.clocks import SimulatedClock
 from policy_rule_based import decide_action
 from tests.builders.agent import RUN, decision_lines, run_for, simulated_agent
@@ -142,8 +142,9 @@ def test_the_value_after_a_trade_is_counted_with_the_spots_of_the_decision() -> 
 
 def test_every_reason_of_the_risk_engine_is_kept() -> None:
     action = ProposedAction(type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol="x", size=1.0, reason="r")
-    record = a_record(state=a_state(), action=action, reasons=["margin: 60 %", "coverage: 2"])
-    assert (record.allowed, record.risk_engine_result.reasons) == (False, ("margin: 60 %", "coverage: 2"))
+    reasons = (Reason(rule="margin", text="60 %"), Reason(rule="coverage", text="2"))
+    record = a_record(state=a_state(), action=action, reasons=reasons)
+    assert (record.allowed, record.risk_engine_result.reasons) == (False, reasons)
     assert (record.action_type, record.symbol, record.size, record.executed_status) == (
         "OPEN_COVERED_CALL",
         "x",

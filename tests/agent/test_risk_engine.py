@@ -23,6 +23,7 @@ from models import (
     OptionPosition,
     OrderRequest,
     ProposedAction,
+    Reason,
     SendOutcome,
     TradingState,
 )
@@ -237,7 +238,7 @@ def test_reducing_sells_nothing_and_halted_sends_nothing_at_all(
 
 
 def test_the_reason_says_everything_that_keeps_the_agent_from_selling() -> None:
-    why = ("breaker: 5 failed iterations in a row", "key: it may not trade")
+    why = (Reason(rule="breaker", text="5 failed iterations in a row"), Reason(rule="key", text="it may not trade"))
     (reason,) = reasons(an_opening(), a_state(trading_state=TradingState.REDUCING, restrictions=why))
     assert reason == f"reducing: {why[0]}; {why[1]}"
     (halted,) = reasons(an_opening(), a_state(trading_state=TradingState.HALTED, restrictions=why))

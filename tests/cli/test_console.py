@@ -12,7 +12,7 @@ import pytest
 from cli.console import check, console_block, printable, progress_text, status_text
 from core.breaker import Breaker
 from logging_utils import IterationRecord, Outcome, make_record
-from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, TradingState
+from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, Reason, TradingState
 from paper_exchange.exchange import PaperExchange
 from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, simulated_desk
 from tests.builders.configs import agent_config
@@ -59,8 +59,12 @@ def test_a_block_shows_each_coins_spot_volatilities_equity_position_and_candidat
     assert eth.startswith("ETH")
 
 
-def reduced(*restrictions: str, state: TradingState = TradingState.REDUCING) -> IterationRecord:
-    return a_record(state=a_state(trading_state=state, restrictions=restrictions))
+def reduced(*texts: str, state: TradingState = TradingState.REDUCING) -> IterationRecord:
+    return a_record(state=a_state(trading_state=state, restrictions=some_reasons(*texts)))
+
+
+def some_reasons(*texts: str) -> tuple[Reason, ...]:
+    return tuple(Reason.model_validate(text) for text in texts)
 
 
 def test_a_block_says_what_keeps_the_agent_from_trading_and_an_ordinary_one_says_nothing_of_it() -> None:
@@ -78,7 +82,9 @@ def test_a_block_of_an_iteration_that_failed_names_the_breakers_reason() -> None
 
 def test_the_breakers_reason_is_not_said_twice() -> None:
     breaker = Breaker(state=TradingState.REDUCING, why="3 policy errors in a row")
-    state = a_state(trading_state=TradingState.REDUCING, restrictions=("breaker: 3 policy errors in a row",))
+    state = a_state(
+        trading_state=TradingState.REDUCING, restrictions=(Reason(rule="breaker", text="3 policy errors in a row"),)
+    )
     assert console_block(a_record(state=state, breaker=breaker)).count("3 policy errors in a row") == 1
 
 
@@ -110,7 +116,9 @@ def test_a_block_says_what_was_decided_and_why() -> None:
 
 
 def test_every_reason_of_the_risk_engine_has_a_line() -> None:
-    block = console_block(a_record(action=an_opening(), reasons=["margin: 60 % is above 50 %", "coverage: 2"]))
+    block = console_block(
+        a_record(action=an_opening(), reasons=some_reasons("margin: 60 % is above 50 %", "coverage: 2"))
+    )
     assert "     blocked: margin: 60 % is above 50 %\n     blocked: coverage: 2" in block
 
 
@@ -163,7 +171,7 @@ def test_of_an_error_the_last_line_is_shown() -> None:
 
 
 def test_a_quiet_block_says_what_became_of_the_action() -> None:
-    blocked = a_record(action=an_opening(), reasons=["coverage: no room", "margin: too much"])
+    blocked = a_record(action=an_opening(), reasons=some_reasons("coverage: no room", "margin: too much"))
     assert "OPEN_COVERED_CALL (blocked: coverage, margin)" in console_block(blocked, quiet=True)
     assert "DO_NOTHING (failed)" in console_block(a_record(state=None, error="lost"), quiet=True)
 
@@ -188,7 +196,9 @@ def test_text_from_outside_cannot_move_the_cursor_or_fill_the_screen() -> None:
     shown = printable(hostile)
     assert len(shown) == 400
     assert shown.isprintable()
-    block = console_block(a_record(action=an_opening(reason=hostile[:900]), reasons=[hostile], error=hostile))
+    block = console_block(
+        a_record(action=an_opening(reason=hostile[:900]), reasons=some_reasons(hostile), error=hostile)
+    )
     assert all(line.isprintable() for line in block.splitlines())
 
 

@@ -205,7 +205,7 @@ def test_five_failed_iterations_reduce_and_two_good_ones_end_that(tmp_path: Path
     assert states_of(records) == "AAAARRAA"
     reduced = records[5].agent_state
     assert reduced is not None
-    assert reduced.restrictions == ("breaker: 5 failed iterations in a row",)
+    assert [str(reason) for reason in reduced.restrictions] == ["breaker: 5 failed iterations in a row"]
 
 
 def test_the_line_says_the_trading_state_its_iteration_ended_in(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_halted_agent_goes_on_reading_taking_back_and_logging_and_sends_no_ord
     records = run_for(agent, 3)
     assert (desk.account.open_orders(), [record.error for record in records]) == ([], [None] * 3)
     assert len(desk.wire.methods("private/buy", "private/sell")) == sent
-    assert all(record.risk_engine_result.reasons[0].startswith("halted: ") for record in records)
+    assert all(record.risk_engine_result.reasons[0].rule == "halted" for record in records)
     assert [line["iteration"] for line in decision_lines(tmp_path)] == list(range(1, 14))
 
 
@@ -267,7 +267,7 @@ def test_an_action_that_only_the_breaker_blocks_is_not_counted_against_it(tmp_pa
     fail_next(desk, 5)
     run_for(agent, 5)
     blocked, recovered, sold = run_for(agent, 3)
-    assert [reason.partition(":")[0] for reason in blocked.risk_engine_result.reasons] == ["reducing"]
+    assert [reason.rule for reason in blocked.risk_engine_result.reasons] == ["reducing"]
     assert blocked.breaker is not None
     assert (blocked.breaker.same_block, blocked.breaker.blocked_action) == (0, "")
     assert (states_of([recovered]), sold.executed_status) == ("A", "filled")
@@ -307,7 +307,7 @@ def test_a_disk_that_takes_no_decision_lines_stops_sales_until_it_does(tmp_path:
         run_for(agent, 1)
         (blocked,) = run_for(agent, 1)
     assert blocked.agent_state is not None
-    assert blocked.agent_state.restrictions == ("disk: 1 decision lines wait for the disk",)
+    assert [str(reason) for reason in blocked.agent_state.restrictions] == ["disk: 1 decision lines wait for the disk"]
     assert (blocked.trading_state, blocked.executed_status) == ("REDUCING", "none")
     still, sold = run_for(agent, 2)
     assert (still.executed_status, sold.executed_status) == ("none", "filled")
@@ -323,7 +323,7 @@ def test_a_disk_that_takes_no_order_lines_stops_sales_until_it_does(tmp_path: Pa
         first, blocked = run_for(agent, 2)
     assert first.executed_status == "not_filled"  # no line, no lower price
     assert blocked.agent_state is not None
-    assert "disk: orders-2026-01-05.jsonl cannot be written" in blocked.agent_state.restrictions[0]
+    assert "disk: orders-2026-01-05.jsonl cannot be written" in str(blocked.agent_state.restrictions[0])
     (sold,) = run_for(agent, 1)
     assert (sold.executed_status, sold.trading_state) == ("filled", "ACTIVE")
     assert [line["event"] for line in desk.order_lines()][:4] == ["intent", "outcome", "closed", "intent"]
@@ -339,7 +339,7 @@ def test_a_key_without_the_right_to_trade_reads_on_and_says_so(tmp_path: Path) -
     (record,) = run_for(agent_at(desk), 1)
     assert record.agent_state is not None
     assert (record.trading_state, record.error) == ("REDUCING", None)
-    assert record.agent_state.restrictions == ("key: it may not trade",)
+    assert [str(reason) for reason in record.agent_state.restrictions] == ["key: it may not trade"]
 
 
 # --- another process, and the end of a run -----------------------------------------------------------------------

@@ -31,7 +31,7 @@ def wrong_with(**fields: Any) -> list[str]:
     """The names of what is wrong with an account."""
     portfolio = a_portfolio(**fields)
     risks = tuple(coin_risk(account, portfolio) for account in portfolio.accounts)
-    return [problem.partition(":")[0] for problem in restrictions(portfolio, risks)]
+    return [problem.rule for problem in restrictions(portfolio, risks)]
 
 
 # --- what is wrong with the account itself -----------------------------------------------------------
@@ -94,7 +94,7 @@ def test_a_restricted_account_makes_a_state_in_which_the_agent_only_reduces(coin
     accounts = (an_account("BTC", coins=coins), an_account("ETH"))
     found = assemble_state(a_raw_state(positions=(a_raw_position(size=-0.5),), accounts=accounts), a_config())
     assert found.trading_state == state
-    assert found.restrictions == (
+    assert tuple(map(str, found.restrictions)) == (
         () if state == TradingState.ACTIVE else ("uncovered: 0.5 BTC of calls are sold, 0.4 coins are held",)
     )
 

@@ -268,16 +268,16 @@ def test_lines_that_cannot_be_read_hide_no_intent_and_both_coins_rest_a_minute(t
     assert (log.unreadable_lines, len(log.unresolved())) == (1, 1)
     log.write(an_outcome("rejected"))
     clock.sleep(59.9)
-    assert log.busy_symbols(clock.now()) == ("BTC-", "ETH-")
+    assert log.waiting_underlyings() == ("BTC", "ETH")
     clock.sleep(0.1)
-    assert log.busy_symbols(clock.now()) == ()
+    assert (log.waiting_underlyings(), log.busy_symbols(clock.now())) == ((), ())
 
 
 def test_without_damage_no_coin_rests_after_a_start(tmp_path: Path) -> None:
     a_log(tmp_path).write(an_intent("over"))
     a_log(tmp_path).write(an_outcome("rejected", "over"))
     log = a_log(tmp_path)
-    assert (log.unreadable_lines, log.busy_symbols(START)) == (0, ())
+    assert (log.unreadable_lines, log.busy_symbols(START), log.waiting_underlyings()) == (0, (), ())
 
 
 @pytest.mark.parametrize(("version", "is_read"), [(0, True), (1, True), (2, False), (99, False)])
@@ -288,7 +288,8 @@ def test_a_line_of_a_newer_version_is_not_interpreted_and_both_coins_rest(
     (tmp_path / FILE).write_text(json.dumps(line) + "\n")
     log = a_log(tmp_path)
     assert (len(log.unresolved()) == 1, log.unreadable_lines == 0) == (is_read, is_read)
-    assert log.busy_symbols(START) == ((SYMBOL,) if is_read else ("BTC-", "ETH-"))
+    assert log.busy_symbols(START) == ((SYMBOL,) if is_read else ())
+    assert log.waiting_underlyings() == (() if is_read else ("BTC", "ETH"))
 
 
 @pytest.mark.parametrize(
@@ -313,9 +314,9 @@ def test_an_intent_that_could_not_be_looked_up_counts_as_a_line_that_cannot_be_r
     log.write({**an_intent(), **change})
     again = a_log(tmp_path, clock)
     assert (log.unreadable_lines, again.unreadable_lines) == (1, 1)
-    assert what_is_known(again) == ((), (), ("BTC-", "ETH-"))
+    assert (what_is_known(again), again.waiting_underlyings()) == (OVER, ("BTC", "ETH"))
     clock.sleep(60.0)
-    assert what_is_known(again) == OVER
+    assert (what_is_known(again), again.waiting_underlyings()) == (OVER, ())
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def policy_case(
 def no_order_problems(record: IterationRecord, reasons: Sequence[str]) -> list[str]:
     """The line says why nothing was done, by name, and nothing was done."""
     found = []
-    given = [record.proposed_action.reason, *record.risk_engine_result.reasons]
+    given = [record.proposed_action.reason, *map(str, record.risk_engine_result.reasons)]
     if not any(text.split(":")[0] in reasons for text in given):
         found.append(f"the reason is not {' or '.join(reasons)} but {given}")
     if record.executed_status != "none" or record.executed_action.legs:

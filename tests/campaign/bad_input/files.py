@@ -71,8 +71,8 @@ def _exposure_problems(folder: Path) -> list[str]:
 
 def _no_coin_may_trade(folder: Path) -> list[str]:
     (line,) = decision_lines(folder)
-    latched = line["agent_state"]["unresolved_symbols"]
-    return [] if latched == ["BTC-", "ETH-"] else [f"latched is {latched}"]
+    latched = line["agent_state"]["waiting_underlyings"]
+    return [] if latched == ["BTC", "ETH"] else [f"latched is {latched}"]
 
 
 def _resolved_absent(folder: Path) -> list[str]:

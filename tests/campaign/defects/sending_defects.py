@@ -188,7 +188,7 @@ def _killed_in_orders(schedule: Schedule) -> Schedule:
 @defect("I1", "I6", "I9", occasion=_killed_in_orders)
 def no_latch() -> Iterator[None]:
     """A coin does not wait for an order of unknown fate, nor for positions to show a fill, nor at a start."""
-    waits_for_nothing = replaced(OrderLogFile, busy_symbols=lambda self, now: ())
+    waits_for_nothing = replaced(OrderLogFile, busy_symbols=lambda self, now: (), waiting_underlyings=lambda self: ())
     with waits_for_nothing, replaced(agent_loop, _let_orders_lapse=lambda agent: None):
         yield
 

@@ -1,0 +1,67 @@
+"""What a symbol says: BTC-9JAN26-95000-C is a BTC call at 95,000 USD that expires on 9 January 2026, 08:00 UTC.
+
+In: an instrument's name, whatever its kind. Out: its parts, read once per name; None where it has no such part (a
+perpetual has no strike). Strikes in USD. The ground floor: imports nothing of ours. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+EXPIRY_HOUR = timedelta(hours=8)  # UTC
+
+OptionType = Literal["call", "put"]
+
+
+class SymbolParts(NamedTuple):
+    """The parts of a symbol. `underlying` is all before the first dash: BTC, or BTC_USDC of a linear instrument."""
+
+    underlying: str
+    expiry: datetime | None = None
+    strike_usd: float | None = None
+    option_type: OptionType | None = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.option_type == "call"
+
+    def concerns(self, coin: str) -> bool:
+        """Whether its value hangs on a coin, however it is settled: BTC-PERPETUAL and BTC_USDC-PERPETUAL on BTC."""
+        return self.underlying.startswith(coin)
+
+
+@lru_cache(maxsize=4096)
+def parse_symbol(symbol: str) -> SymbolParts:
+    """The parts of a symbol. Never raises: what cannot be read is None."""
+    underlying, *rest = symbol.split("-")
+    if not rest:
+        return SymbolParts(underlying)
+    strike_usd = _strike(rest[1]) if len(rest) == 3 else None
+    return SymbolParts(underlying, _expiry(rest[0]), strike_usd, _option_type(rest[-1]))
+
+
+def _expiry(day: str) -> datetime | None:
+    try:
+        return datetime.strptime(day, "%d%b%y").replace(tzinfo=UTC) + EXPIRY_HOUR
+    except ValueError:
+        return None
+
+
+def _strike(text: str) -> float | None:
+    """Deribit writes 0.75 as 0d75."""
+    whole, _, decimals = text.partition("d")
+    return float(f"{whole}.{decimals or 0}") if f"{whole}{decimals}".isdecimal() and text.isascii() else None
+
+
+def _option_type(letter: str) -> OptionType | None:
+    return "call" if letter == "C" else "put" if letter == "P" else None
+
+
+def option_symbol(underlying: str, expiry: datetime, strike_usd: float, option_type: OptionType) -> str:
+    """The name that Deribit gives to an option."""
+    day = f"{expiry.day}{MONTHS[expiry.month - 1]}{expiry.year % 100:02d}"
+    strike = f"{strike_usd:.10g}".replace(".", "d")
+    return f"{underlying}-{day}-{strike}-{'C' if option_type == 'call' else 'P'}"
