@@ -89,6 +89,7 @@ PURE_STANDARD_MODULES = {
 
 # Every place that asks for the time or draws a number; all others are handed a clock or a seed.
 CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "backtest/statistics/bootstrap.py": {"np.random"},
     "deribit/wire.py": {"time", "datetime.now", "random"},
     "policy_rule_based.py": {"random"},
     "paper_exchange/__main__.py": {"time"},
