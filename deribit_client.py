@@ -138,8 +138,12 @@ class DeribitClient:
         self._rpc.authenticate()
 
     def kill_note(self) -> str | None:
-        """What stands in the kill file, None where there is none. One that cannot be looked at counts as there."""
-        return kill_note(self._config.risk.kill_file)
+        """What a kill file says, None where there is none. One that cannot be looked at counts as there."""
+        for place in self._config.kill_files:
+            note = kill_note(place)
+            if note is not None:
+                return note if place == self._config.risk.kill_file else f"{note} (in {place.parent})".strip()
+        return None
 
     # --- public -------------------------------------------------------------
 
@@ -340,7 +344,7 @@ class DeribitClient:
         if problem is not None:
             return problem
         if self.kill_note() is not None:
-            return f"the kill file {self._config.risk.kill_file.name} exists"
+            return "the kill file exists"
         if not self.may_trade:
             return f"this key may not trade: it lacks {TRADING_SCOPE}"
         return None

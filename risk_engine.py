@@ -171,9 +171,7 @@ def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Pr
 def kill_switch(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.state.kill_switch_on:
         note = f" ({trade.state.kill_note!r})" if trade.state.kill_note else ""
-        yield Reason(
-            rule="kill_switch", text=f"{trade.config.risk.kill_file.name} exists{note}; remove it to trade again"
-        )
+        yield Reason(rule="kill_switch", text=f"the kill file exists{note}; remove it to trade again")
 
 
 def settlement_window(trade: ProposedTrade) -> Iterator[Reason]:

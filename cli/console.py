@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from config import LOOPBACK_HOSTS, AgentConfig, url_problem
+from config import AgentConfig
+from core.settings.values import LOOPBACK_HOSTS, url_problem
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord
 from models import (

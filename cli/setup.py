@@ -28,6 +28,7 @@ import config as settings
 from config import AgentConfig
 from core.breaker import DUPLICATED, Breaker
 from core.plausibility import LastSeen
+from core.settings.values import LOOPBACK_HOSTS
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, JsonlLog, RunInfo, last_record, short_hash
@@ -145,7 +146,7 @@ def assemble_agent(
         policy=config.agent.policy,
         config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash=short_hash(policy_source),
-        credentials_source="none" if credentials is not None else settings.credentials_source(settings.ENV_FILE),
+        credentials_source="none" if credentials is not None else config.key_source,
         lines_before=0 if before is None else before.sequence,
     )
     order_log = _order_log(config, clock, run)
@@ -339,7 +340,7 @@ def take_account_lock(config: AgentConfig) -> int:
     """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
     client_id = config.deribit.client_id
     exchange = urlsplit(config.deribit.base_url)
-    host = "loopback" if exchange.hostname in settings.LOOPBACK_HOSTS else exchange.hostname
+    host = "loopback" if exchange.hostname in LOOPBACK_HOSTS else exchange.hostname
     account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
     path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
     return _flock(path, "another agent is trading this account")

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from config import LOOPBACK_HOSTS, TESTNET_HOST, AgentConfig
+from config import AgentConfig
+from core.settings.values import LOOPBACK_HOSTS, TESTNET_HOST
 from deribit import replies
 from deribit.replies import Row
 from models import (

@@ -489,7 +489,8 @@ def test_while_the_kill_file_exists_every_sale_is_blocked_and_the_reason_is_logg
     agent = agent_at(desk)
     (blocked,) = run_for(agent, 1)
     assert (blocked.allowed, blocked.executed_status) == (False, "none")
-    assert any(str(reason).startswith("kill_switch: KILL exists") for reason in blocked.risk_engine_result.reasons)
+    (reason,) = (reason for reason in blocked.risk_engine_result.reasons if reason.rule == "kill_switch")
+    assert reason.text.startswith("the kill file exists")
     desk.config.risk.kill_file.unlink()
     assert run_for(agent, 1)[0].executed_status == "filled"
 

@@ -19,19 +19,18 @@ import config
 from config import (
     PROJECT_FOLDER,
     SETTING_NAMES,
+    SETTINGS,
     AgentConfig,
     DeribitConfig,
-    bounds_text,
     changed_settings,
-    credentials_source,
     env_example,
     load_config,
     require_credentials,
-    setting_fields,
     settings_table,
-    url_problem,
     without_secrets,
 )
+from core.settings.texts import bounds_text
+from core.settings.values import url_problem
 from models import ConfigurationError
 from tests.builders.configs import a_config
 
@@ -133,11 +132,13 @@ def test_an_unknown_name_in_the_file_is_refused_with_its_value_and_the_nearest_n
     ("name", "nearest"),
     [
         ("BTCC_DELTA_MAX", "BTC_DELTA_MAX"),
-        ("SOL_DELTA_MAX", "ETH_DELTA_MAX"),
         ("RIKS_MAX_MARGIN_PCT", "RISK_MAX_MARGIN_PCT"),
         ("RISK_MARGIN", "RISK_MAX_MARGIN_PCT"),
         ("AGENT_INTERVAL", "AGENT_INTERVAL_SECONDS"),
         ("ETH__DTE_MIN", "ETH_DTE_MIN"),
+        ("AGENT_DRYRUN", "AGENT_DRY_RUN"),
+        ("DERIBIT_CLIENT_IDD", "DERIBIT_CLIENT_ID"),
+        ("RISK_KILLFILE", "RISK_KILL_FILE"),
     ],
 )
 def test_a_misspelt_name_or_section_in_the_environment_is_refused_too(
@@ -146,13 +147,47 @@ def test_a_misspelt_name_or_section_in_the_environment_is_refused_too(
     monkeypatch.setenv(name, "7")
     with pytest.raises(ConfigurationError) as caught:
         load_config()
-    assert str(caught.value) == f"{name}='7' in the environment: unknown setting; the nearest valid name is {nearest}"
+    assert str(caught.value) == f"{name} in the environment: unknown setting; the nearest valid name is {nearest}"
 
 
-@pytest.mark.parametrize("name", ["HOME_DIR", "MAX_MARGIN", "PYTEST_SEED", "MY_AGENT_SEED_FILE", "ENABLED"])
-def test_what_belongs_to_other_programs_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["RISK_FREE_RATE", "AGENT_LOG_LEVEL", "AGENT_NAME", "AGENT_LOG", "ETH_RPC_URL", "ETH_MAX_FEE_PER_GAS", "BTC_USD"],
+)
+def test_a_name_of_another_program_in_the_environment_is_mentioned_and_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv(name, "https://node.example/madeUpKey")
+    assert changed_settings(load_config()) == []
+    assert capsys.readouterr().err == f"{name} in the environment is not a setting of this agent: ignored\n"
+
+
+@pytest.mark.parametrize("name", ["RISK_FREE_RATE", "AGENT_LOG_LEVEL", "AGENT_NAME", "ETH_RPC_URL", "BTC_USD"])
+def test_the_same_name_in_the_file_is_refused(env_file: Path, name: str) -> None:
+    assert f"{name}='7' in .env: unknown setting" in refusal(env_file, f"{name}=7")
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("DERIBIT_API_KEY", "DERIBIT_CLIENT_ID"), ("DERIBIT_API_SECRET", "DERIBIT_CLIENT_SECRET")]
+)
+def test_what_other_programs_call_deribit_s_key_is_answered_with_our_name(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, ours: str
+) -> None:
+    assert refusal(env_file, f"{name}={CLIENT_SECRET}").endswith(f"the nearest valid name is {ours}")
+    monkeypatch.setenv(name, CLIENT_SECRET)
+    assert load_config().deribit.client_id is None
+    said = capsys.readouterr().err
+    assert said.endswith(f": ignored; the nearest valid name is {ours}\n")
+    assert CLIENT_SECRET not in said
+
+
+@pytest.mark.parametrize("name", ["HOME_DIR", "MAX_MARGIN", "PYTEST_SEED", "SOL_DELTA_MAX", "ENABLED", "AGENT"])
+def test_what_belongs_to_other_programs_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     monkeypatch.setenv(name, "7")
-    assert load_config().agent.seed == 1
+    assert changed_settings(load_config()) == []
+    assert capsys.readouterr().err == ""
 
 
 def test_every_unknown_name_is_listed_not_only_the_first(env_file: Path) -> None:
@@ -203,7 +238,7 @@ def test_a_switch_is_true_or_false_and_nothing_else(env_file: Path, value: str) 
 def limits() -> list[tuple[str, str, float, bool]]:
     """Every bound of every number: (name, section, bound, whether the bound itself is allowed)."""
     found = []
-    for name, section, field in setting_fields():
+    for name, section, _, field in SETTINGS:
         for rule in field.metadata:
             for key, allowed in (("ge", True), ("le", True), ("gt", False), ("lt", False)):
                 if hasattr(rule, key):
@@ -232,7 +267,7 @@ def test_every_bound_is_allowed_or_not_as_it_says_and_nothing_beyond_it(
 
 
 def bounds_text_of(name: str) -> str:
-    return next(bounds_text(field) for found, _, field in setting_fields() if found == name)
+    return next(bounds_text(setting.info) for setting in SETTINGS if setting.name == name)
 
 
 def test_a_share_given_for_a_percentage_is_refused_with_the_unit(env_file: Path) -> None:
@@ -279,7 +314,7 @@ def test_unknown_names_wrong_values_and_ranges_are_listed_together(
     text = refusal(env_file, *lines)
     assert [line.partition("=")[0] for line in text.splitlines()] == [
         "BTC_DELTA_MIM",
-        "RISK_MARGIN",
+        "RISK_MARGIN in the environment: unknown setting; the nearest valid name is RISK_MAX_MARGIN_PCT",
         "RISK_PRICE_COLLAR_PCT",
         "ETH: delta_min 0.9 is above delta_max 0.3",
         "ETH: dte_min 10 is above dte_max 9",
@@ -473,6 +508,71 @@ def test_a_path_is_never_blank(env_file: Path, name: str) -> None:
     assert f"{name}='': must not be blank" in refusal(env_file, f"{name}=")
 
 
+STRAY_PATHS = [
+    ("'\"~/STOP\"'", 'must not contain "'),
+    ("$HOME/STOP", "must not contain $"),
+    ("%USERPROFILE%/STOP", "must not contain %"),
+    ("data\\STOP", "must not contain \\"),
+    ("data/*", "must not contain *"),
+    ("data/STOP;", "must not contain ;"),
+    ("data/STOP,", "must not end with a punctuation mark"),
+    ("'data/STOP '", "must not begin or end with a blank"),
+    ("' data/STOP'", "must not begin or end with a blank"),
+    ("data/~/STOP", "may contain ~ only at its beginning"),
+    ("~nobody-of-this-name/STOP", "begins with ~, but that home folder is not known"),
+]
+
+
+@pytest.mark.parametrize("name", ["RISK_KILL_FILE", "AGENT_LOG_DIR", "AGENT_DATA_DIR"])
+@pytest.mark.parametrize(("value", "problem"), STRAY_PATHS)
+def test_a_path_that_cannot_be_meant_so_is_refused(env_file: Path, name: str, value: str, problem: str) -> None:
+    assert f": {problem}" in refusal(env_file, f"{name}={value}")
+
+
+def test_a_tilde_is_the_home_folder(env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = loaded(env_file, "RISK_KILL_FILE=~/STOP_BOT", "AGENT_LOG_DIR=~/botlogs")
+    assert (found.risk.kill_file, found.agent.log_dir) == (tmp_path / "STOP_BOT", tmp_path / "botlogs")
+
+
+@pytest.mark.parametrize("name", ["my folder", "r\u00e9sum\u00e9", "a-b_c.d+e=f@g (1)"])
+def test_a_path_may_be_any_ordinary_name(env_file: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert loaded(env_file, f"RISK_KILL_FILE='{tmp_path / name}/STOP'").risk.kill_file == tmp_path / name / "STOP"
+
+
+def test_a_kill_file_in_a_folder_that_does_not_exist_is_refused(env_file: Path, tmp_path: Path) -> None:
+    text = refusal(env_file, f"RISK_KILL_FILE={tmp_path}/nowhere/STOP")
+    assert text == f"RISK_KILL_FILE='{tmp_path}/nowhere/STOP': the folder {tmp_path}/nowhere does not exist"
+
+
+def test_a_kill_file_may_stand_in_the_data_folder_that_the_start_makes(env_file: Path, tmp_path: Path) -> None:
+    assert loaded(env_file, f"AGENT_DATA_DIR={tmp_path}/new", f"RISK_KILL_FILE={tmp_path}/new/STOP")
+
+
+def test_a_file_called_kill_in_the_data_folder_counts_as_a_kill_file_too(env_file: Path, tmp_path: Path) -> None:
+    found = loaded(env_file, f"AGENT_DATA_DIR={tmp_path}", f"RISK_KILL_FILE={tmp_path}/STOP")
+    assert found.kill_files == (tmp_path / "STOP", tmp_path / "KILL")
+    assert load_config().kill_files == (PROJECT_FOLDER / "data/KILL",)
+
+
+@pytest.mark.parametrize("line", ["AGENT_POLICY=${POLICY}", "BTC_DELTA_MAX=${D}", "AGENT_LOG_DIR=logs/${USER}"])
+def test_a_variable_inside_a_value_is_refused_and_not_replaced(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("POLICY", "policy_rule_based")
+    name = line.partition("=")[0]
+    assert f"{name}: ${{...}} is not replaced: write the value itself" in refusal(env_file, line).splitlines()
+
+
+def test_a_dollar_sign_alone_is_nothing_special(env_file: Path) -> None:
+    assert loaded(env_file, "DERIBIT_CLIENT_SECRET=made$Up4711").deribit.client_secret is not None
+
+
+def test_a_name_without_a_value_is_refused_and_not_skipped(env_file: Path) -> None:
+    assert ".env, line 2: not of the form NAME=VALUE" in refusal(env_file, "BTC_ORDER_SIZE=0.2", "AGENT_DRY_RUN")
+
+
 @pytest.mark.parametrize(("mode", "is_refused"), [(0o600, False), (0o400, False), (0o640, True), (0o644, True)])
 def test_a_secret_that_others_can_read_is_refused(env_file: Path, mode: int, is_refused: bool) -> None:
     env_file.write_text(f"DERIBIT_CLIENT_SECRET={CLIENT_SECRET}")
@@ -509,16 +609,11 @@ def test_no_refusal_ever_shows_a_secret(env_file: Path, lines: tuple[str, ...]) 
         error = error.__cause__ or error.__context__
 
 
-@pytest.mark.parametrize("name", ["ETH_RPC_URL", "AGENT_NAME", "AGENT_TOOLSDIRECTORY", "AGENT", "PATH_INFO"])
-def test_variables_of_other_tools_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "https://node.example/madeUpKey")
-    assert load_config() == load_config(overrides={})
-
-
-def test_a_value_in_the_environment_that_is_no_number_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BTC_ORDER_URL", "https://node.example/madeUpKey")
-    with pytest.raises(ConfigurationError, match=re.escape("BTC_ORDER_URL=(value not shown)")):
+def test_the_value_of_an_unknown_name_in_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BTC_ORDER_SIZ", "https://node.example/madeUpKey")
+    with pytest.raises(ConfigurationError) as caught:
         load_config()
+    assert "madeUp" not in str(caught.value)
 
 
 def test_secrets_are_hidden_wherever_the_settings_are_shown(env_file: Path) -> None:
@@ -583,11 +678,11 @@ def test_the_source_of_the_key_is_named_and_never_the_key(
     env_file.write_text("".join(f"DERIBIT_CLIENT_{name}={CLIENT_SECRET}\n" for name in in_file))
     for name in in_environment:
         monkeypatch.setenv(f"deribit_client_{name}".upper(), CLIENT_SECRET)
-    assert credentials_source(env_file) == source
+    assert load_config(env_file).key_source == source
 
 
 def test_without_a_file_a_key_can_only_be_in_the_environment(tmp_path: Path) -> None:
-    assert credentials_source() == credentials_source(tmp_path / "nowhere") == "none"
+    assert load_config().key_source == load_config(tmp_path / "nowhere").key_source == "none"
 
 
 def test_our_key_and_those_in_the_environment_are_taken_out_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -634,7 +729,7 @@ def test_a_setting_given_at_its_default_is_not_listed(env_file: Path) -> None:
 
 
 def test_every_setting_is_explained_in_a_sentence() -> None:
-    for name, _, field in setting_fields():
+    for name, _, _, field in SETTINGS:
         assert (field.description or "").endswith("."), name
     assert len(SETTING_NAMES) == len(set(SETTING_NAMES)) > 50
 

@@ -471,6 +471,16 @@ def test_whatever_stands_at_the_kill_files_place_stops_every_order(
     assert desk.wire.sent == []
 
 
+def test_a_file_called_kill_in_the_data_folder_stops_every_order_too_and_says_where_it_is(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    assert desk.client.kill_note() is None
+    data_dir = desk.config.agent.data_dir
+    data_dir.mkdir(exist_ok=True)
+    (data_dir / "KILL").write_text("expiry day")
+    assert desk.client.kill_note() == f"expiry day (in {data_dir})"
+    assert_not_sent(desk, "the kill file exists", an_order_request())
+
+
 def test_a_kill_file_that_cannot_be_looked_at_counts_as_there(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path, risk={"kill_file": tmp_path / ("x" * 300)})
     assert "cannot be looked at" in (desk.client.kill_note() or "")
@@ -502,7 +512,7 @@ WRITTEN = ("intent", "not_sent")
 def test_a_kill_file_that_appears_while_the_line_is_written_stops_the_order(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     with faulty_disk(write=lambda path: desk.config.risk.kill_file.touch()):
-        assert_not_sent(desk, "the kill file KILL exists", an_order_request(), WRITTEN)
+        assert_not_sent(desk, "the kill file exists", an_order_request(), WRITTEN)
 
 
 @pytest.mark.parametrize(("seconds", "is_sent"), [(0.0, True), (9.9, True), (10.0, False), (30.0, False)])

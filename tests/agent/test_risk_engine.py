@@ -213,7 +213,7 @@ def test_the_kill_file_stops_every_trade(is_on: bool, hit: list[str]) -> None:
 def test_what_stands_in_the_kill_file_is_shown() -> None:
     state = a_state(kill_switch_on=True, kill_note="expiry day\nback at nine")
     (reason,) = reasons(an_opening(), state)
-    assert reason.startswith("kill_switch: KILL exists ('expiry day\\nback at nine')")
+    assert reason.startswith("kill_switch: the kill file exists ('expiry day\\nback at nine')")
 
 
 # --- trading state ---------------------------------------------------------------------------------
