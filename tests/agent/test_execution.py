@@ -342,7 +342,7 @@ def test_a_key_that_is_no_longer_accepted_is_not_swallowed(tmp_path: Path) -> No
 def test_a_kill_file_that_appears_at_the_last_moment_stops_the_order(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     desk.wire.disturb("private/get_account_summary", meanwhile(desk.config.risk.kill_file.touch))
-    assert_nothing_sent(desk, execute(desk, opening()), "the kill file KILL exists")
+    assert_nothing_sent(desk, execute(desk, opening()), "the kill file exists")
 
 
 # --- room ------------------------------------------------------------------------------------------------
