@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
+from ctypes import c_double
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from cli import setup as agent_setup
 from config import AgentConfig
 from core.pricing import floor_to_step
 from models import ActionType, AgentError, AgentState, CandidateOption, OptionPosition, ProposedAction, Underlying
-from paper_exchange.market.clocks import RunningClock
+from tests.builders.clocks import SharedClock, shared_seconds
 from tests.builders.configs import loose_config
 from tests.campaign.canary import network_guard
 
@@ -46,6 +46,7 @@ class LifePlan:
     speed: float
     iterations: int | None = None
     is_quiet: bool = False
+    leapt_seconds: c_double | None = None  # shared with the exchange
 
 
 def live(plan: LifePlan) -> None:
@@ -67,7 +68,7 @@ def _run(plan: LifePlan) -> int:
     config = loose_config(plan.url, plan.folder, policy=__name__)
     for folder in (config.agent.data_dir, config.agent.log_dir):
         agent_setup.take_lock(folder)  # held until the process is gone
-    clock = RunningClock(plan.local_start, wall=time.monotonic, wall_sleep=time.sleep, speed=plan.speed)
+    clock = SharedClock(plan.local_start, plan.speed, plan.leapt_seconds or shared_seconds())
     agent = agent_setup.assemble_agent(config, None, clock, mode="testnet", market="testnet")
     if plan.is_quiet:
         agent.policy = do_nothing

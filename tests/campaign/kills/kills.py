@@ -147,7 +147,8 @@ class KillRun:
     def _plan(self, number: int, url: str) -> LifePlan:
         """The child's clock starts near the exchange's, but not with it."""
         skew = timedelta(seconds=self._dice.uniform(-SKEW_SECONDS, SKEW_SECONDS))
-        return LifePlan(number, url, self.folder, self.exchange.market.clock.now() + skew, self.speed)
+        start = self.exchange.market.clock.now() + skew
+        return LifePlan(number, url, self.folder, start, self.speed, leapt_seconds=self.exchange.leapt_seconds)
 
     def _start(self, plan: LifePlan, trap: Trap | None) -> ForkServerProcess:
         process = self._processes.Process(target=live, args=(plan,), daemon=True)
@@ -209,7 +210,8 @@ class KillRun:
         for timer in self.exchange.latecomers:
             timer.join()
         start = self.exchange.market.clock.now()
-        plan = LifePlan(number, url, self.folder, start, self.speed, QUIET_ITERATIONS, is_quiet=True)
+        leapt = self.exchange.leapt_seconds
+        plan = LifePlan(number, url, self.folder, start, self.speed, QUIET_ITERATIONS, True, leapt)
         process = self._start(plan, None)
         process.join(END_SECONDS)
         if process.exitcode != 0:

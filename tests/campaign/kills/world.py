@@ -23,10 +23,10 @@ from typing import Any, Literal
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.ledger import LedgerEvent
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.market.clocks import RunningClock
 from paper_exchange.market.expiries import MarketSize
 from paper_exchange.server import PaperServer
 from paper_exchange.simulated.market import SimulatedMarket
+from tests.builders.clocks import SharedClock, shared_seconds
 from tests.builders.configs import KEY
 
 START = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
@@ -72,7 +72,8 @@ class WatchedExchange(PaperExchange):
     """A paper exchange that springs the trap of the current life. One request at a time, whoever asks."""
 
     def __init__(self, seed: int, speed: float, log_folder: Path) -> None:
-        clock = RunningClock(START, wall=time.monotonic, wall_sleep=time.sleep, speed=speed)
+        self.leapt_seconds = shared_seconds()
+        clock = SharedClock(START, speed, self.leapt_seconds)
         market = SimulatedMarket(seed, clock, size=SIZE)
         super().__init__(market, PaperAccount(market, BALANCES_COIN), KEY)
         self.ledger = LedgerWatch(self.account, log_folder)
