@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -18,6 +17,8 @@ from config import AgentConfig
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
+from deribit.error_codes import DEFINITIVE_REFUSALS
+from deribit.kill_file import read_kill_note
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.wire import JsonRpc, Reader, SystemClock
 from models import (
@@ -51,31 +52,6 @@ MAX_LEDGER_PAGES = 10
 MAX_ORDERS_PER_ITERATION = 2  # a roll: one to buy back, one to sell
 ORDER_LIFETIME_SECONDS = 10.0  # valid_until: later than this the exchange refuses to execute
 TRADING_SCOPE = "trade:read_write"
-KILL_NOTE_LETTERS = 200
-
-# Answers after which an order surely does not exist; every other failure of an order leaves it unknown.
-DEFINITIVE_REFUSALS = frozenset(
-    {
-        -32600,
-        -32601,
-        -32602,
-        -32000,
-        10000,
-        10002,
-        10003,
-        10004,
-        10005,
-        10006,
-        10007,
-        10008,
-        10009,
-        10010,
-        10011,
-    }
-    | {10012, 10019, 10020, 10021, 10022, 10023, 10025, 10026, 10029, 10031, 10032, 10036, 10037, 10039}
-    | {10040, 10041, 10043, 10047, 10066, 10072, 11029, 11030, 11042, 11044, 11051, 11054, 11055, 11098}
-    | {13009, 13010, 13011, 13016, 13019, 13020, 13021, 13025, 13403, 13503}
-)
 
 Result = TypeVar("Result")
 
@@ -140,7 +116,7 @@ class DeribitClient:
     def kill_note(self) -> str | None:
         """What a kill file says, None where there is none. One that cannot be looked at counts as there."""
         for place in self._config.kill_files:
-            note = kill_note(place)
+            note = read_kill_note(place)
             if note is not None:
                 return note if place == self._config.risk.kill_file else f"{note} (in {place.parent})".strip()
         return None
@@ -415,23 +391,6 @@ def _about(symbol: str, result: Any) -> Row:
 
 def _not_sent(why: str) -> OrderReceipt:
     return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
-
-
-def kill_note(kill_file: Path) -> str | None:
-    """The first words of the kill file, None where there is none. Only a file that is surely not there is none."""
-    try:
-        kill_file.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        return f"it cannot be looked at: {error.strerror}"
-    if not kill_file.is_file():
-        return "it is not a plain file"
-    try:
-        with kill_file.open("rb") as file:
-            return file.read(KILL_NOTE_LETTERS).decode(errors="replace").strip()
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
 
 
 def _outcome_after(error: DeribitError) -> SendOutcome:

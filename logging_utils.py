@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, ValidationError
 
 from core.breaker import Breaker
+from core.text import writable
 from models import (
     ActionType,
     AgentState,
@@ -144,7 +145,7 @@ def make_record(
         size=action.size,
         allowed=allowed,
         executed_status="none" if outcome.execution is None else outcome.execution.status,
-        error=None if outcome.error is None else _writable(outcome.error)[-MAX_ERROR_LETTERS:],
+        error=None if outcome.error is None else writable(outcome.error)[-MAX_ERROR_LETTERS:],
         trading_state=_trading_state(outcome),
         **_flat_figures(state),
         portfolio_value_usd_after=_value_after(outcome),
@@ -159,11 +160,6 @@ def make_record(
         ledger_read_until=outcome.ledger_read_until,
         api_responses=calls,
     )
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which a policy may raise, is in no encoding."""
-    return text.encode(errors="replace").decode()
 
 
 def _trading_state(outcome: Outcome) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from config import AgentConfig
 from core.settings.values import LOOPBACK_HOSTS, url_problem
+from core.text import printable
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord
 from models import (
@@ -124,11 +125,6 @@ def _pct(fraction: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
-
-
-def printable(text: str) -> str:
-    """Text from outside without control characters, cut to a line."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:400]
 
 
 # --- status ------------------------------------------------------------------------------------------

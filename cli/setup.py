@@ -29,6 +29,7 @@ from config import AgentConfig
 from core.breaker import DUPLICATED, Breaker
 from core.plausibility import LastSeen
 from core.settings.values import LOOPBACK_HOSTS
+from core.text import printable
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, JsonlLog, RunInfo, last_record, short_hash
@@ -363,4 +364,4 @@ def _flock(path: Path, problem: str) -> int:
 def _holder(path: Path) -> str:
     """What the holder of a lock wrote into it; the file itself is never touched."""
     text = path.read_bytes()[:200].decode(errors="replace").strip()
-    return "".join(letter if letter.isprintable() else " " for letter in text) or "a process that left no name"
+    return printable(text) or "a process that left no name"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
@@ -23,7 +24,10 @@ from pydantic import SecretStr, ValidationError
 
 from config import AgentConfig
 from core.settings.values import LOOPBACK_HOSTS, TESTNET_HOST
+from core.text import quotable
 from deribit import replies
+from deribit.envelope import read_envelope, result_of
+from deribit.error_codes import RETRIED_READ_CODES, TOKEN_CODES, UNAUTHORIZED_CODE
 from deribit.replies import Row
 from models import (
     AgentError,
@@ -55,9 +59,6 @@ TOKEN_MARGIN_SECONDS = 60.0
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "covered-call-agent"}
 # "session:" so that the token outlives a dropped connection; no more rights are asked for than the agent uses.
 SCOPE = "session:covered-call trade:read_write account:read wallet:none"
-
-TOKEN_CODES = frozenset({10000, 13009})
-RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
 
 # Their details name headers and addresses, and with them whatever a server sends back of what it was sent.
 for _talkative in ("httpx", "httpcore"):
@@ -243,7 +244,9 @@ class JsonRpc:
         if self._requests_left is not None:
             kept = 0 if method in NEEDED_TO_CANCEL else KEPT_FOR_ORDERS
             if self._requests_left <= kept:
-                raise RequestBudgetError(f"{method}: not asked, {MAX_REQUESTS} requests an iteration are enough")
+                raise RequestBudgetError(
+                    f"{method}: not sent: request budget used up, {MAX_REQUESTS} requests an iteration"
+                )
             self._requests_left -= 1
         self.requests_sent += 1
 
@@ -251,9 +254,9 @@ class JsonRpc:
         problem = _problem_of_status(method, status, content)
         if problem is not None:
             raise problem
-        envelope = replies.read_envelope(content, method, self._request_id)
+        envelope = read_envelope(content, method, self._request_id)
         _refuse_mainnet(envelope)
-        result = replies.result_of(envelope, method)
+        result = result_of(envelope, method)
         self._hear_time(envelope)
         return reader(result)
 
@@ -315,31 +318,10 @@ def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
     return tuple(secret or SecretStr("") for secret in (config.deribit.client_id, config.deribit.client_secret))
 
 
-class _NoCookies(httpx.Cookies):
-    """The exchange needs none: what a reply wants to be remembered is not, nor sent anywhere."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave them; looking for them is a third of the cost of a request."""
-
-
-_NO_COOKIES = _NoCookies()
-
-
-class _Http(httpx.Client):
-    """httpx.Client that keeps no cookies."""
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        return _NO_COOKIES
-
-    @cookies.setter
-    def cookies(self, cookies: object) -> None:
-        """None are taken from us either."""
-
-
 def _http_client(config: AgentConfig, transport: httpx.BaseTransport) -> httpx.Client:
-    return _Http(
+    return httpx.Client(
         transport=transport,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # the exchange needs none: none is kept or sent
         timeout=config.deribit.timeout_seconds,
         follow_redirects=False,
         trust_env=False,
@@ -369,7 +351,7 @@ def _refuse_redirect(method: str, response: httpx.Response) -> None:
     except (httpx.InvalidURL, ValueError):
         host = response.request.url.host  # nonsense leads nowhere
     if host != response.request.url.host:
-        where = replies.quotable(host, 60)
+        where = quotable(host, 60)
         raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
     raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")
 
@@ -401,7 +383,7 @@ def _problem_of_status(method: str, status: int, content: bytes) -> DeribitError
     if status == 429:
         return RateLimitError(f"{method}: HTTP 429")
     if status in (401, 403):
-        return RequestRefusedError(method, 13009, f"HTTP {status}")
+        return RequestRefusedError(method, UNAUTHORIZED_CODE, f"HTTP {status}")
     return InvalidReplyError(f"{method}: HTTP {status} without JSON")
 
 
@@ -416,4 +398,4 @@ def _short(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return f"{type(error).__name__}: {replies.quotable(error)}"
+    return f"{type(error).__name__}: {quotable(error)}"

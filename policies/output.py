@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.text import plain_ascii
 from models import ActionType, AgentError, Frozen, ProposedAction
 
 MAX_SIZE_COIN = 1000.0  # no setting of max_order_size can be higher
@@ -43,7 +44,7 @@ class PolicyOutputError(AgentError):
     """
 
     def __init__(self, reason: str) -> None:
-        self.reason = _tame(reason, MAX_REASON_LENGTH)
+        self.reason = plain_ascii(reason, MAX_REASON_LENGTH)
         super().__init__(self.reason)
 
 
@@ -86,7 +87,9 @@ def _refuse_what_types_let_through(action: ProposedAction) -> None:
         raise PolicyOutputError(f"bad_size: size is above {MAX_SIZE_COIN:g}, which no setting allows")
     for symbol in (action.symbol, action.new_symbol):
         if symbol is not None and not _is_plain_name(symbol):
-            raise PolicyOutputError(f"symbol_not_in_state: {_tame(symbol, MAX_NAME_LENGTH)} cannot be an instrument")
+            raise PolicyOutputError(
+                f"symbol_not_in_state: {plain_ascii(symbol, MAX_NAME_LENGTH)} cannot be an instrument"
+            )
     try:
         action.model_dump_json()
     except ValueError:  # half a surrogate pair cannot be written to the log; the other fields are checked by now
@@ -141,7 +144,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise PolicyOutputError(f"duplicate_key: {_tame(twice, MAX_NAME_LENGTH)} stands more than once")
+        raise PolicyOutputError(f"duplicate_key: {plain_ascii(twice, MAX_NAME_LENGTH)} stands more than once")
     return fields
 
 
@@ -156,19 +159,13 @@ def reason_of(error: BaseException) -> str:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         reasons = [_reason_of_problem(problem["type"], problem["loc"], problem["msg"]) for problem in problems]
         if not any(problem["type"] == "frozen_instance" for problem in problems):
-            return _tame("; ".join(reasons), MAX_REASON_LENGTH)
-    return _tame(f"policy_error: {type(error).__name__}: {error}", MAX_REASON_LENGTH)
+            return plain_ascii("; ".join(reasons), MAX_REASON_LENGTH)
+    return plain_ascii(f"policy_error: {type(error).__name__}: {error}", MAX_REASON_LENGTH)
 
 
 def _reason_of_problem(kind: str, place: tuple[int | str, ...], message: str) -> str:
-    name = _tame(".".join(str(part) for part in place), MAX_NAME_LENGTH)
+    name = plain_ascii(".".join(str(part) for part in place), MAX_NAME_LENGTH)
     if kind == "extra_forbidden":
         return f"unknown_field: {name}"
     rule = RULE_OF_FIELD.get(str(place[0]), "bad_action") if place else "bad_action"
     return f"{rule}: {name}: {message[:1].lower()}{message[1:]}"
-
-
-def _tame(text: str, length: int) -> str:
-    """Printable ASCII of limited length: what a stranger wrote may end up on a console."""
-    shown = text if len(text) <= length else f"{text[: length - 3]}..."
-    return "".join(char if char.isascii() and char.isprintable() else "?" for char in shown)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.console import check, console_block, printable, progress_text, status_text
+from cli.console import check, console_block, progress_text, status_text
 from core.breaker import Breaker
 from logging_utils import IterationRecord, Outcome, make_record
 from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, Reason, TradingState
@@ -193,9 +193,6 @@ def test_a_quiet_block_of_an_agent_that_may_not_sell_says_so_in_front(state: Tra
 
 def test_text_from_outside_cannot_move_the_cursor_or_fill_the_screen() -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07line\nbreak\r\u202e\u0000" + "x" * 5_000
-    shown = printable(hostile)
-    assert len(shown) == 400
-    assert shown.isprintable()
     block = console_block(
         a_record(action=an_opening(reason=hostile[:900]), reasons=some_reasons(hostile), error=hostile)
     )

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from deribit import replies
-from deribit.replies import Row, read_envelope, rows
+from deribit import envelope, replies
+from deribit.envelope import read_envelope
+from deribit.replies import Row, rows
 from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
 from tests.builders.agent import an_order_request, scripted_desk
 from tests.builders.paper import RECORDED
@@ -70,7 +71,7 @@ def reply_in(name: str) -> bytes:
 
 def read(name: str) -> Any:
     method = name.partition("__")[0]
-    return READERS[method](replies.result_of(read_envelope(reply_in(name), method), method))
+    return READERS[method](envelope.result_of(read_envelope(reply_in(name), method), method))
 
 
 def answered_as_recorded(name: str) -> Fault:
@@ -82,7 +83,7 @@ def answered_as_recorded(name: str) -> Fault:
 
 def refusal_in(name: str) -> DeribitError:
     with pytest.raises(DeribitError) as caught:
-        replies.result_of(read_envelope(reply_in(name), "private/buy"), "private/buy")
+        envelope.result_of(read_envelope(reply_in(name), "private/buy"), "private/buy")
     return caught.value
 
 

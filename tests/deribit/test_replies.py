@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deribit.envelope import read_envelope, result_of
 from deribit.replies import (
     Row,
     finite,
@@ -16,7 +17,6 @@ from deribit.replies import (
     read_account,
     read_bars,
     read_dvol,
-    read_envelope,
     read_index_price,
     read_instrument,
     read_instruments,
@@ -25,7 +25,6 @@ from deribit.replies import (
     read_position,
     read_quote,
     read_ticker,
-    result_of,
     utc_from_ms,
 )
 from deribit_client import DeribitClient

@@ -13,7 +13,7 @@ from typing import Any
 import execution
 import state_builder
 from core import exposure
-from deribit import replies as deribit_replies
+from deribit import envelope
 from deribit import wire as deribit_wire
 from deribit.wire import ServerClock
 from deribit_client import DeribitClient
@@ -118,12 +118,12 @@ def _any_age() -> Iterator[None]:
 @defect("I12", "I13", "I24")
 def answers_to_other_requests_are_used() -> Iterator[None]:
     """The id of an answer is not looked at."""
-    read = deribit_replies.read_envelope
+    read = envelope.read_envelope
 
     def any_id(content: bytes, method: str, request_id: int | None = None) -> Any:
         return read(content, method, None)
 
-    with replaced(deribit_replies, read_envelope=any_id):
+    with replaced(deribit_wire, read_envelope=any_id):
         yield
 
 

@@ -15,7 +15,7 @@ import agent_loop
 import deribit_client
 import execution
 from core import pricing
-from deribit import wire as deribit_wire
+from deribit.error_codes import TOKEN_CODES
 from deribit.wire import JsonRpc
 from deribit_client import DeribitClient
 from models import (
@@ -62,7 +62,7 @@ def sends_again_after_logging_in() -> Iterator[None]:
         try:
             return once(self, method, params, reader)
         except RequestRefusedError as error:
-            if method not in SENDS or error.code not in deribit_wire.TOKEN_CODES:
+            if method not in SENDS or error.code not in TOKEN_CODES:
                 raise
             self.authenticate()
             return once(self, method, params, reader)

@@ -1,0 +1,33 @@
+"""Text from outside, made safe to be shown or written. Pure.
+
+In: what a server, a policy, a file or a person wrote. Out: text that cannot move a cursor, fill a screen, hide a second
+line or break the encoding of a log.
+"""
+
+from __future__ import annotations
+
+import re
+
+LINE_LETTERS = 400
+LONG_WORD = re.compile(r"\S{24,}")
+
+
+def printable(text: object, most_letters: int = LINE_LETTERS) -> str:
+    """One line without control characters, cut to a length; a blank stands for each letter that cannot be shown."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))[:most_letters]
+
+
+def plain_ascii(text: str, most_letters: int) -> str:
+    """The same in ASCII alone, where look-alike letters could deceive; dots say that it was cut."""
+    shown = text if len(text) <= most_letters else f"{text[: most_letters - 3]}..."
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in shown)
+
+
+def quotable(text: object, most_letters: int = 200) -> str:
+    """Foreign words for an error message. The longest in use have 23 letters; longer ones may be a key or a token."""
+    return printable(LONG_WORD.sub("***", str(text)), most_letters)
+
+
+def writable(text: str) -> str:
+    """Text for a log, its lines kept. Half a surrogate pair, which a policy may raise, is in no encoding."""
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,27 @@
+"""The kill file: while it lies there, no order leaves. Its first words are the reason that the log gives.
+
+In: its path. Out: a note, None where there is surely no such file. Talks to the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+KILL_NOTE_LETTERS = 200
+
+
+def read_kill_note(kill_file: Path) -> str | None:
+    """The first words of the kill file, None where there is none. Only a file that is surely not there is none."""
+    try:
+        kill_file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"it cannot be looked at: {error.strerror}"
+    if not kill_file.is_file():
+        return "it is not a plain file"
+    try:
+        with kill_file.open("rb") as file:
+            return file.read(KILL_NOTE_LETTERS).decode(errors="replace").strip()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
