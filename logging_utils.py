@@ -1,39 +1,38 @@
-"""The logs: one JSON line per iteration and per order event, written so that nothing is lost, and read with pandas.
+"""The logs: the line an iteration leaves behind, and both logs read with pandas, whichever version wrote them.
 
-In: records. Out: files `decisions-YYYY-MM-DD.jsonl` (flat figures first, then the complete state) and
-`orders-YYYY-MM-DD.jsonl` (intents forced to disk before the order leaves, outcomes after). A line is written whole or
-not at all; a torn last line found at the start is set aside. `read_decisions` gives a DataFrame. Talks to the disk.
+In: what an iteration came to; later the files `decisions-YYYY-MM-DD.jsonl` and `orders-YYYY-MM-DD.jsonl`. Out: an
+IterationRecord (flat figures first, then the complete state); tables, by `read_decisions`, `read_ledger` and
+`read_orders`. How lines get to the disk is the business of `orders/jsonl_file.py`. Reads files.
 """
 
 from __future__ import annotations
 
 import errno
-import glob
+import gzip
 import hashlib
-import json
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import sys
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
+from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
 from core.text import writable
 from models import (
     ActionType,
     AgentState,
     ApiCall,
-    Clock,
     ConfigurationError,
     ExecutionResult,
     Frozen,
     LedgerEntry,
-    LogWriteError,
     ProposedAction,
     Reason,
     RiskResult,
@@ -43,10 +42,18 @@ from models import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
 MAX_ERROR_LETTERS = 20_000
-TORN_BYTES = 5_000_000
+TAIL_BYTES = 5_000_000  # a line is far shorter
 NEWEST_FILES = 6  # among which the last line of a log is looked for
+SORTED_BY = ["run_id", "iteration"]
+MARKET_FIGURES = {"atm_iv": "atm_iv_fraction", "rv": "rv_fraction", "iv_rv": "iv_rv_ratio"}
+RISK_FIGURES = {"short_calls": "short_calls_coin", "margin_pct": "margin_used_pct", "net_delta": "net_delta"}
+STATE_FIGURES = [f"{name}_{coin}" for coin in ("btc", "eth") for name in (*MARKET_FIGURES, *RISK_FIGURES)]
+ORDER_COLUMNS = [
+    *("schema_version", "run_id", "event", "label", "symbol", "at", "order_id", "direction", "amount_coin"),
+    *("price_coin", "reduce_only", "quoted_at", "valid_until", "outcome", "error", "refusal_code"),
+    *("price", "order_state", "filled_amount_coin", "why"),
+]
 
 
 class IterationRecord(Frozen):
@@ -87,6 +94,12 @@ class IterationRecord(Frozen):
     ledger: tuple[LedgerEntry, ...] = ()
     ledger_read_until: AwareDatetime | None = None
     api_responses: tuple[ApiCall, ...] = ()
+    _lost: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Fields that a line of another version lacked and that have no default: they are None."""
+        return self._lost
 
 
 @dataclass(frozen=True)
@@ -188,156 +201,6 @@ def _value_after(outcome: Outcome) -> float | None:
     return sum(equity * spots[coin] for coin, equity in outcome.equity_after_coin.items())
 
 
-# --- writing --------------------------------------------------------------------------------
-
-
-class JsonlLog:
-    """Appends whole lines to one file a day. `force_to_disk` makes each line survive a power cut."""
-
-    def __init__(self, folder: Path, prefix: str, clock: Clock, force_to_disk: bool = False) -> None:
-        self._folder, self._prefix, self._clock = folder, prefix, clock
-        self._force_to_disk = force_to_disk
-        self._parts: dict[str, int] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LogWriteError(f"the log folder {folder} cannot be made: {error.strerror}") from None
-        for path in files_of_last_days(folder, prefix, f"{clock.now():%Y-%m-%d}"):
-            if not path.is_file():  # a device or a pipe would be read without end
-                raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
-            try:
-                set_torn_line_aside(path)
-            except OSError as error:
-                raise LogWriteError(f"{path} cannot be mended: {error.strerror}") from None
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
-
-    def path(self) -> Path:
-        """The file of the current day (UTC); a later part of it where an earlier one could not be forced to disk."""
-        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
-        part = self._part(day)
-        return self._folder / f"{day}.jsonl" if part == 1 else self._folder / f"{day}_{part}.jsonl"
-
-    def _part(self, day: str) -> int:
-        if day not in self._parts:
-            self._parts = {day: 1 + len(list(self._folder.glob(f"{day}_*.jsonl")))}
-        return self._parts[day]
-
-    def write_line(self, text: str) -> None:
-        """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
-        line, path = text.encode() + b"\n", self.path()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared it away
-            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                self._append(handle, line)
-                if self._force_to_disk:
-                    _see_that_it_is_there(handle, path, len(line))
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise LogWriteError(f"{path.name} cannot be written: {error.strerror}") from None
-
-    def _append(self, handle: int, line: bytes) -> None:
-        """Write a line, to the disk itself if wanted; a line that failed is taken out again."""
-        size_before = os.fstat(handle).st_size
-        if size_before > 0 and os.pread(handle, 1, size_before - 1) != b"\n":
-            self._begin_another_part()
-            raise OSError(errno.ESTALE, "somebody cut it in the middle of a line")
-        try:
-            if os.write(handle, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if self._force_to_disk:
-                self._force(handle, is_new=size_before == 0)
-        except OSError:
-            self._take_back(handle, size_before)
-            raise
-
-    def _take_back(self, handle: int, size_before: int) -> None:
-        try:
-            if os.fstat(handle).st_size > size_before:  # else somebody emptied it, and this would fill it with zeros
-                os.ftruncate(handle, size_before)
-        except OSError:
-            self._begin_another_part()  # half a line may stand at the end of this one
-
-    def _force(self, handle: int, is_new: bool) -> None:
-        """Force a line to disk, with a new file its name too. A file that failed once is not trusted again."""
-        try:
-            os.fsync(handle)
-            if is_new:
-                self._force_folder()
-        except OSError:
-            self._begin_another_part()
-            raise
-
-    def _begin_another_part(self) -> None:
-        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
-        self._parts = {day: self._part(day) + 1}
-
-    def _force_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _see_that_it_is_there(handle: int, path: Path, size: int) -> None:
-    """Raise OSError where somebody removed, renamed or emptied the file: after a restart nobody would know the line."""
-    written, there = os.fstat(handle), path.stat()
-    if not os.path.samestat(written, there) or there.st_size < size:
-        raise OSError(errno.ESTALE, "somebody replaced it while it was written")
-
-
-def files_of_last_days(folder: Path, prefix: str, today: str) -> list[Path]:
-    """The files of the last two days up to today (2026-01-05), in the order of their names, parts in theirs.
-
-    Files of later days are among them: our clock may have been ahead when they were written.
-    """
-    named = re.compile(rf"{prefix}-\d{{4}}-\d{{2}}-\d{{2}}(_\d+)?\.jsonl")  # copies under other names are not ours
-    dated = [(path.stem.partition("_"), path) for path in folder.iterdir() if named.fullmatch(path.name)]
-    days = sorted({day for (day, _, _), _ in dated})
-    last = f"{prefix}-{today}"
-    wanted = {*[day for day in days if day <= last][-2:], *[day for day in days if day > last]}
-    in_order = sorted((day, int(part) if part.isdecimal() else 1, path) for (day, _, part), path in dated)
-    return [path for day, _, path in in_order if day in wanted]
-
-
-def set_torn_line_aside(path: Path) -> None:
-    """Move the bytes after the last newline to a `.torn` file, so that the next line is never glued to them."""
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        start = file.seek(max(0, size - TORN_BYTES))  # a line is far shorter, a log may be far longer
-        content = file.read()
-        if not content or content.endswith(b"\n"):
-            return
-        whole = content.rfind(b"\n") + 1
-        with suppress(OSError):  # on a full disk half a line is given up: it was never known to be written
-            _keep_aside(path.with_suffix(".torn"), content[whole:])
-        file.truncate(start + whole)
-
-
-def _keep_aside(path: Path, torn: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(handle, torn + b"\n")
-    finally:
-        os.close(handle)
-
-
-def json_objects(content: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a JSONL text; lines that do not parse (torn, or cut by the tail) are left out."""
-    for line in content.splitlines():
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            yield record
-
-
 def short_hash(text: str) -> str:
     """Enough of a SHA-256 to tell two settings or two policies apart."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -347,84 +210,190 @@ def short_hash(text: str) -> str:
 
 
 def read_records(pattern: str | Path) -> list[dict[str, Any]]:
-    """All lines of the files that match, as dicts, in order of time; a torn last line is left out.
-
-    A folder stands for all its .jsonl files.
-    """
-    if Path(pattern).is_dir():
-        pattern = Path(pattern) / "*.jsonl"
-    found = []
-    for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207 - a pattern with its own folder is given
-        found += list(json_objects(Path(name).read_bytes()))
-    return found
+    """All lines of the files that match, as they stand there; what cannot be read or found is quietly left out."""
+    lines = (json_object(line) for path in _files(pattern) for line in _lines(path))
+    return [record for record in lines if record is not None]
 
 
-def read_decisions(pattern: str | Path) -> pd.DataFrame:
+def read_decisions(pattern: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Decision logs as a DataFrame, one row an iteration, sorted by run and iteration.
 
+    `pattern`: a file (.jsonl or .jsonl.gz), a folder, or a pattern of either; FileNotFoundError where there is none.
     Flat columns are ready to use (`timestamp` is a UTC time); `iv_rv_btc`, `short_calls_btc`, `margin_pct_btc` and the
-    like are taken out of the state; the nested parts stay as dicts in their own columns.
+    like are taken out of the state; the nested parts stay as dicts in their own columns. With `columns` only those are
+    kept, which needs little memory. A line that cannot be read is left out with a warning, a field that is missing is
+    None. KeyError for a column that no log has.
     """
-    import pandas as pd
-
-    records = [record for record in read_records(pattern) if "agent_state" in record]
-    frame = pd.DataFrame([record | _state_columns(record.get("agent_state")) for record in records])
-    if frame.empty:
-        return pd.DataFrame(columns=list(IterationRecord.model_fields))
-    frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, format="ISO8601")
-    frame["reason"] = [action["reason"] for action in frame["proposed_action"]]
-    return frame.sort_values(["run_id", "iteration"], kind="stable").reset_index(drop=True)
+    records = (record for record in _found(pattern) if "event" not in record and "iteration" in record)
+    wanted = None if columns is None else (*columns, *SORTED_BY)
+    frame = _frame((_with_figures(record, wanted) for record in records), list(IterationRecord.model_fields), wanted)
+    if "timestamp" in frame:
+        frame["timestamp"] = _times(frame["timestamp"])
+    frame = frame.sort_values(SORTED_BY, kind="stable").reset_index(drop=True)
+    return frame if columns is None else frame[list(columns)]
 
 
-def _state_columns(state: Mapping[str, Any] | None) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for market in (state or {}).get("markets", ()):
-        coin = str(market["underlying"]).lower()
-        columns[f"atm_iv_{coin}"] = market["atm_iv_fraction"]
-        columns[f"rv_{coin}"] = market["rv_fraction"]
-        columns[f"iv_rv_{coin}"] = market["iv_rv_ratio"]
-    for risk in (state or {}).get("risks", ()):
-        coin = str(risk["underlying"]).lower()
-        columns[f"short_calls_{coin}"] = risk["short_calls_coin"]
-        columns[f"margin_pct_{coin}"] = risk["margin_used_pct"]
-        columns[f"net_delta_{coin}"] = risk["net_delta"]
-    return columns
+def read_orders(pattern: str | Path) -> pd.DataFrame:
+    """Order logs as a DataFrame, one row an event, in the order in which they were written.
+
+    `at`, `quoted_at` and `valid_until` are UTC times; `order_id` is text (`o-` and Deribit's id), taken from the
+    exchange's answer where the line itself has none; `label` joins the events of one order. Files as in read_decisions.
+    """
+    records = (record for record in _found(pattern) if "event" in record)
+    rows = ({"order_id": (record.get("order") or {}).get("order_id"), **record} for record in records)
+    frame = _frame(rows, ORDER_COLUMNS, None)
+    for name in ("at", "quoted_at"):
+        frame[name] = _times(frame[name])
+    valid_until_ms = [value if isinstance(value, int) else None for value in frame["valid_until"]]
+    frame["valid_until"] = _pandas().to_datetime(valid_until_ms, utc=True, unit="ms")
+    return frame
 
 
 def read_ledger(pattern: str | Path) -> pd.DataFrame:
     """What moved the balances, one row an entry: trades, fees, deliveries, in coin.
 
-    An entry read twice counts once: within a run, and over all runs of an account that outlives them.
+    An entry that was read again after a restart of a lasting account is kept once. Files as in read_decisions.
     """
-    import pandas as pd
-
-    rows = [
-        {"account": _account_of(record), "run_id": record["run_id"], "iteration": record["iteration"], **entry}
-        for record in read_records(pattern)
-        for entry in record.get("ledger", ())
-    ]
+    entries = (
+        {"account": _account_of(record), "run_id": record.get("run_id"), "iteration": record.get("iteration"), **entry}
+        for record in _found(pattern)
+        for entry in record.get("ledger") or ()
+    )
     columns = ["account", "run_id", "iteration", *LedgerEntry.model_fields]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["booked_at"] = pd.to_datetime(frame["booked_at"], utc=True, format="ISO8601")
+    frame = _frame(entries, columns, columns)
+    frame["booked_at"] = _times(frame["booked_at"])
     same = ["account", "currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"]
     return frame.drop_duplicates(same).reset_index(drop=True)
 
 
 def _account_of(record: Mapping[str, Any]) -> str:
     """Simulated and recorded runs start with a fresh account each, the others go on with theirs."""
-    mode = str(record["mode"])
-    return mode if mode in ("testnet", "dry_run") else str(record["run_id"])
+    mode = str(record.get("mode"))
+    return mode if mode in ("testnet", "dry_run") else str(record.get("run_id"))
+
+
+def _found(pattern: str | Path) -> Iterator[dict[str, Any]]:
+    files = _files(pattern)
+    if not files:
+        raise FileNotFoundError(errno.ENOENT, "no log file", str(pattern))
+    return (migrated(record) for path in files for record in _records_in(path))
+
+
+def _files(pattern: str | Path) -> list[Path]:
+    """The files meant by a path or a pattern. What exists is taken as it is, brackets too; a folder for its logs."""
+    folder, rest = Path(pattern), list[str]()
+    while not folder.exists() and folder.name:
+        folder, rest = folder.parent, [folder.name, *rest]
+    if folder.is_file():
+        return [] if rest else [folder]
+    patterns = ["/".join(rest)] if rest else ["*.jsonl", "*.jsonl*.gz"]
+    found = {path for one in patterns for path in folder.glob(one) if path.is_file() and path.name[0] != "."}
+    return sorted(path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found)
+
+
+def _records_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of one file, one at a time; lines that cannot be read are left out with a warning."""
+    unreadable = []
+    for number, line in enumerate(_lines(path), 1):
+        record = json_object(line)
+        if record is None:
+            unreadable.append(number)
+        else:
+            yield record
+    if unreadable:
+        what = f"{len(unreadable)} lines cannot be read and are" if unreadable[1:] else "a line cannot be read and is"
+        warnings.warn(f"{path}: {what} left out (line {unreadable[0]})", stacklevel=2)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        try:
+            yield from file
+        except (EOFError, OSError, zlib.error) as error:  # a packed file that was cut
+            yield f"{path} ends early: {error}".encode()
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], known: list[str], wanted: Sequence[str] | None) -> pd.DataFrame:
+    """Rows as columns, without a dict for each: the known ones always, others as they turn up."""
+    columns: dict[str, list[Any]] = {name: [] for name in (known if wanted is None else wanted)}
+    count = 0
+    for count, row in enumerate(rows, 1):
+        for name in row.keys() - columns.keys() if wanted is None else ():
+            columns[name] = [None] * (count - 1)
+        for name, values in columns.items():
+            value = row.get(name)
+            values.append(sys.intern(value) if type(value) is str else value)
+    names = {*known, *STATE_FIGURES, "reason"}
+    strange = [name for name, values in columns.items() if name not in names and not any(v is not None for v in values)]
+    if wanted is not None and strange:
+        raise KeyError(f"no log has the column {strange[0]}: known are {', '.join(sorted(names))}")
+    frame: pd.DataFrame = _pandas().DataFrame(columns)
+    return frame
+
+
+def _with_figures(record: dict[str, Any], wanted: Sequence[str] | None) -> dict[str, Any]:
+    """A decision with figures taken out of its nested parts."""
+    if wanted is not None and set(wanted) <= IterationRecord.model_fields.keys():
+        return record
+    reason = (record.get("proposed_action") or {}).get("reason")
+    return record | _state_figures(record.get("agent_state")) | {"reason": reason}
+
+
+def _state_figures(state: Mapping[str, Any] | None) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for part, names in (("markets", MARKET_FIGURES), ("risks", RISK_FIGURES)):
+        for row in (state or {}).get(part) or ():
+            coin = str(row.get("underlying")).lower()
+            figures |= {f"{name}_{coin}": row.get(source) for name, source in names.items()}
+    return figures
+
+
+def _times(texts: pd.Series[Any]) -> pd.Series[Any]:
+    times: pd.Series[Any] = _pandas().to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+    return times
+
+
+def _pandas() -> Any:
+    """Imported when a table is made: a start of the agent needs none, and it takes half a second."""
+    import pandas as pd
+
+    return pd
 
 
 def state_from_record(record: Mapping[str, Any]) -> AgentState:
-    """The state of a logged iteration, equal to the one that was decided on."""
-    return AgentState.model_validate_json(json.dumps(record["agent_state"]))
+    """The state of a logged iteration, equal to the one that was decided on.
+
+    Of an older layout as much as can be made out, None where a field is missing (a warning names it). ValueError where
+    the iteration ended without a state.
+    """
+    if not isinstance(record.get("agent_state"), dict):
+        raise ValueError(f"iteration {record.get('iteration')} has no state: {record.get('error')}")
+    lost: list[str] = []
+    state = read_tolerantly(AgentState, record["agent_state"], lost)
+    if lost:
+        warnings.warn(f"the state lacks {', '.join(lost)}: another version of the agent wrote it", stacklevel=2)
+    return state
+
+
+def highest_run(folder: Path, mode: str) -> int:
+    """The highest number of a run (7 of simulated-0007) of which a log folder holds lines, packed ones too; or 0."""
+    name = re.compile(rb'"run_id": ?"' + mode.encode() + rb'-(\d{4,9})"')
+    return max((int(number) for path in _files(folder) for number in name.findall(_end_of(path))), default=0)
+
+
+def _end_of(path: Path) -> bytes:
+    """The last lines of a file; of a packed one all."""
+    if path.suffix == ".gz":
+        return b"".join(_lines(path))
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        return file.read()
 
 
 def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
-    """The newest whole line of a log folder (of a mode), None where there is none.
+    """The newest whole line of a log folder (of a mode), None where there is none; `lost` says what it lacks.
 
-    Raises ConfigurationError for a line that another version of the agent wrote.
+    Raises ConfigurationError where there are lines, and each is of a newer version of the agent or no decision.
     """
     paths = sorted(folder.glob("decisions-*.jsonl"))[-NEWEST_FILES:]
     records = [record for path in paths if (record := _last_of(path, mode)) is not None]
@@ -433,10 +402,8 @@ def last_record(folder: Path, mode: str = "") -> IterationRecord | None:
 
 
 def _last_of(path: Path, mode: str) -> IterationRecord | None:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TORN_BYTES))
-        lines = [line for line in file.read().split(b"\n")[:-1] if _is_of_mode(line, mode)]
-    readable = (_validated(line) for line in reversed(lines))
+    lines = [line for line in _end_of(path).split(b"\n")[:-1] if _is_of_mode(line, mode)]
+    readable = (_decision(line) for line in reversed(lines))
     newest = next((record for record in readable if record is not None), None)
     if newest is None and lines:
         raise ConfigurationError(f"the last line of {path} was written by another version of the agent")
@@ -444,12 +411,18 @@ def _last_of(path: Path, mode: str) -> IterationRecord | None:
 
 
 def _is_of_mode(line: bytes, mode: str) -> bool:
-    wanted = f'"mode":"{mode}"'.encode() if mode else b""
-    return line.startswith(b'{"schema_version"') and wanted in line
+    """By the mode or by the run's name, which begins with it."""
+    return line.startswith(b"{") and re.search(rb'"(mode|run_id)": ?"' + mode.encode(), line) is not None
 
 
-def _validated(line: bytes) -> IterationRecord | None:
-    try:
-        return IterationRecord.model_validate_json(line)
-    except ValidationError:
+def _decision(line: bytes) -> IterationRecord | None:
+    """A line as a record, of an older layout as far as it goes; None where it does not even say when it was."""
+    record = json_object(line)
+    if record is None or is_of_newer_version(record):
         return None
+    lost: list[str] = []
+    found = read_tolerantly(IterationRecord, migrated(record), lost)
+    if found.timestamp is None:
+        return None
+    found._lost = tuple(lost)
+    return found

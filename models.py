@@ -12,7 +12,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from deribit.symbols import SymbolParts, parse_symbol
 
@@ -25,6 +35,25 @@ FINAL_ORDER_STATES = frozenset({"filled", "cancelled", "rejected"})
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def with_order_letter(order_id: str) -> str:
+    """An order id as the logs write it: Deribit's are often digits alone, which pandas would read as a number."""
+    return f"o-{order_id}"
+
+
+def without_order_letter(written: str) -> str:
+    """Deribit's own order id; older logs wrote it as it is."""
+    return written.removeprefix("o-")
+
+
+def _read_order_id(value: Any, info: ValidationInfo) -> Any:
+    return without_order_letter(value) if info.mode == "json" and isinstance(value, str) else value
+
+
+OrderId = Annotated[
+    str, BeforeValidator(_read_order_id), PlainSerializer(with_order_letter, return_type=str, when_used="json")
+]
 
 
 class Frozen(BaseModel):
@@ -190,7 +219,7 @@ class RawPosition(Frozen):
 class Order(Frozen):
     """An order as the exchange last described it. Unknown states count as live."""
 
-    order_id: str
+    order_id: OrderId
     label: str
     symbol: str
     direction: Direction
@@ -224,7 +253,7 @@ class Fill(Frozen):
     """One fill; the fee is in coin."""
 
     trade_id: str
-    order_id: str
+    order_id: OrderId
     symbol: str
     direction: Direction
     amount_coin: float

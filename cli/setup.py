@@ -25,14 +25,14 @@ from urllib.parse import urlsplit
 import httpx
 
 import config as settings
-from config import AgentConfig
+from config import AgentConfig, RunConfig
 from core.breaker import DUPLICATED, Breaker
 from core.plausibility import LastSeen
 from core.settings.values import LOOPBACK_HOSTS
 from core.text import printable
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
-from logging_utils import IterationRecord, JsonlLog, RunInfo, last_record, short_hash
+from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
 from models import (
     AlreadyRunningError,
     Clock,
@@ -41,6 +41,7 @@ from models import (
     HaltedError,
     TradingState,
 )
+from orders.jsonl_file import JsonlLog
 from orders.order_log import LAPSE_SECONDS, OrderLogFile, OrderMemory
 from paper_exchange import setups
 from paper_exchange.recorded.chain_recorder import ChainRecorder
@@ -141,12 +142,12 @@ def assemble_agent(
     decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
     before, is_unreadable = _last_record(config, mode)
     run = RunInfo(
-        run_id=_run_id(mode, clock.now(), config.agent.data_dir),
+        run_id=_run_id(mode, clock.now(), config.agent),
         mode=mode,
         market=market,
         policy=config.agent.policy,
-        config_hash=short_hash(config.model_dump_json(exclude=NOT_HASHED)),
-        policy_hash=short_hash(policy_source),
+        config_hash="c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED)),
+        policy_hash="p-" + short_hash(policy_source),
         credentials_source="none" if credentials is not None else config.key_source,
         lines_before=0 if before is None else before.sequence,
     )
@@ -194,6 +195,8 @@ def _ledger_read_until(before: IterationRecord | None, order_log: OrderMemory) -
 def _last_breaker(before: IterationRecord | None, is_unreadable: bool, order_log: OrderMemory) -> Breaker:
     """The last run's; careful where it has left lines and none can be read, or ended before its line said HALTED."""
     last = Breaker() if before is None or before.breaker is None else before.breaker
+    if before is not None and before.trading_state == TradingState.HALTED and last.state != TradingState.HALTED:
+        last = last.model_copy(update={"state": TradingState.HALTED, "why": "the last run's line says HALTED"})
     halted_at = order_log.halted_at
     if halted_at is not None and (last.halted_at is None or halted_at > last.halted_at):
         return Breaker(state=TradingState.HALTED, why=order_log.halted_why or DUPLICATED, halted_at=halted_at)
@@ -216,7 +219,7 @@ def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
 def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:
     """Prices and positions of the last run, against which the first reading of this one is held."""
     last = LastSeen()
-    if record is None or record.agent_state is None:
+    if record is None or record.agent_state is None or record.lost:  # nothing is held against half a state
         return last
     last.remember_markets(record.agent_state.markets, record.timestamp)
     if order_log.newest_at() < record.timestamp:  # else we have traded since, and positions may be fewer
@@ -315,15 +318,18 @@ def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
     return ("dry_run" if config.agent.dry_run else "testnet"), "testnet"
 
 
-def _run_id(mode: str, now: datetime, data_dir: Path) -> str:
-    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated."""
-    if mode in ("testnet", "dry_run"):
+def _run_id(mode: str, now: datetime, agent: RunConfig) -> str:
+    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated.
+
+    The count goes on from what either folder remembers: a person may clear the one and keep the other.
+    """
+    if mode in LASTING_MODES:
         return f"{mode}-{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}"
-    counter = data_dir / "run_count"
+    counter = agent.data_dir / "run_count"
     text = (counter.read_text(errors="replace") if counter.exists() else "").strip() or "0"
     if not (text.isdecimal() and len(text) < 10):
         raise ConfigurationError(f"{counter} does not hold the number of the last run: remove it to count anew")
-    number = 1 + int(text)
+    number = 1 + max(int(text), highest_run(agent.log_dir, mode))
     counter.write_text(str(number))
     return f"{mode}-{number:04d}"
 

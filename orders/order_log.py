@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_objects
 from deribit.symbols import SymbolParts, parse_symbol
-from logging_utils import SCHEMA_VERSION, JsonlLog, files_of_last_days, json_objects
 from models import UNDERLYINGS, Clock, LogWriteError, Underlying
+from orders.jsonl_file import JsonlLog, files_of_last_days
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
@@ -116,9 +117,8 @@ class OrderMemory:
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())
 
     def _remember(self, record: Mapping[str, Any]) -> None:
-        version = record.get("schema_version", SCHEMA_VERSION)
-        if type(version) is not int or version > SCHEMA_VERSION:
-            self.unreadable_lines += 1  # a newer version of the agent may mean something else by the same words
+        if is_of_newer_version(record):
+            self.unreadable_lines += 1
             return
         label = str(record.get("label"))
         if record.get("event") in ("duplicated", "halted"):

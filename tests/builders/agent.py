@@ -25,8 +25,9 @@ from cli import setup as agent_setup
 from cli.setup import Agent, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
-from logging_utils import IterationRecord, JsonlLog, RunInfo, read_records
+from logging_utils import IterationRecord, RunInfo, read_records
 from models import ActionType, AgentState, Clock, OrderRequest, ProposedAction, Underlying
+from orders.jsonl_file import JsonlLog
 from orders.order_log import OrderLogFile
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange

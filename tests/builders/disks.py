@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-import logging_utils
+from orders import jsonl_file
 
 DiskFault = Callable[[Path], object]
 
 
 class FaultyDisk:
-    """The os module as logging_utils sees it. `faults` by the name of a function see the path first, and may raise."""
+    """The os module as orders.jsonl_file sees it. `faults` by the name of a function see the path first, and may raise."""
 
     def __init__(self, faults: Mapping[str, DiskFault]) -> None:
         self._faults = dict(faults)
@@ -55,7 +55,7 @@ class FaultyDisk:
 def faulty_disk(**faults: DiskFault) -> Iterator[None]:
     """While this lasts the logs are written through a disk with these faults."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logging_utils, "os", FaultyDisk(faults))
+        patch.setattr(jsonl_file, "os", FaultyDisk(faults))
         yield
 
 

@@ -29,7 +29,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
     "paper_exchange": {"core"},
-    "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
+    "orders": {"config", "core", "deribit/symbols", "models"},
     "deribit_client": {"config", "core", "deribit", "models"},
     "state_builder": {"config", "core", "models"},
     "execution": {"config", "core", "models", "orders"},
@@ -71,6 +71,7 @@ CORE = (
     "core/candidates",
     "core/exposure",
     "core/market_context",
+    "core/old_lines",
     "core/plausibility",
     "core/pricing",
     "core/quotes",
@@ -101,6 +102,7 @@ PURE_STANDARD_MODULES = {
     "math",
     "random",  # only with a seed, see below
     "re",
+    "types",
     "typing",
     "urllib",  # urlsplit: taking a URL apart
 }

@@ -234,7 +234,7 @@ def test_an_intent_of_another_account_is_left_to_its_own_runs(
 def test_every_line_says_version_and_run(tmp_path: Path) -> None:
     a_log(tmp_path).write(an_intent())
     (order,) = a_log(tmp_path).unresolved()
-    assert (order.intent["schema_version"], order.intent["run_id"], order.symbol) == (1, "test-0001", SYMBOL)
+    assert (order.intent["schema_version"], order.intent["run_id"], order.symbol) == (2, "test-0001", SYMBOL)
 
 
 def test_an_intent_of_yesterday_is_still_open_today(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_without_damage_no_coin_rests_after_a_start(tmp_path: Path) -> None:
     assert (log.unreadable_lines, log.busy_symbols(START), log.waiting_underlyings()) == (0, (), ())
 
 
-@pytest.mark.parametrize(("version", "is_read"), [(0, True), (1, True), (2, False), (99, False)])
+@pytest.mark.parametrize(("version", "is_read"), [(0, True), (1, True), (2, True), (3, False), (99, False)])
 def test_a_line_of_a_newer_version_is_not_interpreted_and_both_coins_rest(
     tmp_path: Path, version: int, is_read: bool
 ) -> None:

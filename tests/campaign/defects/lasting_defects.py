@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import logging_utils
 from core import breaker, trading_hours
 from core.breaker import Breaker
 from deribit.wire import JsonRpc
@@ -18,6 +17,7 @@ from models import (
     DeribitConnectionError,
     LogWriteError,
 )
+from orders import jsonl_file
 from orders.order_log import OrderLogFile
 from tests.campaign.defects.defects import defect, replaced
 
@@ -57,7 +57,7 @@ def no_intent() -> Iterator[None]:
 @defect("I8", "I16")
 def not_forced_to_disk() -> Iterator[None]:
     """The order log is written, but not forced to disk: a power cut takes it."""
-    with replaced(logging_utils.JsonlLog, _force=lambda self, handle, is_new: None):
+    with replaced(jsonl_file.JsonlLog, _force=lambda self, handle, is_new: None):
         yield
 
 
@@ -79,7 +79,7 @@ def a_full_disk_is_ignored() -> Iterator[None]:
 @defect("I15")
 def torn_lines_are_glued() -> Iterator[None]:
     """The next line is written right behind half a line."""
-    with replaced(logging_utils, set_torn_line_aside=lambda path: None):
+    with replaced(jsonl_file, set_torn_line_aside=lambda path: None):
         yield
 
 
@@ -88,10 +88,10 @@ def half_lines_stay() -> Iterator[None]:
     """A short write counts as written."""
 
     def careless(self: Any, handle: int, line: bytes) -> None:
-        written: int = getattr(logging_utils, "os").write(handle, line)  # noqa: B009 - the campaign's disk
+        written: int = getattr(jsonl_file, "os").write(handle, line)  # noqa: B009 - the campaign's disk
         assert written > 0
 
-    with replaced(logging_utils.JsonlLog, _append=careless):
+    with replaced(jsonl_file.JsonlLog, _append=careless):
         yield
 
 
@@ -113,13 +113,13 @@ def only_good_iterations_are_logged() -> Iterator[None]:
 @defect("I23")
 def logs_for_everybody() -> Iterator[None]:
     """Log files can be read by all users."""
-    write = logging_utils.JsonlLog.write_line
+    write = jsonl_file.JsonlLog.write_line
 
     def open_to_all(self: Any, text: str) -> None:
         write(self, text)
         self.path().chmod(0o644)
 
-    with replaced(logging_utils.JsonlLog, write_line=open_to_all):
+    with replaced(jsonl_file.JsonlLog, write_line=open_to_all):
         yield
 
 

@@ -1,6 +1,6 @@
 """The disk under the agent's logs: an `os` that can be full, slow or broken, and that knows what a power cut leaves.
 
-In: it takes the place of `logging_utils.os` (`mounted`), counts writes of each log, and meets the schedule's disk
+In: it takes the place of `jsonl_file.os` (`mounted`), counts writes of each log, and meets the schedule's disk
 faults and crashes there. Out: everything else goes to the real os. Bytes count as safe once forced to disk, or half a
 minute after they were written. Sizes in bytes.
 """
@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import logging_utils
+from orders import jsonl_file
 from tests.builders.true_time import TrueTime
 from tests.campaign.world.schedule import DiskFault
 
@@ -38,7 +38,7 @@ class _File:
 
 
 class FaultyDisk:
-    """Stands in for the os module inside logging_utils."""
+    """Stands in for the os module inside jsonl_file."""
 
     def __init__(self, folder: Path, time: TrueTime, faults: tuple[DiskFault, ...]) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class FaultyDisk:
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
-    # --- what logging_utils calls ----------------------------------------------------
+    # --- what jsonl_file calls ----------------------------------------------------
 
     def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
         handle = os.open(path, flags, mode)
@@ -215,9 +215,9 @@ class FaultyDisk:
 @contextmanager
 def mounted(disk: FaultyDisk) -> Iterator[None]:
     """While this lasts the logs are written through the faulty disk."""
-    real = vars(logging_utils)["os"]
-    vars(logging_utils)["os"] = disk
+    real = vars(jsonl_file)["os"]
+    vars(jsonl_file)["os"] = disk
     try:
         yield
     finally:
-        vars(logging_utils)["os"] = real
+        vars(jsonl_file)["os"] = real

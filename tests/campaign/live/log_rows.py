@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from cli import setup as agent_setup
-from logging_utils import JsonlLog, last_record
+from logging_utils import last_record
 from models import AlreadyRunningError
+from orders.jsonl_file import JsonlLog
 from orders.order_log import OrderLogFile
 from paper_exchange.market.clocks import SimulatedClock
 from tests.builders.paper import START
