@@ -20,7 +20,7 @@ DiskFault = Callable[[Path], object]
 
 
 class FaultyDisk:
-    """The os module as orders.jsonl_file sees it. `faults` by the name of a function see the path first, and may raise."""
+    """The os module as orders.jsonl_file sees it. `faults`, by function, see the path first."""
 
     def __init__(self, faults: Mapping[str, DiskFault]) -> None:
         self._faults = dict(faults)

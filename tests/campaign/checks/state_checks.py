@@ -38,7 +38,7 @@ def state_is_what_was_heard(view: View) -> Iterator[str]:
         calls = view.by_iteration.get(where, [])
         for state in (record["agent_state"] for record in records if record.get("agent_state") is not None):
             held = {it["symbol"] for it in state["portfolio"]["positions"] + state["portfolio"]["other_positions"]}
-            orders = {order["order_id"] for order in state["portfolio"]["open_orders"]}
+            orders = {order["order_id"].removeprefix("o-") for order in state["portfolio"]["open_orders"]}
             for method, name, known in (
                 ("private/get_positions", "instrument_name", held),
                 ("private/get_open_orders", "order_id", orders),
