@@ -139,6 +139,9 @@ FILES = [
         "unknown setting",
         environment={"DERIBIT_CLIENT_IDD": CLIENT_ID},
     ),
+    refused("B10", "another program's name in the file", "unknown setting", settings={"RISK_FREE_RATE": "1"}),
+    accepted("B10", "another program's name", "is not a setting of this agent", environment={"RISK_FREE_RATE": "1"}),
+    accepted("B10", "another client's name", "is DERIBIT_CLIENT_ID", environment={"DERIBIT_API_KEY": CLIENT_ID}),
     refused(
         "B11",
         "a key twice",

@@ -95,6 +95,11 @@ VALUES = [
         arguments=NO_DECISIONS,
     ),
     Case("B28", "full disk", _log_dir_on_a_full_disk),
+    _value("B28", "RISK_KILL_FILE", "$HOME/STOP", "must not contain $"),
+    _value("B28", "RISK_KILL_FILE", "'data/STOP '", "must not begin or end with a blank"),
+    _value("B28", "RISK_KILL_FILE", "{folder}/nowhere/STOP", "nowhere does not exist"),
+    _value("B28", "AGENT_LOG_DIR", "${HOME}/logs", "is not replaced"),
+    accepted("B28", "a kill file in the home folder", settings={"RISK_KILL_FILE": "~/STOP"}),
     _value("B29", "RISK_PRICE_COLLAR_PCT", "0", "greater than 0"),
     _value("B29", "RISK_PRICE_COLLAR_PCT", "50.1", "less than or equal to 50"),
     *(
