@@ -1,6 +1,6 @@
 """Builders: the real agent on a paper exchange, and a wire between the two that a test can listen to and disturb.
 
-Quotes and the account come from `paper_builders.ScriptedMarket` (10 BTC and 100 ETH unless said otherwise) or from the
+Quotes and the account come from `paper.ScriptedMarket` (10 BTC and 100 ETH unless said otherwise) or from the
 simulated market; clocks move by sleeping. Files go to the folder a test hands in. No network.
 """
 

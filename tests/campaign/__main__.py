@@ -11,7 +11,7 @@ import sys
 import time
 
 from tests.campaign.checks import invariants
-from tests.campaign.live.process_rows import TIMES, TIMES_IN_SHORT, run_scenarios
+from tests.campaign.live.all_rows import TIMES, TIMES_IN_SHORT, run_scenarios
 from tests.campaign.report import everything, runner
 from tests.campaign.report import figures as figures_of
 from tests.campaign.report.figures import Figures

@@ -98,7 +98,7 @@ PURE_STANDARD_MODULES = {
     "functools",  # a cache of a pure function changes nothing
     "io",  # text in memory for the parser of .env
     "itertools",
-    "json",  # parsing text: policy_output
+    "json",  # parsing text: policies.output
     "math",
     "random",  # only with a seed, see below
     "re",

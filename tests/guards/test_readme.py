@@ -138,6 +138,18 @@ def test_every_field_of_a_log_line_is_explained() -> None:
     assert missing == []
 
 
+def test_every_file_of_the_campaign_has_its_line() -> None:
+    folder = config.PROJECT_FOLDER / "tests" / "campaign"
+    rooms = re.split(r"\n`(\w+)/` ", (folder / "README.md").read_text())
+    named = {f"{room}/{name}" for room, text in zip(rooms[1::2], rooms[2::2], strict=True) for name in files_in(text)}
+    files = {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*.py") if not path.stem.startswith("__")}
+    assert named == files
+
+
+def files_in(text: str) -> list[str]:
+    return re.findall(r"`(\w+\.py)`", text)
+
+
 def test_every_top_level_module_has_its_line() -> None:
     text = README.read_text()
     modules = [path.name for path in config.PROJECT_FOLDER.glob("*.py") if not is_owners_policy(path)]
@@ -178,7 +190,7 @@ def rewrite() -> None:
     (config.PROJECT_FOLDER / ".env.example").write_text(config.env_example())
 
 
-def main_of_this(arguments: list[str]) -> int:
+def write_or_check(arguments: list[str]) -> int:
     """`--check` only says whether the outputs are those of the policy as it is."""
     if arguments != ["--check"]:
         rewrite()
@@ -188,4 +200,4 @@ def main_of_this(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main_of_this(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""policy_output: what counts as an action, and the name of the rule where something does not. Sizes in coin."""
+"""policies.output: what counts as an action, and the name of the rule where something does not. Sizes in coin."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A key that must be seen nowhere: the search finds it in every disguise, and no run of the agent leaves it anywhere.
 
-`python -m tests.campaign.canary_runs` makes all the runs; here is one of each kind.
+`python -m tests.campaign.canary` makes all the runs; here is one of each kind.
 """
 
 from __future__ import annotations

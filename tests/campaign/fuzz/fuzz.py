@@ -1,8 +1,8 @@
 """Spoilt replies into the real client and the real agent: `python -m tests.campaign.fuzz --replies 200000 --seed 1`.
 
-In: replies recorded from Deribit and the paper exchange's own, damaged by `reply_mutations`. Out: figures, and every
+In: replies recorded from Deribit and the paper exchange's own, damaged by `reply_mutations.py`. Out: figures, and every
 finding reduced to a small reply. Most replies go straight through one method of the client; one in forty goes into a
-whole iteration of the agent (`fuzz_world`). Must hold: nothing but errors of models.AgentError leaves the client,
+whole iteration of the agent (`fuzz/world.py`). Must hold: nothing but errors of models.AgentError leaves the client,
 nothing infinite is in what it returns, and no order follows from a reply that it refused.
 """
 

@@ -1,4 +1,4 @@
-"""The catalogue rows that need real processes, sockets and files: each does what `reliability.md` demands of it."""
+"""The catalogue rows that need real processes, sockets and files: each does what the catalogue demands of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.live.all_rows import SCENARIOS
 from tests.campaign.live.log_rows import every_torn_order_line
-from tests.campaign.live.process_rows import SCENARIOS
 from tests.campaign.live.wire_rows import forget_certificates
 
 # How many variants a row has; each is seen at least once.

@@ -33,7 +33,7 @@ DRY_RUN_TEST = "tests/guards/test_network_guard.py"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of the issue's table."""
+    """One figure of the table."""
 
     figure: str
     must_be: str
