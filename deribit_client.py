@@ -17,22 +17,20 @@ from config import AgentConfig
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
-from deribit.error_codes import DEFINITIVE_REFUSALS
+from deribit.failures import outcome_after
 from deribit.kill_file import read_kill_note
 from deribit.replies import Row, ms_from_utc, rows
+from deribit.vocabulary import MarginQuote
 from deribit.wire import JsonRpc, Reader, SystemClock
 from models import (
     ApiCall,
-    AuthenticationError,
     Clock,
     CoinAccount,
-    DeribitConnectionError,
     DeribitError,
     Fill,
     InvalidReplyError,
     LedgerEntry,
     LogWriteError,
-    MarginQuote,
     OptionInstrument,
     OptionQuote,
     Order,
@@ -40,9 +38,7 @@ from models import (
     OrderReceipt,
     OrderRequest,
     PriceBar,
-    RateLimitError,
     RawPosition,
-    RequestBudgetError,
     RequestRefusedError,
     SendOutcome,
     Ticker,
@@ -367,7 +363,7 @@ class DeribitClient:
             receipt = self._rpc.send_once(method, params, _read_receipt)
         except DeribitError as error:
             code = error.code if isinstance(error, RequestRefusedError) else None
-            receipt = OrderReceipt(outcome=_outcome_after(error), error=str(error), refusal_code=code)
+            receipt = OrderReceipt(outcome=outcome_after(error), error=str(error), refusal_code=code)
             return self._failed_write(method, receipt)
         order = None if receipt.order is None else receipt.order.model_dump(mode="json")
         self._rpc.calls.append(ApiCall(method=method, outcome=receipt.outcome, detail={"order": order}))
@@ -391,17 +387,6 @@ def _about(symbol: str, result: Any) -> Row:
 
 def _not_sent(why: str) -> OrderReceipt:
     return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
-
-
-def _outcome_after(error: DeribitError) -> SendOutcome:
-    """What is known of an order whose request failed; unknown unless surely otherwise."""
-    if isinstance(error, RequestBudgetError) or (isinstance(error, DeribitConnectionError) and not error.was_sent):
-        return SendOutcome.NOT_SENT
-    if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
-        return SendOutcome.REJECTED
-    if isinstance(error, (RateLimitError, AuthenticationError)):
-        return SendOutcome.REJECTED
-    return SendOutcome.UNKNOWN
 
 
 def _read_receipt(result: Any) -> OrderReceipt:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from config import AgentConfig
+from core.action_form import BUYS, SELLS, form_problems
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 from core.quotes import age_problem, is_crossed
 from core.trading_hours import settlement_problem
@@ -33,8 +33,6 @@ from models import (
 )
 
 BREAKER_RULES = ("halted", "reducing")  # what is refused for these two is not counted against the action
-SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
-BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def judge_action(state: AgentState, action: ProposedAction, config: AgentConfig)
 def _reasons_against(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
     if action.type == ActionType.DO_NOTHING:
         return
-    problems = list(_shape_problems(state, action, config))
+    problems = list(form_problems(state, action, config))
     if problems:
         yield from problems
         return
@@ -98,58 +96,7 @@ def _reasons_against(state: AgentState, action: ProposedAction, config: AgentCon
         yield from rule(trade)
 
 
-# --- is it an action at all -----------------------------------------------------------------
-
-
-def _shape_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
-    """What makes the other rules impossible to apply."""
-    if action.underlying is None:
-        yield Reason(rule="missing_underlying", text="the action names no coin")
-        return
-    if not config.strategy(action.underlying).enabled:
-        yield Reason(rule="disabled", text=f"{action.underlying}_ENABLED is false")
-    if action.symbol is None or (action.type == ActionType.ROLL_COVERED_CALL) != (action.new_symbol is not None):
-        yield Reason(rule="missing_symbol", text=f"{action.type} needs {_symbols_needed(action.type)}")
-        return
-    if not action.size > 0.0:
-        yield Reason(rule="bad_size", text=f"size {action.size:g} must be above 0")
-    sold = action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
-    if action.type in SELLS:
-        yield from _sold_problems(state, action, sold)
-    if action.type in BUYS:
-        yield from _bought_problems(state, action)
-
-
-def _symbols_needed(kind: ActionType) -> str:
-    return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
-
-
-def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[Reason]:
-    call = state.candidate(symbol)
-    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
-        yield Reason(
-            rule="not_an_allowed_call", text=f"{symbol} is not a call on {action.underlying} that has not expired"
-        )
-    elif call is None:
-        yield Reason(rule="symbol_not_in_state", text=f"{symbol} is not among this iteration's candidates")
-    elif call.underlying != action.underlying:
-        yield Reason(rule="not_an_allowed_call", text=f"{symbol} is not a {action.underlying} option")
-
-
-def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) -> bool:
-    """By its name alone, as the instrument is not known; a date that does not exist counts as not expired."""
-    parts = parse_symbol(symbol.strip().upper())
-    is_over = parts.expiry is not None and parts.expiry <= now
-    return parts.underlying == underlying and parts.is_call and not is_over
-
-
-def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[Reason]:
-    held = state.position(action.symbol)
-    if held is None or not held.is_short_call or held.underlying != action.underlying:
-        yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")
-    elif action.size > held.size + ROUNDING:
-        rule = "bad_roll" if action.type == ActionType.ROLL_COVERED_CALL else "nothing_to_close"
-        yield Reason(rule=rule, text=f"size {action.size:g} is above the {held.size:g} held")
+# --- what the rules look at -----------------------------------------------------------------------
 
 
 def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> ProposedTrade | None:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from models import with_order_letter
+from deribit.vocabulary import with_order_letter
 
 SCHEMA_VERSION = 2
 HASH_LETTERS = {"config_hash": "c-", "policy_hash": "p-"}

@@ -17,12 +17,12 @@ from typing import Any
 
 from core.text import quotable
 from deribit.symbols import option_symbol
+from deribit.vocabulary import MarginQuote
 from models import (
     CoinAccount,
     Fill,
     InvalidReplyError,
     LedgerEntry,
-    MarginQuote,
     OptionInstrument,
     OptionQuote,
     Order,

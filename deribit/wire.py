@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -20,21 +19,21 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from config import AgentConfig
 from core.settings.values import LOOPBACK_HOSTS, TESTNET_HOST
 from core.text import quotable
 from deribit import replies
 from deribit.envelope import read_envelope, result_of
-from deribit.error_codes import RETRIED_READ_CODES, TOKEN_CODES, UNAUTHORIZED_CODE
+from deribit.error_codes import TOKEN_CODES
+from deribit.failures import in_short, is_worth_a_retry, problem_of_status, translated
 from deribit.replies import Row
 from models import (
     AgentError,
     ApiCall,
     AuthenticationError,
     Clock,
-    DeribitConnectionError,
     DeribitError,
     ForeignReplyError,
     InvalidReplyError,
@@ -176,7 +175,7 @@ class JsonRpc:
                 value = self.send_once(method, params, reader)
             except DeribitError as error:
                 elapsed = self.clock.monotonic() - started
-                if attempt == READ_ATTEMPTS or elapsed > READ_DEADLINE_SECONDS or not _worth_a_retry(error):
+                if attempt == READ_ATTEMPTS or elapsed > READ_DEADLINE_SECONDS or not is_worth_a_retry(error):
                     self._note(method, str(error), attempt, started)
                     raise
                 self.clock.sleep(BACKOFF_SECONDS[attempt - 1] * self._dice.uniform(0.75, 1.25))
@@ -227,7 +226,7 @@ class JsonRpc:
         try:
             return self._ask(method, body, headers, reader)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
-            problem = self._redacted(error if isinstance(error, AgentError) else _translated(method, error))
+            problem = self._redacted(error if isinstance(error, AgentError) else translated(method, error))
         self._learn_from(problem)
         raise problem  # out here, so that no foreign error with a request in it hangs on to it
 
@@ -238,7 +237,7 @@ class JsonRpc:
         except AgentError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a reply makes a reader raise, it is the reply that is wrong
-            raise InvalidReplyError(f"{method}: {_short(error)}") from None
+            raise InvalidReplyError(f"{method}: {in_short(error)}") from None
 
     def _spend_request(self, method: str) -> None:
         if self._requests_left is not None:
@@ -251,7 +250,7 @@ class JsonRpc:
         self.requests_sent += 1
 
     def _read_reply(self, method: str, status: int, content: bytes, reader: Reader[Result]) -> Result:
-        problem = _problem_of_status(method, status, content)
+        problem = problem_of_status(method, status, content)
         if problem is not None:
             raise problem
         envelope = read_envelope(content, method, self._request_id)
@@ -354,48 +353,3 @@ def _refuse_redirect(method: str, response: httpx.Response) -> None:
         where = quotable(host, 60)
         raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
     raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")
-
-
-def _translated(method: str, error: Exception) -> AgentError:
-    """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
-    if _is_bad_certificate(error):
-        return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
-        hint = "--market simulated needs no network"
-        return DeribitConnectionError(f"{method}: cannot reach the exchange ({_short(error)}); {hint}", was_sent=False)
-    return DeribitConnectionError(f"{method}: {_short(error)}")
-
-
-def _is_bad_certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _problem_of_status(method: str, status: int, content: bytes) -> DeribitError | None:
-    """What the HTTP status alone says; 400 with a JSON body is Deribit's normal way to refuse."""
-    if status >= 500:
-        return DeribitConnectionError(f"{method}: HTTP {status} from the exchange's gateway", was_sent=True)
-    if content.lstrip()[:1] == b"{":
-        return None
-    if status == 429:
-        return RateLimitError(f"{method}: HTTP 429")
-    if status in (401, 403):
-        return RequestRefusedError(method, UNAUTHORIZED_CODE, f"HTTP {status}")
-    return InvalidReplyError(f"{method}: HTTP {status} without JSON")
-
-
-def _worth_a_retry(error: DeribitError) -> bool:
-    if isinstance(error, RequestRefusedError):
-        return error.code in RETRIED_READ_CODES | TOKEN_CODES
-    return isinstance(error, (DeribitConnectionError, InvalidReplyError))
-
-
-def _short(error: Exception) -> str:
-    """One line about a foreign error; never the input of a validation error, which may be anything."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return f"{type(error).__name__}: {quotable(error)}"

@@ -16,6 +16,7 @@ import deribit_client
 import execution
 from core import pricing
 from deribit.error_codes import TOKEN_CODES
+from deribit.failures import outcome_after
 from deribit.wire import JsonRpc
 from deribit_client import DeribitClient
 from models import (
@@ -169,13 +170,13 @@ def no_echo_check() -> Iterator[None]:
 @defect("I9", "I16")
 def unknown_is_failed() -> Iterator[None]:
     """An order whose answer was lost counts as refused."""
-    after = deribit_client._outcome_after
+    after = outcome_after
 
     def judged(error: DeribitError) -> SendOutcome:
         outcome = after(error)
         return SendOutcome.REJECTED if outcome == SendOutcome.UNKNOWN else outcome
 
-    with replaced(deribit_client, _outcome_after=judged):
+    with replaced(deribit_client, outcome_after=judged):
         yield
 
 

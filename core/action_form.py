@@ -1,0 +1,67 @@
+"""Whether an action is one at all: a coin, the symbols it needs, a size, a call to sell, a position to buy back. Pure.
+
+In: a state, an action, settings. Out: reasons why the risk engine's rules cannot even be asked. Sizes in coin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from config import AgentConfig
+from deribit.symbols import parse_symbol
+from models import ROUNDING, ActionType, AgentState, ProposedAction, Reason, Underlying
+
+SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
+BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
+
+
+def form_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
+    """What makes the rules of the risk engine impossible to apply."""
+    if action.underlying is None:
+        yield Reason(rule="missing_underlying", text="the action names no coin")
+        return
+    if not config.strategy(action.underlying).enabled:
+        yield Reason(rule="disabled", text=f"{action.underlying}_ENABLED is false")
+    if action.symbol is None or (action.type == ActionType.ROLL_COVERED_CALL) != (action.new_symbol is not None):
+        yield Reason(rule="missing_symbol", text=f"{action.type} needs {_symbols_needed(action.type)}")
+        return
+    if not action.size > 0.0:
+        yield Reason(rule="bad_size", text=f"size {action.size:g} must be above 0")
+    sold = action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
+    if action.type in SELLS:
+        yield from _sold_problems(state, action, sold)
+    if action.type in BUYS:
+        yield from _bought_problems(state, action)
+
+
+def _symbols_needed(kind: ActionType) -> str:
+    return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
+
+
+def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[Reason]:
+    call = state.candidate(symbol)
+    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
+        yield Reason(
+            rule="not_an_allowed_call", text=f"{symbol} is not a call on {action.underlying} that has not expired"
+        )
+    elif call is None:
+        yield Reason(rule="symbol_not_in_state", text=f"{symbol} is not among this iteration's candidates")
+    elif call.underlying != action.underlying:
+        yield Reason(rule="not_an_allowed_call", text=f"{symbol} is not a {action.underlying} option")
+
+
+def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) -> bool:
+    """By its name alone, as the instrument is not known; a date that does not exist counts as not expired."""
+    parts = parse_symbol(symbol.strip().upper())
+    is_over = parts.expiry is not None and parts.expiry <= now
+    return parts.underlying == underlying and parts.is_call and not is_over
+
+
+def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[Reason]:
+    held = state.position(action.symbol)
+    if held is None or not held.is_short_call or held.underlying != action.underlying:
+        yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")
+    elif action.size > held.size + ROUNDING:
+        rule = "bad_roll" if action.type == ActionType.ROLL_COVERED_CALL else "nothing_to_close"
+        yield Reason(rule=rule, text=f"size {action.size:g} is above the {held.size:g} held")

@@ -1,0 +1,85 @@
+"""What a failed request means: our error for a foreign one, whether to try again, what became of an order. Pure.
+
+In: errors of httpx, HTTP statuses, errors of models.py. Out: errors of models.py, a SendOutcome. Where it is not
+certain that nothing reached the exchange, the outcome of an order is unknown.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+from pydantic import ValidationError
+
+from core.text import quotable
+from deribit.error_codes import DEFINITIVE_REFUSALS, RETRIED_READ_CODES, TOKEN_CODES, UNAUTHORIZED_CODE
+from models import (
+    AgentError,
+    AuthenticationError,
+    DeribitConnectionError,
+    DeribitError,
+    InvalidReplyError,
+    RateLimitError,
+    RequestBudgetError,
+    RequestRefusedError,
+    SendOutcome,
+    WrongEnvironmentError,
+)
+
+
+def outcome_after(error: DeribitError) -> SendOutcome:
+    """What is known of an order whose request failed; unknown unless surely otherwise."""
+    if isinstance(error, RequestBudgetError) or (isinstance(error, DeribitConnectionError) and not error.was_sent):
+        return SendOutcome.NOT_SENT
+    if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
+        return SendOutcome.REJECTED
+    if isinstance(error, (RateLimitError, AuthenticationError)):
+        return SendOutcome.REJECTED
+    return SendOutcome.UNKNOWN
+
+
+def translated(method: str, error: Exception) -> AgentError:
+    """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
+    if _is_bad_certificate(error):
+        return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        hint = "--market simulated needs no network"
+        return DeribitConnectionError(
+            f"{method}: cannot reach the exchange ({in_short(error)}); {hint}", was_sent=False
+        )
+    return DeribitConnectionError(f"{method}: {in_short(error)}")
+
+
+def _is_bad_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def problem_of_status(method: str, status: int, content: bytes) -> DeribitError | None:
+    """What the HTTP status alone says; 400 with a JSON body is Deribit's normal way to refuse."""
+    if status >= 500:
+        return DeribitConnectionError(f"{method}: HTTP {status} from the exchange's gateway", was_sent=True)
+    if content.lstrip()[:1] == b"{":
+        return None
+    if status == 429:
+        return RateLimitError(f"{method}: HTTP 429")
+    if status in (401, 403):
+        return RequestRefusedError(method, UNAUTHORIZED_CODE, f"HTTP {status}")
+    return InvalidReplyError(f"{method}: HTTP {status} without JSON")
+
+
+def is_worth_a_retry(error: DeribitError) -> bool:
+    if isinstance(error, RequestRefusedError):
+        return error.code in RETRIED_READ_CODES | TOKEN_CODES
+    return isinstance(error, (DeribitConnectionError, InvalidReplyError))
+
+
+def in_short(error: Exception) -> str:
+    """One line about a foreign error; never the input of a validation error, which may be anything."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"{type(error).__name__}: {quotable(error)}"

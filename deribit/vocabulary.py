@@ -1,0 +1,260 @@
+"""What an exchange says and is asked: instruments, quotes, accounts, orders, fills, and the base of all our models.
+
+Read them from models.py, which hands them on: this is the half of the vocabulary that Deribit's documentation would
+explain. Prices in coin per contract, amounts and balances in coin, times aware UTC; None where nobody knows. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo
+
+from deribit.symbols import SymbolParts, parse_symbol
+
+Underlying = Literal["BTC", "ETH"]
+UNDERLYINGS: tuple[Underlying, ...] = ("BTC", "ETH")
+Direction = Literal["buy", "sell"]
+OWN_LABEL_PREFIX = "cc-"
+ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
+FINAL_ORDER_STATES = frozenset({"filled", "cancelled", "rejected"})
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+def with_order_letter(order_id: str) -> str:
+    """An order id as the logs write it: Deribit's are often digits alone, which pandas would read as a number."""
+    return f"o-{order_id}"
+
+
+def without_order_letter(written: str) -> str:
+    """Deribit's own order id; older logs wrote it as it is."""
+    return written.removeprefix("o-")
+
+
+def _read_order_id(value: Any, info: ValidationInfo) -> Any:
+    return without_order_letter(value) if info.mode == "json" and isinstance(value, str) else value
+
+
+OrderId = Annotated[
+    str, BeforeValidator(_read_order_id), PlainSerializer(with_order_letter, return_type=str, when_used="json")
+]
+
+
+class Frozen(BaseModel):
+    """Base of all models: strict types, finite numbers, unknown fields refused, no changes."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class OptionInstrument(Frozen):
+    """A listed option. Price ticks in coin: `tick_steps` are pairs (above price, tick)."""
+
+    symbol: str
+    underlying: Underlying
+    strike: Positive
+    expiry: AwareDatetime
+    option_type: Literal["call", "put"]
+    contract_size_coin: Positive
+    min_trade_amount_coin: Positive
+    tick_size_coin: Positive
+    tick_steps: tuple[tuple[float, float], ...] = ()
+    is_tradable: bool = True
+
+
+class OptionQuote(NamedTuple):
+    """One row of the chain; None where nobody quotes. A tuple because two thousand are made per iteration."""
+
+    symbol: str
+    bid_price_coin: float | None
+    ask_price_coin: float | None
+    mark_price_coin: float | None
+    mark_iv_fraction: float | None
+    underlying_price_usd: float | None
+    quoted_at: datetime | None
+
+
+class Ticker(Frozen):
+    """The quote of one instrument just before trading it. Greeks as Deribit computes them."""
+
+    symbol: str
+    quoted_at: AwareDatetime
+    state: str
+    bid_price_coin: float | None
+    bid_amount_coin: float | None
+    ask_price_coin: float | None
+    ask_amount_coin: float | None
+    mark_price_coin: float
+    last_price_coin: float | None
+    min_price_coin: float | None
+    max_price_coin: float | None
+    index_price_usd: float
+    underlying_price_usd: float | None = None
+    mark_iv_fraction: float | None = None
+    delta: float | None = None
+
+
+class PriceBar(NamedTuple):
+    """One candle: when it opened and the price it closed at."""
+
+    opened_at: datetime
+    close: float
+
+
+class CoinAccount(Frozen):
+    """The account in one coin. `total_*_usd` are set on cross-margin accounts only."""
+
+    currency: str
+    balance_coin: float
+    equity_coin: float
+    margin_balance_coin: float
+    initial_margin_coin: float
+    maintenance_margin_coin: float
+    available_funds_coin: float
+    options_value_coin: float = 0.0
+    options_delta: float = 0.0
+    delta_total: float = 0.0
+    margin_model: str = "segregated_sm"
+    is_cross_margin: bool = False
+    total_margin_balance_usd: float | None = None
+    total_initial_margin_usd: float | None = None
+
+    @property
+    def coins_held(self) -> float:
+        """Coins that can stand behind short calls. Never available_funds: cross margin shows foreign funds there."""
+        return max(0.0, min(self.balance_coin, self.equity_coin))
+
+
+class RawPosition(Frozen):
+    """A position row before its instrument is known: signed size, any kind."""
+
+    symbol: str
+    kind: str
+    size: float
+    avg_price: float
+    mark_price: float
+    delta: float
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
+
+    @property
+    def is_short_call(self) -> bool:
+        return self.kind == "option" and self.size < 0.0 and self.parts.is_call
+
+
+class Order(Frozen):
+    """An order as the exchange last described it. Unknown states count as live."""
+
+    order_id: OrderId
+    label: str
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    filled_amount_coin: float
+    avg_price_coin: float
+    price_coin: float | None
+    order_state: str
+    reduce_only: bool = False
+    is_liquidation: bool = False
+    created_at: AwareDatetime
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
+
+    @property
+    def is_live(self) -> bool:
+        return self.order_state not in FINAL_ORDER_STATES
+
+    @property
+    def is_own(self) -> bool:
+        return self.label.startswith(OWN_LABEL_PREFIX)
+
+    @property
+    def unfilled_amount_coin(self) -> float:
+        return max(0.0, self.amount_coin - self.filled_amount_coin)
+
+
+class Fill(Frozen):
+    """One fill; the fee is in coin."""
+
+    trade_id: str
+    order_id: OrderId
+    symbol: str
+    direction: Direction
+    amount_coin: float
+    price_coin: float
+    fee_coin: float
+    traded_at: AwareDatetime
+
+
+class LedgerEntry(Frozen):
+    """One line of the exchange's transaction log, in coin: `change_coin` (fee included) led to `balance_coin`.
+
+    `price_coin` of a delivery is the payoff per contract, `index_price_usd` what it was settled at.
+    """
+
+    currency: str
+    entry_type: str
+    symbol: str | None
+    booked_at: AwareDatetime
+    side: str | None = None
+    amount_coin: float | None = None
+    price_coin: float | None = None
+    index_price_usd: float | None = None
+    fee_coin: float = 0.0
+    change_coin: float = 0.0
+    balance_coin: float | None = None
+    note: str | None = None
+
+
+class MarginQuote(Frozen):
+    """Initial margin in coin of buying or selling, and the price band, as the exchange computes them."""
+
+    buy_coin: float
+    sell_coin: float
+    min_price_coin: float
+    max_price_coin: float
+
+
+# --- orders on their way ---------------------------------------------------------
+
+
+class SendOutcome(StrEnum):
+    """What is known about a request that moves an order. Anything not surely one of the first three is UNKNOWN."""
+
+    NOT_SENT = "not_sent"
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+
+
+class OrderRequest(Frozen):
+    """One limit order on its way out; `quoted_at` is the time of the quote its price was taken from."""
+
+    label: str = Field(max_length=64)
+    symbol: str
+    direction: Direction
+    amount_coin: Positive
+    price_coin: Positive
+    reduce_only: bool = False
+    quoted_at: AwareDatetime
+
+    @property
+    def parts(self) -> SymbolParts:
+        return parse_symbol(self.symbol)
+
+
+class OrderReceipt(Frozen):
+    """What came back for an order request."""
+
+    outcome: SendOutcome
+    order: Order | None = None
+    trades: tuple[Fill, ...] = ()
+    error: str | None = None
+    refusal_code: int | None = None
