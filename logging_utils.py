@@ -424,5 +424,7 @@ def _decision(line: bytes) -> IterationRecord | None:
     found = read_tolerantly(IterationRecord, migrated(record), lost)
     if found.timestamp is None:
         return None
+    is_half = any(name.startswith("agent_state") for name in lost)  # nothing is held against half a state
+    found = found.model_copy(update={"agent_state": None}) if is_half else found
     found._lost = tuple(lost)
     return found

@@ -219,7 +219,7 @@ def resume_or_stay_halted(agent: Agent, is_resumed: bool) -> None:
 def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:
     """Prices and positions of the last run, against which the first reading of this one is held."""
     last = LastSeen()
-    if record is None or record.agent_state is None or record.lost:  # nothing is held against half a state
+    if record is None or record.agent_state is None:
         return last
     last.remember_markets(record.agent_state.markets, record.timestamp)
     if order_log.newest_at() < record.timestamp:  # else we have traded since, and positions may be fewer

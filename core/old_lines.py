@@ -72,6 +72,9 @@ def _field(field: FieldInfo, record: Mapping[str, Any], name: str, lost: list[st
             pass
     if not field.is_required():
         return field.get_default(call_default_factory=True)
+    inner, is_many = _model_in(field.annotation)
+    if inner is not None and not is_many:
+        return read_tolerantly(inner, {}, lost, f"{where}.")  # of nothing but what its fields have by default
     lost.append(where)
     return None
 
