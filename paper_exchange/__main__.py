@@ -22,6 +22,7 @@ from paper_exchange.market.clocks import RunningClock
 from paper_exchange.server import PaperServer
 from paper_exchange.simulated.market import SimulatedMarket
 
+CATCH_UP_SECONDS = 0.25
 DEFAULT_START = "2026-01-05T12:00:00+00:00"
 
 
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(wanted, lambda *_: stopped.set())
     server.start()
     print(f"Simulated Deribit at {server.url}/api/v2 (seed {options.seed}). Ctrl-C stops it.", flush=True)
-    stopped.wait()
+    while not stopped.wait(CATCH_UP_SECONDS):
+        server.catch_up()
     server.stop()
     return 0
 
@@ -48,7 +50,7 @@ def _exchange(options: argparse.Namespace) -> PaperExchange:
     clock = RunningClock(options.start, wall=time.monotonic, wall_sleep=time.sleep, speed=options.speed)
     market = SimulatedMarket(seed=options.seed, clock=clock)
     account = PaperAccount(market, {"BTC": options.btc, "ETH": options.eth})
-    return PaperExchange(market, account, options.key)
+    return PaperExchange(market, account, options.key, speed=options.speed)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--seed", type=int, default=1, help="draws the market (default 1)")
     parser.add_argument("--start", type=_moment, default=_moment(DEFAULT_START), help="market time, ISO 8601")
-    parser.add_argument("--speed", type=_positive, default=1.0, help="market seconds per second (default 1)")
+    parser.add_argument(
+        "--speed", type=_positive, default=1.0, help="market seconds per second (the agent needs 1, the default)"
+    )
     parser.add_argument("--key", type=_key, help="ID:SECRET, the only key accepted (default: any)")
     for currency, coins in DEFAULT_BALANCES_COIN.items():
         parser.add_argument(

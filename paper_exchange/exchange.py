@@ -20,12 +20,15 @@ from paper_exchange.market.errors import RpcError
 from paper_exchange.market.market import Market
 from paper_exchange.market.times import to_us
 
+AGENT = "covered-call-agent"  # how the agent names itself
+
 
 class PaperExchange:
     """A market, an account on it, and the rules of calling them.
 
     `credentials` (id, secret): the only key pair accepted, None accepts any. `on_change` is called with the
-    account whenever a call has changed it, before the reply leaves: the moment to save it.
+    account whenever a call has changed it, before the reply leaves: the moment to save it. `speed`: seconds of the
+    market's clock in a second; the agent, which waits by its own clock, is refused unless it is 1.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class PaperExchange:
         account: PaperAccount,
         credentials: tuple[str, str] | None = None,
         on_change: Callable[[PaperAccount], None] | None = None,
+        speed: float = 1.0,
     ) -> None:
         self.market = market
         self.account = account
         self._on_change = on_change
         self._public = PublicApi(market)
         self._private = PrivateApi(account)
+        self._speed = speed
         self._authority = Authority(market.clock, credentials)
 
     def handle(
@@ -51,6 +56,7 @@ class PaperExchange:
         query_text = query if isinstance(query, str) else query.decode("ascii", errors="replace")
         call: Call | None = None
         try:
+            self._check_pace(headers)
             call = read_call(http_method, path, query_text, body)
             self.account.advance()
             signed = SignedParts(http_method, f"{path}?{query_text}" if query_text else path, body)
@@ -61,6 +67,14 @@ class PaperExchange:
         if self._on_change is not None and self.account.revision != revision:
             self._on_change(self.account)
         return status, reply_bytes(call, outcome, started_us, to_us(self.market.clock.now()))
+
+    def _check_pace(self, headers: Mapping[str, str]) -> None:
+        caller = next((value for name, value in headers.items() if name.lower() == "user-agent"), "")
+        if self._speed != 1.0 and caller.startswith(AGENT):
+            raise errors.invalid_request(
+                f"this exchange runs at --speed {self._speed:g} and the agent waits in real seconds: "
+                "start the exchange without --speed, or the agent with --market simulated"
+            )
 
     def _result(self, call: Call, headers: Mapping[str, str], signed: SignedParts) -> Any:
         if call.method == "public/auth":

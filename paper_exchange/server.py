@@ -1,11 +1,14 @@
 """The paper exchange behind a socket, for any client of Deribit's JSON-RPC over HTTP.
 
 In: HTTP/1.1 requests, on this machine unless told otherwise. Out: what `PaperExchange.handle` answers, one
-request at a time. Keeps connections alive; bodies above 32 kB are refused unread.
+request at a time. Keeps connections alive, at most 32 as Deribit does (429 beyond); a request has to arrive whole
+within REQUEST_SECONDS of its first byte; bodies above 32 kB are refused unread.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,7 +19,10 @@ from paper_exchange.market.errors import request_too_large
 from paper_exchange.market.times import to_us
 
 IDLE_SECONDS = 15 * 60
+REQUEST_SECONDS = 10.0  # for the first request of a connection, and for each that has begun
+CONNECTIONS_MAX = 32
 POLL_SECONDS = 0.05  # how soon it notices that it shall stop
+TOO_MANY_CONNECTIONS = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class PaperServer:
@@ -37,6 +43,11 @@ class PaperServer:
         """Begin to answer."""
         self._thread.start()
 
+    def catch_up(self) -> None:
+        """Let the account follow the market's clock, so that no request has to make up for a long silence."""
+        with self._server.lock:
+            self._server.exchange.account.advance()
+
     def stop(self) -> None:
         """Answer no more and free the port."""
         self._server.shutdown()
@@ -52,14 +63,45 @@ class _HttpServer(ThreadingHTTPServer):
         super().__init__(*args, **kwargs)
         # The account is one state machine: requests are answered one after the other.
         self.lock = threading.Lock()
+        self.free_connections = threading.Semaphore(CONNECTIONS_MAX)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self.free_connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.sendall(TOO_MANY_CONNECTIONS)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.free_connections.release()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Header and body are two writes: without TCP_NODELAY each reply waits for the client's acknowledgement.
     disable_nagle_algorithm = True
-    timeout = IDLE_SECONDS
+    has_answered = False
+    timeout = REQUEST_SECONDS
     server: _HttpServer
+
+    def handle_one_request(self) -> None:
+        """One request of a connection, however long it rested before."""
+        self.connection.settimeout(IDLE_SECONDS if self.has_answered else REQUEST_SECONDS)
+        assert isinstance(self.rfile, io.BufferedReader)
+        try:
+            is_closed = self.rfile.peek(1) == b""
+        except OSError:
+            is_closed = True
+        if is_closed:
+            self.close_connection = True
+            return
+        self.connection.settimeout(REQUEST_SECONDS)
+        super().handle_one_request()
+        self.has_answered = True
 
     def do_GET(self) -> None:
         self._answer()

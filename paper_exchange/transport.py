@@ -24,6 +24,7 @@ PASSED_METHODS = frozenset(
         "public/get_book_summary_by_currency",
         "public/get_book_summary_by_instrument",
         "public/get_delivery_prices",
+        "public/get_index_chart_data",
         "public/get_index_price",
         "public/get_instrument",
         "public/get_instruments",

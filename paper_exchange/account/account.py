@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from paper_exchange.account.arrivals import accept, change, find_open_order
 from paper_exchange.account.books import Books
 from paper_exchange.account.checks import known_quote, tradable_listing
-from paper_exchange.account.entry import accept, change, find_open_order
 from paper_exchange.account.ledger import Observer
 from paper_exchange.account.matching import match_arrival, match_resting
 from paper_exchange.account.orders import EditRequest, Order, OrderRequest, Trade

@@ -7,10 +7,10 @@ every observer, sent when the change is complete. Reads the market's quotes; no 
 from __future__ import annotations
 
 from core import pricing
-from paper_exchange.account.entries import delivery_entry, new_order_id, trade_entry, trade_record
 from paper_exchange.account.ledger import DeliveryNote, EventKind, LedgerEvent, LogEntry, Observer
 from paper_exchange.account.orders import Direction, Liquidity, Order, sign_of
 from paper_exchange.account.positions import Position
+from paper_exchange.account.records import delivery_entry, new_order_id, trade_entry, trade_record
 from paper_exchange.account.state import AccountState, contract_of
 from paper_exchange.market.clocks import from_ms, now_ms
 from paper_exchange.market.market import DeliveryPrice, Listing, Market, Quote
@@ -93,11 +93,12 @@ class Books:
         self._emit("fill", order.updated_at_ms, order, amount, price_coin, fee_coin)
 
     def book_delivery(self, position: Position, price: DeliveryPrice, at_ms: int) -> None:
-        """Settle an expired position in coin and forget it. The fee is due in the money only."""
+        """Settle an expired position in coin and forget it. The fee is due in the money, daily options are exempt."""
         name, size = position.instrument_name, position.size
         listing = self.state.contracts[name].listing
         payoff_coin = pricing.payoff_coin(price.price_usd, listing.strike_usd, listing.is_call)
-        fee_coin = pricing.delivery_fee_coin(payoff_coin, abs(size))
+        is_exempt = listing.settlement_period == "day"
+        fee_coin = 0.0 if is_exempt else pricing.delivery_fee_coin(payoff_coin, abs(size))
         session_profit_coin = size * (payoff_coin - position.session_price_coin)
         profit_coin = size * (payoff_coin - position.average_price_coin)
         self.state.session_realized_coin[listing.currency] += session_profit_coin

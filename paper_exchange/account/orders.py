@@ -51,7 +51,7 @@ class EditRequest:
 
 @dataclass(slots=True)
 class Order:
-    """One order of the account. `price_coin` is None for a market order."""
+    """One order of the account. A market order's `price_coin` is the end of the price band (None in old files)."""
 
     order_id: str
     instrument_name: str

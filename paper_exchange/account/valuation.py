@@ -92,10 +92,11 @@ class CoinFigures:
 
 
 def coin_figures(state: AccountState, currency: str, now_ms: int) -> CoinFigures:
-    """All figures of one coin at the last known marks."""
+    """All figures of one coin at the last known marks; zeros for a currency that this account does not hold."""
     names = [name for name in involved_instruments(state) if currency_of(name) == currency]
     rows = tuple(position_figures(state, name, now_ms) for name in names)
-    return CoinFigures(state.balances_coin[currency], state.session_realized_coin[currency], rows)
+    balance_coin = state.balances_coin.get(currency, 0.0)
+    return CoinFigures(balance_coin, state.session_realized_coin.get(currency, 0.0), rows)
 
 
 def involved_instruments(state: AccountState) -> list[str]:

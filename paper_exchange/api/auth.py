@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paper_exchange.api import private_params as read
-from paper_exchange.api.private_params import Params
+from paper_exchange.api import params as read
+from paper_exchange.api.params import Params
 from paper_exchange.market import errors
 from paper_exchange.market.clocks import now_ms
 from paper_exchange.market.market import MarketClock

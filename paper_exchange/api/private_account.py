@@ -16,8 +16,8 @@ from paper_exchange.account.margins import Claim, open_orders_margin_coin
 from paper_exchange.account.orders import Trade
 from paper_exchange.account.positions import Position
 from paper_exchange.account.valuation import PositionFigures
-from paper_exchange.api import private_params as read
-from paper_exchange.api.private_params import Params
+from paper_exchange.api import params as read
+from paper_exchange.api.params import Params
 from paper_exchange.api.replies import log_reply, position_reply, settlement_reply, tidy, trade_reply
 from paper_exchange.api.summary import summary_reply, user_details
 from paper_exchange.market.bands import band_of
@@ -50,7 +50,7 @@ class PrivateAccount:
     # --- summaries -------------------------------------------------------------
 
     def _summary(self, params: Params) -> dict[str, Any]:
-        row = self._summary_of(read.coin(params, self._coins))
+        row = self._summary_of(read.currency(params))
         return {**row, **user_details()} if read.flag(params, "extended") else row
 
     def _summaries(self, params: Params) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class PrivateAccount:
 
     def _positions(self, params: Params) -> list[dict[str, Any]]:
         """Also a row of size zero where a position was closed in this session or an order rests, as on Deribit."""
-        wanted_coins = read.coins(params, self._coins)
-        if params.get("kind") not in (None, "option", "any"):
+        wanted_coins = read.currencies(params, self._coins)
+        if not read.means_options(params):
             return []
         rows = [row for currency in wanted_coins for row in self._account.figures(currency).options]
         return [self._position_row(row) for row in rows]
@@ -97,7 +97,7 @@ class PrivateAccount:
     # --- trades ----------------------------------------------------------------
 
     def _trades_by_currency(self, params: Params) -> dict[str, Any]:
-        wanted_coins = read.coins(params, self._coins)
+        wanted_coins = read.currencies(params, self._coins)
         return self._trades(params, lambda trade: trade.currency in wanted_coins)
 
     def _trades_by_instrument(self, params: Params) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class PrivateAccount:
 
     def _transaction_log(self, params: Params) -> dict[str, Any]:
         """Newest first; `continuation` is the id to go on from, null at the end."""
-        currency, most = read.coin(params, self._coins), read.count(params, LOG_DEFAULT, LOG_MOST)
+        currency, most = read.currency(params), read.count(params, LOG_DEFAULT, LOG_MOST)
         since_ms, until_ms = _time_range(params)
         before_id = read.whole_or_none(params, "continuation")
         entries = [
@@ -138,7 +138,7 @@ class PrivateAccount:
         return {"logs": [log_reply(entry) for entry in entries[:most]], "continuation": continuation}
 
     def _settlement_history(self, params: Params) -> dict[str, Any]:
-        currency = read.coin(params, self._coins)
+        currency = read.currency(params)
         most = read.count(params, 20, 1_000)
         rows = [entry for entry in self._entries_of(currency) if entry.delivery is not None]
         return {"settlements": [settlement_reply(entry) for entry in rows[:most]], "continuation": None}

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from paper_exchange.account.account import PaperAccount
+from paper_exchange.api.params import Params
 from paper_exchange.api.private_account import PrivateAccount
 from paper_exchange.api.private_orders import PrivateOrders
-from paper_exchange.api.private_params import Params
 from paper_exchange.market.errors import method_not_found
 
-TRADING_METHODS = ("private/buy", "private/sell", "private/edit", "private/cancel")
+TRADING_METHODS = ("private/buy", "private/sell", "private/edit", "private/cancel", "private/close_position")
 
 
 class PrivateApi:

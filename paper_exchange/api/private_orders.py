@@ -12,9 +12,10 @@ from typing import Any, cast, get_args
 
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.orders import Direction, EditRequest, Order, OrderRequest, OrderType, TimeInForce, Trade
-from paper_exchange.api import private_params as read
-from paper_exchange.api.private_params import Params
+from paper_exchange.api import params as read
+from paper_exchange.api.params import Params
 from paper_exchange.api.replies import order_reply, trade_reply
+from paper_exchange.market import errors
 from paper_exchange.market.errors import invalid_params
 
 ORDER_ID = re.compile(r"([A-Z]+-)?\d{1,20}", re.ASCII)
@@ -32,10 +33,13 @@ class PrivateOrders:
             "private/buy": lambda params: self._place(params, "buy"),
             "private/sell": lambda params: self._place(params, "sell"),
             "private/edit": self._edit,
+            "private/edit_by_label": self._edit_by_label,
+            "private/close_position": self._close_position,
             "private/cancel": self._cancel,
             "private/cancel_all": lambda params: self._cancel_where(params, lambda _: True),
             "private/cancel_all_by_currency": self._cancel_by_currency,
             "private/cancel_all_by_instrument": self._cancel_by_instrument,
+            "private/cancel_all_by_kind_or_type": self._cancel_by_kind_or_type,
             "private/cancel_by_label": self._cancel_by_label,
             "private/get_order_state": self._order_state,
             "private/get_order_state_by_label": self._order_states_by_label,
@@ -53,8 +57,37 @@ class PrivateOrders:
         return _with_trades(*self._account.submit(_order_request(params, direction)))
 
     def _edit(self, params: Params) -> dict[str, Any]:
+        return self._change(_order_id(params), params)
+
+    def _edit_by_label(self, params: Params) -> dict[str, Any]:
+        """The one open order of an instrument under a label; 13032 where there are several."""
+        name, label = read.text(params, "instrument_name"), read.text(params, "label")
+        fitting = [
+            order for order in self._account.open_orders() if (order.instrument_name, order.label) == (name, label)
+        ]
+        if len(fitting) == 0:
+            raise errors.order_not_found()
+        if len(fitting) > 1:
+            raise errors.non_unique_order_label()
+        return self._change(fitting[0].order_id, params)
+
+    def _close_position(self, params: Params) -> dict[str, Any]:
+        """An order of the position's size against it, reduce only."""
+        name, order_type = read.text(params, "instrument_name"), read.text(params, "type")
+        size = self._account.state.size_of(name)
+        request = OrderRequest(
+            instrument_name=name,
+            direction="buy" if size < 0.0 else "sell",
+            amount=abs(size) if size != 0.0 else self._account.listing_and_quote(name)[0].min_trade_amount,
+            price_coin=read.number_or_none(params, "price"),
+            order_type=cast(OrderType, read.choice({"type": order_type}, "type", get_args(OrderType), "")),
+            reduce_only=True,
+        )
+        return _with_trades(*self._account.submit(request))
+
+    def _change(self, order_id: str, params: Params) -> dict[str, Any]:
         request = EditRequest(
-            order_id=_order_id(params),
+            order_id=order_id,
             amount=_amount_or_none(params),
             price_coin=read.number_or_none(params, "price"),
             post_only=read.flag_or_none(params, "post_only"),
@@ -70,20 +103,28 @@ class PrivateOrders:
         return order_reply(self._account.cancel(_order_id(params)))
 
     def _cancel_by_currency(self, params: Params) -> Any:
-        currency = read.coin(params, self._coins)
+        currency = read.currency(params)
         return self._cancel_where(params, lambda order: order.currency == currency)
 
     def _cancel_by_instrument(self, params: Params) -> Any:
         name = read.text(params, "instrument_name")
         return self._cancel_where(params, lambda order: order.instrument_name == name)
 
+    def _cancel_by_kind_or_type(self, params: Params) -> Any:
+        """`currency` is one or a list; orders with a trigger, which these types name, do not exist here."""
+        asked = params.get("currency")
+        asked_list = asked if isinstance(asked, list) else [asked]
+        wanted_coins = {coin for one in asked_list for coin in read.currencies({"currency": one}, self._coins)}
+        kind = read.choice(params, "type", ("all", "limit", "trigger_all", "stop", "take", "trailing_stop"), "all")
+        return self._cancel_where(params, lambda order: kind in ("all", "limit") and order.currency in wanted_coins)
+
     def _cancel_by_label(self, params: Params) -> Any:
-        label, wanted_coins = read.text(params, "label"), read.coins(params, self._coins)
+        label, wanted_coins = read.text(params, "label"), read.currencies(params, self._coins)
         return self._cancel_where(params, lambda order: order.label == label and order.currency in wanted_coins)
 
     def _cancel_where(self, params: Params, wanted: Callable[[Order], bool]) -> Any:
         """How many were cancelled, or with `detailed` the orders themselves."""
-        if not _means_options(params):
+        if not read.means_options(params):
             return [] if read.flag(params, "detailed") else 0
         cancelled = self._account.cancel_where(wanted)
         if read.flag(params, "detailed"):
@@ -97,14 +138,14 @@ class PrivateOrders:
 
     def _order_states_by_label(self, params: Params) -> list[dict[str, Any]]:
         """Open orders and the closed ones that are still remembered, newest first."""
-        currency, label = read.coin(params, self._coins), read.text(params, "label")
+        currency, label = read.currency(params), read.text(params, "label")
         state = self._account.state
         known = [*state.orders.values(), *state.closed_orders.values()]
         found = [order for order in known if order.label == label and order.currency == currency]
         return [order_reply(order) for order in _newest_first(found)]
 
     def _open_by_currency(self, params: Params) -> list[dict[str, Any]]:
-        wanted_coins = read.coins(params, self._coins)
+        wanted_coins = read.currencies(params, self._coins)
         return self._open(params, lambda order: order.currency in wanted_coins)
 
     def _open_by_instrument(self, params: Params) -> list[dict[str, Any]]:
@@ -112,16 +153,16 @@ class PrivateOrders:
         return self._open(params, lambda order: order.instrument_name == name)
 
     def _open_by_label(self, params: Params) -> list[dict[str, Any]]:
-        currency, label = read.coin(params, self._coins), read.text_or_none(params, "label")
+        currency, label = read.currency(params), read.text_or_none(params, "label")
         return self._open(params, lambda order: order.currency == currency and (label is None or order.label == label))
 
     def _open(self, params: Params, wanted: Callable[[Order], bool]) -> list[dict[str, Any]]:
-        if not _means_options(params):
+        if not read.means_options(params):
             return []
         return [order_reply(order) for order in self._account.open_orders() if wanted(order)]
 
     def _history_by_currency(self, params: Params) -> list[dict[str, Any]]:
-        wanted_coins = read.coins(params, self._coins)
+        wanted_coins = read.currencies(params, self._coins)
         return self._history(params, lambda order: order.currency in wanted_coins)
 
     def _history_by_instrument(self, params: Params) -> list[dict[str, Any]]:
@@ -177,10 +218,6 @@ def _order_id(params: Params) -> str:
     if ORDER_ID.fullmatch(order_id) is None:
         raise invalid_params("order_id", "invalid_order_id")
     return order_id
-
-
-def _means_options(params: Params) -> bool:
-    return params.get("kind") in (None, "option", "any")
 
 
 def _newest_first(orders: list[Order]) -> list[Order]:

@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from paper_exchange.api import params as read
+from paper_exchange.api import perpetual
 from paper_exchange.api import public_history as history
 from paper_exchange.api import public_rows as rows
-from paper_exchange.api.public_params import (
-    Params,
-    coin_of_index,
-    currency_of,
-    flag_of,
-    integer_of,
-    text_of,
-    unavailable,
-)
+from paper_exchange.api.params import Params
 from paper_exchange.market.clocks import now_ms
-from paper_exchange.market.errors import RpcError, invalid_params, method_not_found, not_found
+from paper_exchange.market.errors import RpcError, invalid_params, method_not_found, not_found, temporarily_unavailable
 from paper_exchange.market.market import Listing, Market, Quote
 from paper_exchange.market.names import expiry_code, is_instrument_name
 
@@ -43,12 +37,12 @@ class PublicApi:
             "public/get_index_price": self._index_price,
             "public/get_index_price_names": lambda _: [f"{coin.lower()}_usd" for coin in market.currencies],
             "public/get_instruments": self._instruments,
-            "public/get_instrument": lambda params: rows.instrument_row(self._listing(params)),
+            "public/get_instrument": self._instrument,
             "public/get_contract_size": self._contract_size,
             "public/get_expirations": self._expirations,
             "public/get_book_summary_by_currency": self._book_summary_by_currency,
             "public/get_book_summary_by_instrument": self._book_summary_by_instrument,
-            "public/ticker": lambda params: rows.ticker_row(*self._quoted(params)),
+            "public/ticker": self._ticker,
             "public/get_order_book": self._order_book,
             "public/get_last_trades_by_currency": self._no_trades_of_currency,
             "public/get_last_trades_by_currency_and_time": self._no_trades_of_currency,
@@ -58,6 +52,11 @@ class PublicApi:
             "public/get_tradingview_chart_data": lambda params: history.chart_data(market, params),
             "public/get_historical_volatility": lambda params: history.historical_volatility(market, params),
             "public/get_delivery_prices": lambda params: history.delivery_prices(market, params),
+            "public/get_index_chart_data": lambda params: history.index_chart_data(market, params),
+            "public/get_last_settlements_by_currency": lambda params: history.settlements_by_currency(market, params),
+            "public/get_last_settlements_by_instrument": lambda params: history.settlements_by_instrument(
+                market, params
+            ),
         }
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
@@ -70,18 +69,31 @@ class PublicApi:
     # --- instruments ---------------------------------------------------------------
 
     def _instruments(self, params: Params) -> list[rows.Row]:
-        currency = currency_of(params, extra=("any",), default="any")
-        if not _wants_options(params) or flag_of(params, "expired"):
+        coins = self._coins(read.currency(params, extra=("any",), default="any"))
+        if read.flag(params, "expired"):
             return []
-        return [rows.instrument_row(listing) for coin in self._coins(currency) for listing in self._live(coin)]
+        at_ms = now_ms(self._market.clock)
+        found = [perpetual.perpetual_instrument_row(coin) for coin in coins if _means_futures(params)]
+        if read.means_options(params):
+            found += [rows.instrument_row(listing, at_ms) for coin in coins for listing in self._live(coin)]
+        return found
+
+    def _instrument(self, params: Params) -> rows.Row:
+        """One instrument, also an option that has expired."""
+        coin = self._coin_of_perpetual(params)
+        if coin is not None:
+            return perpetual.perpetual_instrument_row(coin)
+        return rows.instrument_row(self._known_listing(params), now_ms(self._market.clock))
 
     def _contract_size(self, params: Params) -> dict[str, float]:
+        if self._coin_of_perpetual(params) is not None:
+            return {"contract_size": 10.0}
         self._listing(params)
         return {"contract_size": 1.0}
 
     def _expirations(self, params: Params) -> dict[str, Any]:
         """By coin, in small letters; for "any" all coins in one list, as on Deribit."""
-        currency = currency_of(params, extra=("any", "grouped"))
+        currency = read.currency(params, extra=("any", "grouped"))
         coins = self._coins("any" if currency == "grouped" else currency)
         expiries = {coin: {listing.expires_at_ms for listing in self._live(coin)} for coin in coins}
         if currency == "any":
@@ -91,26 +103,40 @@ class PublicApi:
     # --- quotes --------------------------------------------------------------------
 
     def _book_summary_by_currency(self, params: Params) -> list[rows.Row]:
-        currency = currency_of(params)
-        if not _wants_options(params) or currency not in self._market.currencies:
-            return []
-        index_usd = self._market.index_price(currency)
+        currency = read.currency(params)
+        index_usd = self._market.index_price(currency) if currency in self._market.currencies else None
         if index_usd is None:
             return []
-        return rows.summary_rows(self._market.quotes(currency), currency, index_usd)
+        found: list[rows.Row] = []
+        if _means_futures(params):
+            found.append(perpetual.perpetual_summary_row(currency, index_usd, now_ms(self._market.clock)))
+        if read.means_options(params):
+            found += rows.summary_rows(self._market.quotes(currency), currency, index_usd)
+        return found
 
     def _book_summary_by_instrument(self, params: Params) -> list[rows.Row]:
+        coin = self._coin_of_perpetual(params)
+        if coin is not None:
+            return [perpetual.perpetual_summary_row(coin, self._index_of(coin), now_ms(self._market.clock))]
         listing, quote, index_usd = self._quoted(params)
         return rows.summary_rows([quote], listing.currency, index_usd)
 
+    def _ticker(self, params: Params) -> rows.Row:
+        coin = self._coin_of_perpetual(params)
+        if coin is not None:
+            return perpetual.perpetual_ticker_row(coin, self._index_of(coin), now_ms(self._market.clock))
+        return rows.ticker_row(*self._quoted(params))
+
     def _order_book(self, params: Params) -> rows.Row:
         """The market knows the best level only, so any depth shows one."""
-        if integer_of(params, "depth", 1) < 1:
+        if read.whole(params, "depth", 1) < 1:
             raise invalid_params("depth", "must be a positive integer")
+        if self._coin_of_perpetual(params) is not None:
+            return self._ticker(params) | {"bids": [], "asks": [], "change_id": now_ms(self._market.clock)}
         return rows.order_book_row(*self._quoted(params))
 
     def _index_price(self, params: Params) -> dict[str, float]:
-        index_usd = self._index_of(coin_of_index(params))
+        index_usd = self._index_of(read.coin_of_index(params))
         return {"index_price": index_usd, "estimated_delivery_price": index_usd}
 
     # --- everything else -------------------------------------------------------------
@@ -119,11 +145,12 @@ class PublicApi:
         return [_currency_row(coin) for coin in self._market.currencies]
 
     def _no_trades_of_currency(self, params: Params) -> rows.Row:
-        currency_of(params)
+        read.currency(params)
         return {"trades": [], "has_more": False}
 
     def _no_trades_of_instrument(self, params: Params) -> rows.Row:
-        self._listing(params)
+        if self._coin_of_perpetual(params) is None:
+            self._listing(params)
         return {"trades": [], "has_more": False}
 
     # --- looking things up -------------------------------------------------------------
@@ -135,13 +162,25 @@ class PublicApi:
         at_ms = now_ms(self._market.clock)
         return [listing for listing in self._market.listings(currency) if listing.expires_at_ms > at_ms]
 
-    def _listing(self, params: Params) -> Listing:
-        """The option named in the parameters; one that has expired is not found."""
-        name = text_of(params, "instrument_name")
+    def _coin_of_perpetual(self, params: Params) -> str | None:
+        """BTC where the parameters name its perpetual."""
+        name = read.text(params, "instrument_name")
+        return next((coin for coin in self._market.currencies if perpetual.perpetual_name(coin) == name), None)
+
+    def _known_listing(self, params: Params) -> Listing:
+        """The option named in the parameters, live or expired."""
+        name = read.text(params, "instrument_name")
         if not is_instrument_name(name):
             raise invalid_params("instrument_name", "wrong format")
         listing = self._market.listing(name)
-        if listing is None or listing.expires_at_ms <= now_ms(self._market.clock):
+        if listing is None:
+            raise not_found()
+        return listing
+
+    def _listing(self, params: Params) -> Listing:
+        """The live option named in the parameters; one that has expired is not found."""
+        listing = self._known_listing(params)
+        if listing.expires_at_ms <= now_ms(self._market.clock):
             raise not_found()
         return listing
 
@@ -155,7 +194,7 @@ class PublicApi:
     def _index_of(self, currency: str) -> float:
         index_usd = self._market.index_price(currency)
         if index_usd is None:
-            raise unavailable()
+            raise temporarily_unavailable()
         return index_usd
 
 
@@ -165,8 +204,8 @@ def _test(params: Params) -> dict[str, str]:
     return {"version": API_VERSION}
 
 
-def _wants_options(params: Params) -> bool:
-    return params.get("kind", "option") in ("option", "any")
+def _means_futures(params: Params) -> bool:
+    return params.get("kind") in (None, "any", "future")
 
 
 def _expiry_codes(expiries: set[int]) -> dict[str, list[str]]:

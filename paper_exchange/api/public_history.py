@@ -10,16 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from paper_exchange.api.public_params import Params, choice_of, coin_of_index, currency_of, integer_of, text_of
-from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, now_ms
+from core import pricing
+from paper_exchange.api import params as read
+from paper_exchange.api.params import Params
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, from_ms, now_ms
 from paper_exchange.market.errors import invalid_params, not_found
 from paper_exchange.market.market import Bar, Market
-from paper_exchange.market.names import EXPIRY_HOUR_UTC, is_instrument_name
+from paper_exchange.market.names import EXPIRY_HOUR_UTC, expiry_code, is_instrument_name
 
 CHART_MINUTES = {str(m): m for m in (1, 3, 5, 10, 15, 30, 60, 120, 180, 360, 720)} | {"1D": 1440}
 VOLATILITY_INDEX_SECONDS = {"1": 1, "60": 60, "3600": 3600, "43200": 43_200, "1D": 86_400}
 BARS_PER_REPLY = 1000
+CHART_ROWS_MAX = 5_001  # Deribit cuts longer charts without a word
+# Minutes between points by range; only the hourly points of "1m" are documented.
+INDEX_CHART_RANGES = {"1h": (60, 1), "1d": (1_440, 5), "2d": (2_880, 10), "1m": (43_200, 60), "1y": (525_600, 1_440)}
+INDEX_CHART_RANGES["all"] = (3_650 * 1_440, 1_440)
 DELIVERY_PRICES_MAX = 1000
+SETTLEMENT_KINDS = ("any", "settlement", "delivery", "bankruptcy")
 HISTORICAL_VOLATILITY_HOURS = 16 * 24
 VOLATILITY_WINDOW_HOURS = 15 * 24
 HOURS_PER_YEAR = 365 * 24
@@ -27,8 +34,8 @@ HOURS_PER_YEAR = 365 * 24
 
 def volatility_index_data(market: Market, params: Params) -> dict[str, Any]:
     """Candles of DVOL in percent, the newest 1,000; `continuation` is the end of the next older page."""
-    currency = currency_of(params)
-    seconds = choice_of(params, "resolution", VOLATILITY_INDEX_SECONDS)
+    currency = read.currency(params)
+    seconds = read.meaning(params, "resolution", VOLATILITY_INDEX_SECONDS)
     start_ms, end_ms = _span(params)
     end_ms = min(end_ms, now_ms(market.clock))
     newest_open_ms = end_ms // (1000 * seconds) * 1000 * seconds
@@ -41,9 +48,10 @@ def volatility_index_data(market: Market, params: Params) -> dict[str, Any]:
 
 def chart_data(market: Market, params: Params) -> dict[str, Any]:
     """Candles of a perpetual, which here follows the index exactly. Options have no trades, so no candles."""
-    name = text_of(params, "instrument_name")
-    minutes = choice_of(params, "resolution", CHART_MINUTES)
+    name = read.text(params, "instrument_name")
+    minutes = read.meaning(params, "resolution", CHART_MINUTES)
     start_ms, end_ms = _span(params)
+    start_ms = max(start_ms, min(end_ms, now_ms(market.clock)) - (CHART_ROWS_MAX - 1) * minutes * MINUTE_MS)
     currency = name.removesuffix("-PERPETUAL")
     if currency in market.currencies and name != currency:
         return _chart(market.index_bars(currency, start_ms, end_ms, minutes))
@@ -54,8 +62,20 @@ def chart_data(market: Market, params: Params) -> dict[str, Any]:
     return _chart([])
 
 
+def index_chart_data(market: Market, params: Params) -> list[list[float]]:
+    """Points (ms, USD) of the index over a range that ends now: its level at the end of each full interval."""
+    currency = read.coin_of_index(params)
+    chosen = read.choice(params, "range", tuple(INDEX_CHART_RANGES), "")
+    if chosen == "":
+        raise invalid_params("range", "value required")
+    length, minutes = INDEX_CHART_RANGES[chosen]
+    at_ms, width_ms = now_ms(market.clock), minutes * MINUTE_MS
+    bars = market.index_bars(currency, at_ms - length * MINUTE_MS, at_ms - width_ms, minutes)
+    return [[bar.opened_at_ms + width_ms, bar.close] for bar in bars]
+
+
 def _span(params: Params) -> tuple[int, int]:
-    return integer_of(params, "start_timestamp"), integer_of(params, "end_timestamp")
+    return read.whole(params, "start_timestamp"), read.whole(params, "end_timestamp")
 
 
 def _chart(bars: Sequence[Bar]) -> dict[str, Any]:
@@ -73,7 +93,7 @@ def _chart(bars: Sequence[Bar]) -> dict[str, Any]:
 
 def historical_volatility(market: Market, params: Params) -> list[list[float]]:
     """Annualised volatility of hourly returns over the 15 days before each of the last hours, in percent."""
-    currency = currency_of(params)
+    currency = read.currency(params)
     at_ms = now_ms(market.clock)
     hours = HISTORICAL_VOLATILITY_HOURS + VOLATILITY_WINDOW_HOURS + 1
     bars = market.index_bars(currency, at_ms - hours * HOUR_MS, at_ms - HOUR_MS, 60)
@@ -88,11 +108,15 @@ def historical_volatility(market: Market, params: Params) -> list[list[float]]:
 
 def delivery_prices(market: Market, params: Params) -> dict[str, Any]:
     """Daily settlement prices, newest first, as far back as the market knows them."""
-    currency = coin_of_index(params)
-    offset = max(0, integer_of(params, "offset", 0))
-    count = min(max(0, integer_of(params, "count", 10)), DELIVERY_PRICES_MAX)
+    currency = read.coin_of_index(params)
+    offset = max(0, read.whole(params, "offset", 0))
+    count = min(max(0, read.whole(params, "count", 10)), DELIVERY_PRICES_MAX)
     known = _known_delivery_prices(market, currency)
-    return {"data": known[offset : offset + count], "records_total": len(known)}
+    rows = [
+        {"date": f"{from_ms(day['at_ms']):%Y-%m-%d}", "delivery_price": day["delivery_price"]}
+        for day in known[offset : offset + count]
+    ]
+    return {"data": rows, "records_total": len(known)}
 
 
 def _known_delivery_prices(market: Market, currency: str) -> list[dict[str, Any]]:
@@ -104,5 +128,58 @@ def _known_delivery_prices(market: Market, currency: str) -> list[dict[str, Any]
         found = market.delivery_price(currency, expires_at_ms)
         if found is None:
             break
-        rows.append({"date": f"{from_ms(expires_at_ms):%Y-%m-%d}", "delivery_price": found.price_usd})
+        rows.append({"at_ms": expires_at_ms, "delivery_price": found.price_usd})
     return rows
+
+
+def settlements_by_currency(market: Market, params: Params) -> dict[str, Any]:
+    """What 08:00 UTC brought, newest first: the perpetual's settlement and the delivery of that day's future."""
+    currency = read.currency(params)
+    kind = read.choice(params, "type", SETTLEMENT_KINDS, "any")
+    known = _known_delivery_prices(market, currency)
+    rows = [row for day in known for row in _settlement_rows(currency, day) if kind in ("any", row["type"])]
+    return _settlement_page(rows, params)
+
+
+def settlements_by_instrument(market: Market, params: Params) -> dict[str, Any]:
+    """Of the perpetual each 08:00 UTC; of an option its delivery, once it has expired."""
+    name = read.text(params, "instrument_name")
+    currency = name.removesuffix("-PERPETUAL")
+    if currency != name and currency in market.currencies:
+        known = _known_delivery_prices(market, currency)
+        return _settlement_page([_settlement_rows(currency, day)[0] for day in known], params)
+    listing = market.listing(name)
+    if listing is None:
+        raise not_found() if is_instrument_name(name) else invalid_params("instrument_name", "wrong format")
+    price = market.delivery_price(listing.currency, listing.expires_at_ms)
+    if price is None:
+        return _settlement_page([], params)
+    payoff_coin = pricing.payoff_coin(price.price_usd, listing.strike_usd, listing.is_call)
+    return _settlement_page(
+        [_settlement_row("delivery", name, listing.expires_at_ms, payoff_coin, price.price_usd)], params
+    )
+
+
+def _settlement_rows(currency: str, day: dict[str, Any]) -> list[dict[str, Any]]:
+    at_ms, price_usd = day["at_ms"], day["delivery_price"]
+    return [
+        _settlement_row("settlement", f"{currency}-PERPETUAL", at_ms, price_usd, price_usd),
+        _settlement_row("delivery", f"{currency}-{expiry_code(at_ms)}", at_ms, price_usd, price_usd),
+    ]
+
+
+def _settlement_row(kind: str, name: str, at_ms: int, mark_price: float, index_usd: float) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "timestamp": at_ms,
+        "instrument_name": name,
+        "position": 0.0,
+        "mark_price": mark_price,
+        "index_price": index_usd,
+        "profit_loss": 0.0,
+        "session_profit_loss": 0.0,
+    }
+
+
+def _settlement_page(rows: list[dict[str, Any]], params: Params) -> dict[str, Any]:
+    return {"settlements": rows[: read.count(params, 20, 1_000)], "continuation": "none"}

@@ -27,11 +27,12 @@ IV_SEARCH_FRACTION = (0.005, 10.0)
 IV_SEARCH_STEPS = 40
 
 
-def instrument_row(listing: Listing) -> Row:
-    """One row of get_instruments."""
+def instrument_row(listing: Listing, at_ms: int) -> Row:
+    """One row of get_instruments; an expired option is archived, in Deribit's spelling."""
+    is_live = listing.expires_at_ms > at_ms
     coin = listing.currency
     return {
-        "state": "open",
+        "state": "open" if is_live else "archivized",
         "price_index": f"{coin.lower()}_usd",
         "kind": "option",
         "instrument_name": listing.name,
@@ -48,7 +49,7 @@ def instrument_row(listing: Listing) -> Row:
         "strike": listing.strike_usd,
         "expiration_timestamp": listing.expires_at_ms,
         "creation_timestamp": listing.created_at_ms,
-        "is_active": True,
+        "is_active": is_live,
         "contract_size": 1.0,
         "lot_size": 1.0,
         "min_trade_amount": listing.min_trade_amount,

@@ -82,7 +82,7 @@ def _call_of_body(path_method: str, body: bytes) -> Call:
     method = path_method or request.get("method")
     if not isinstance(params, dict) or not isinstance(method, str):
         raise errors.invalid_request("method and params by name are required")
-    return Call(method, params, _echo(request))
+    return Call(method.lstrip("/"), params, _echo(request))  # Deribit takes "/public/test" too
 
 
 def _call_of_query(path_method: str, query: str) -> Call:
@@ -95,7 +95,7 @@ def _call_of_query(path_method: str, query: str) -> Call:
     method = path_method or params.get("method")
     if not isinstance(method, str):
         raise errors.method_not_found()
-    return Call(method, {name: value for name, value in params.items() if name != "id"}, echo)
+    return Call(method.lstrip("/"), {name: value for name, value in params.items() if name != "id"}, echo)
 
 
 def _echo(request: dict[str, Any]) -> dict[str, Any]:

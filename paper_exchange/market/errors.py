@@ -135,6 +135,11 @@ def temporarily_unavailable() -> RpcError:
     return RpcError(13028, "temporarily_unavailable")
 
 
+def non_unique_order_label() -> RpcError:
+    """Several open orders under a label that has to name one."""
+    return RpcError(13032, "non_unique_order_label")
+
+
 def timed_out() -> RpcError:
     """valid_until had passed before the order was processed: it was not executed."""
     return RpcError(13888, "timed_out")

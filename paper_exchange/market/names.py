@@ -17,7 +17,9 @@ EXPIRY_HOUR_UTC = 8
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 _OPTION = re.compile(r"(BTC|ETH)-(\d{1,2})([A-Z]{3})(\d{2})-(\d+(?:d\d+)?)-([CP])", re.ASCII)
-_INSTRUMENT = re.compile(r"[A-Z]+(_[A-Z]+)?-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2}(-\d+(d\d+)?-[CP])?)", re.ASCII)
+_INSTRUMENT = re.compile(
+    r"[A-Z]+_[A-Z]+|[A-Z]+(_[A-Z]+)?-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2}(-\d+(d\d+)?-[CP])?)", re.ASCII
+)
 
 
 class OptionParts(NamedTuple):
@@ -65,5 +67,5 @@ def _expiry_ms(day: int, month: str, year: int) -> int | None:
 
 
 def is_instrument_name(text: str) -> bool:
-    """Whether this has the form of any Deribit instrument: perpetual, future or option."""
+    """Whether this has the form of any Deribit instrument: spot, perpetual, future or option."""
     return _INSTRUMENT.fullmatch(text) is not None

@@ -87,14 +87,15 @@ def test_instrument_names_are_checked_for_form_then_looked_up(api: PublicApi, me
     assert error_of(api, f"public/{method}")["code"] == -32602
 
 
-def test_an_expired_option_is_not_found() -> None:
+def test_an_expired_option_has_no_ticker_and_is_archived() -> None:
     source = SimulatedMarket(1, SimulatedClock(START), size=MarketSize(expiries_max=2, strikes_per_side=1))
     name = source.listings("BTC")[0].name
     api = PublicApi(source)
     assert api.call("public/ticker", {"instrument_name": name})["instrument_name"] == name
     source.clock.sleep(86_400.0)
     assert error_of(api, "public/ticker", instrument_name=name)["code"] == 13020
-    assert error_of(api, "public/get_instrument", instrument_name=name)["code"] == 13020
+    row = api.call("public/get_instrument", {"instrument_name": name})
+    assert (row["state"], row["is_active"]) == ("archivized", False)
 
 
 # --- instruments ---------------------------------------------------------------------
@@ -116,10 +117,11 @@ def test_instruments_can_be_asked_for_by_coin_kind_and_any(api: PublicApi) -> No
     def count(**params: Any) -> int:
         return len(api.call("public/get_instruments", params))
 
-    both = count(currency="BTC") + count(currency="ETH", kind="option")
-    assert count(currency="any", kind="option", expired="false") == both
+    both = count(currency="BTC", kind="option") + count(currency="ETH", kind="option")
+    assert count(currency="any", kind="option", expired=False) == both
     assert count(currency="USDC", kind="option") == 0
-    assert count(currency="BTC", kind="future") == 0
+    assert count(currency="BTC", kind="future") == 1
+    assert count() == both + 2
     assert count(currency="BTC", kind="option", expired=True) == 0
 
 
@@ -149,7 +151,6 @@ def test_book_summaries_are_in_percent_with_null_for_empty_sides(api: PublicApi,
         assert (row["bid_price"], row["ask_price"]) == (quote.bid_coin, quote.ask_coin)
         assert (row["mid_price"] is None) == (quote.bid_coin is None or quote.ask_coin is None)
         assert row["estimated_delivery_price"] == market.index_price("BTC")
-    assert api.call("public/get_book_summary_by_currency", {"currency": "BTC", "kind": "future"}) == []
     assert api.call("public/get_book_summary_by_instrument", {"instrument_name": NAME})[0] in rows
 
 
@@ -188,7 +189,7 @@ def test_a_ticker_agrees_with_black76_and_its_own_quotes(api: PublicApi, market:
 
 def test_an_order_book_shows_the_best_level_and_an_empty_side_is_empty(api: PublicApi, market: SimulatedMarket) -> None:
     without_bid = next(quote for quote in market.quotes("BTC") if quote.bid_coin is None)
-    book = api.call("public/get_order_book", {"instrument_name": without_bid.name, "depth": "5"})
+    book = api.call("public/get_order_book", {"instrument_name": without_bid.name, "depth": 5})
     assert book["bids"] == []
     assert book["asks"] == [[without_bid.ask_coin, without_bid.ask_amount]]
     assert (book["best_bid_price"], book["best_bid_amount"], book["bid_iv"]) == (0.0, 0.0, 0.0)

@@ -13,6 +13,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from paper_exchange import server as server_module
 from paper_exchange.__main__ import main
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
@@ -119,3 +120,44 @@ def test_the_command_serves_until_it_is_told_to_stop(ending: signal.Signals) -> 
         process.send_signal(ending)
         assert reply.json()["result"]["balance"] == 10.0
         assert process.wait(timeout=10) == 0
+
+
+# --- connections ----------------------------------------------------------------------------
+
+
+def test_a_request_that_does_not_arrive_whole_frees_its_connection(
+    server: PaperServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.1)
+    with socket.create_connection(address_of(server)) as half_open:
+        half_open.sendall(b"POST /api/v2 HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+        half_open.settimeout(5.0)
+        assert half_open.recv(100) == b""
+
+
+def test_a_connection_beyond_the_thirty_second_is_refused(server: PaperServer) -> None:
+    held = [socket.create_connection(address_of(server)) for _ in range(server_module.CONNECTIONS_MAX)]
+    try:
+        with socket.create_connection(address_of(server)) as refused:
+            refused.settimeout(5.0)
+            assert refused.recv(100).startswith(b"HTTP/1.1 429")
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_the_agent_is_refused_with_a_sentence_where_time_runs_faster() -> None:
+    fast = PaperServer(exchange_on(market_with(), speed=60.0))
+    fast.start()
+    try:
+        with httpx.Client(base_url=f"{fast.url}/api/v2/", trust_env=False) as connected:
+            assert connected.get("public/get_time").status_code == 200
+            reply = connected.get("public/get_time", headers={"User-Agent": "covered-call-agent"})
+        assert "runs at --speed 60" in reply.json()["error"]["data"]["reason"]
+    finally:
+        fast.stop()
+
+
+def address_of(server: PaperServer) -> tuple[str, int]:
+    url = httpx.URL(server.url)
+    return url.host, url.port or 0

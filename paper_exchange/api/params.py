@@ -1,4 +1,4 @@
-"""Reading the parameters of private calls, strictly.
+"""Reading the parameters of calls, public and private.
 
 In: JSON values by name. Out: typed values; an absent parameter and a null are the same. Anything else is the
 -32602 "Invalid params" Deribit answers with. Pure.
@@ -13,6 +13,9 @@ from typing import Any
 from paper_exchange.market.errors import invalid_params
 
 Params = Mapping[str, Any]
+
+CURRENCIES = ("BTC", "ETH", "USDC", "USDT", "EURR")  # what Deribit settles in; the paper exchange trades the first two
+OPTIONS_TOO = (None, "option", "any")  # values of `kind` that mean options, perhaps among others
 
 
 def text(params: Params, name: str) -> str:
@@ -49,6 +52,16 @@ def number_or_none(params: Params, name: str) -> float | None:
     if abs(value) > 1e15 or not math.isfinite(value):
         raise invalid_params(name, "out of range")
     return float(value)
+
+
+def whole(params: Params, name: str, default: int | None = None) -> int:
+    """A whole number, required unless there is a default."""
+    value = whole_or_none(params, name)
+    if value is not None:
+        return value
+    if default is None:
+        raise invalid_params(name, "value required")
+    return default
 
 
 def whole_or_none(params: Params, name: str) -> int | None:
@@ -95,16 +108,39 @@ def choice(params: Params, name: str, allowed: Sequence[str], default: str) -> s
     return value
 
 
-def coin(params: Params, known: Sequence[str]) -> str:
-    """A required currency of this account."""
-    value = params.get("currency")
-    if not isinstance(value, str) or value not in known:
+def meaning(params: Params, name: str, meanings: Mapping[str, int]) -> int:
+    """What one of a few words stands for; numbers are accepted where the word is a number."""
+    found = meanings.get(str(params.get(name)))
+    if found is None:
+        raise invalid_params(name, f"must be one of: {', '.join(meanings)}")
+    return found
+
+
+def currency(params: Params, extra: tuple[str, ...] = (), default: str | None = None) -> str:
+    """One of Deribit's currencies, traded here or not, or one of the extra words a method knows."""
+    value = params.get("currency", default)
+    if value not in (*CURRENCIES, *extra):
         raise invalid_params("currency", "invalid currency")
-    return value
+    return str(value)
 
 
-def coins(params: Params, known: Sequence[str]) -> list[str]:
-    """The currencies meant: one, or all for 'any' and where nothing is said."""
+def currencies(params: Params, known: Sequence[str]) -> list[str]:
+    """The known ones among the currencies meant: one, or all for 'any' and where nothing is said."""
     if params.get("currency") in (None, "any"):
         return list(known)
-    return [coin(params, known)]
+    wanted = currency(params)
+    return [name for name in known if name == wanted]
+
+
+def coin_of_index(params: Params) -> str:
+    """BTC of the index name btc_usd."""
+    name = text(params, "index_name")
+    coin = name.removesuffix("_usd").upper()
+    if coin not in ("BTC", "ETH") or name != f"{coin.lower()}_usd":
+        raise invalid_params("index_name", "unsupported index")
+    return coin
+
+
+def means_options(params: Params) -> bool:
+    """Whether the `kind` asked for includes options."""
+    return params.get("kind") in OPTIONS_TOO

@@ -24,6 +24,7 @@ from paper_exchange.account.margins import Claim
 from paper_exchange.account.matching import crosses, touch
 from paper_exchange.account.orders import Direction, EditRequest, Order, OrderRequest, currency_of
 from paper_exchange.market import errors
+from paper_exchange.market.bands import band_of
 from paper_exchange.market.market import Listing, Quote
 
 
@@ -84,9 +85,15 @@ def _fit_to_market(
     if request.reduce_only:
         amount = min(amount, round(filled_amount + _closable(books, request), 8))
     if request.price_coin is None:
-        return replace(request, amount=amount)
+        return replace(request, amount=amount, price_coin=_furthest_price(listing, quote, request.direction))
     check_price(listing, quote, request.price_coin)
     return replace(request, amount=amount, price_coin=_post_only_price(listing, quote, request))
+
+
+def _furthest_price(listing: Listing, quote: Quote, direction: Direction) -> float:
+    """What a market order may not pass: Deribit writes the end of the price band into it."""
+    band = band_of(listing, quote)
+    return band.min_price_coin if direction == "sell" else band.max_price_coin
 
 
 def _closable(books: Books, request: OrderRequest) -> float:
@@ -128,7 +135,7 @@ def _next_tick(listing: Listing, touch_coin: float, direction: Direction) -> flo
 def _claim(quote: Quote, request: OrderRequest) -> Claim:
     """A market order is expected to pay what is shown; where nothing is shown it will not trade."""
     touch_coin, _ = touch(quote, request.direction)
-    price_coin = touch_coin if request.price_coin is None else request.price_coin
+    price_coin = touch_coin if request.order_type == "market" else request.price_coin
     return Claim(request.direction, request.amount, 0.0 if price_coin is None else price_coin)
 
 
