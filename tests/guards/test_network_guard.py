@@ -34,6 +34,7 @@ READ_ONLY_PUBLIC_METHODS = {
     "public/get_book_summary_by_currency",
     "public/get_book_summary_by_instrument",
     "public/get_delivery_prices",
+    "public/get_index_chart_data",
     "public/get_index_price",
     "public/get_instrument",
     "public/get_instruments",
