@@ -22,7 +22,8 @@ from logging_utils import last_record, read_decisions, read_ledger, read_orders,
 from models import AgentState, TradingState
 from paper_exchange.market.clocks import SimulatedClock
 from policy_rule_based import decide_action
-from tests.builders.agent import a_setup, agent_config
+from tests.builders.agent import a_setup
+from tests.builders.configs import agent_config
 from tests.builders.paper import START
 
 OLD_LOGS = Path(__file__).parent / "old_logs"
