@@ -267,7 +267,7 @@ def test_a_recording_that_is_not_there_ends_with_code_2(tmp_path: Path) -> None:
         ("BTC.jsonl", b'{"recorded_at": "noon", "currency": "BTC", "index_price": 1, "book_summaries": []}\n'),
         ("BTC.jsonl", b'{"recorded_at": 1767614400000, "currency": "BTC", "index_price": NaN, "book_summaries": []}\n'),
         ("BTC.jsonl.gz", b"not gzip"),
-        ("BTC.jsonl.gz", gzip.compress(b"not json\n")),
+        ("BTC.jsonl.gz", gzip.compress(b"not json\n", mtime=0)),
         ("BTC.jsonl.gz", b""),
     ],
 )

@@ -295,6 +295,32 @@ def modules_and_roots(path: Path) -> set[str]:
     return modules | {module.partition(".")[0] for module in modules}
 
 
+# --- one place for it ---------------------------------------------------------------------------------
+
+SYMBOLS = {"symbol", "new_symbol", "option_name", "instrument_name"}
+TAKING_APART = {"split", "rsplit", "partition", "rpartition", "startswith", "endswith", "removeprefix", "removesuffix"}
+
+
+def takes_a_symbol_apart(node: ast.AST) -> bool:
+    """symbol[:3], symbol.split("-"): what a symbol says is read once, by those whose work that is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TAKING_APART:
+        return last_name(node.func.value) in SYMBOLS
+    return isinstance(node, ast.Subscript) and last_name(node.value) in SYMBOLS
+
+
+def last_name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def test_a_symbol_is_taken_apart_where_symbols_are_read_and_nowhere_else() -> None:
+    readers = {relative_name(path) for path in all_sources() if any(map(takes_a_symbol_apart, nodes_of(path)))}
+    assert readers <= {"deribit/symbols.py", "paper_exchange/account/orders.py"}  # the exchange has its own
+
+
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
 # --- clocks and dice --------------------------------------------------------------------------------
 
 
