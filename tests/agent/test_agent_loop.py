@@ -717,7 +717,7 @@ def stopped_by(name: signal.Signals, project: Path, *arguments: str) -> tuple[in
         assert process.stdout is not None
         next(line for line in process.stdout if "DO_NOTHING" in line)
         process.send_signal(name)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 

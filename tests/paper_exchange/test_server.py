@@ -119,7 +119,7 @@ def test_the_command_serves_until_it_is_told_to_stop(ending: signal.Signals) -> 
         reply = httpx.get(f"{url}/private/get_account_summary?currency=BTC", auth=AUTH, trust_env=False)
         process.send_signal(ending)
         assert reply.json()["result"]["balance"] == 10.0
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 # --- connections ----------------------------------------------------------------------------

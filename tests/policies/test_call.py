@@ -155,7 +155,7 @@ def waits_for_a_thread() -> object:
 def test_a_policy_that_does_not_return_is_interrupted(misbehaviour: Misbehaviour) -> None:
     started = time.monotonic()
     answer = asked(misbehaviour)
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 30.0
     assert (answer.action.type, answer.action.reason, answer.error) == (ActionType.DO_NOTHING, ENDLESS, ENDLESS)
 
 

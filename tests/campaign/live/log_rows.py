@@ -31,7 +31,7 @@ from tests.campaign.live.row_desk import QUIET, desk_at, link_to
 
 RUN_ID = "testnet-20260105T120000000"
 MAX_START_BYTES = 40_000_000
-START_SECONDS = 3.0
+START_SECONDS = 20.0  # a start that reads it all, or waits for a pipe, takes longer
 LARGE_LOG_BYTES = 300_000_000
 MEMORY_LIMIT_BYTES = 2_000_000_000  # of address space, so that a start that reads a device is stopped
 

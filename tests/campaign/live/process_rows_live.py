@@ -37,8 +37,8 @@ from tests.campaign.live.agent_process import (
 from tests.campaign.live.bent_server import BentServer
 from tests.campaign.live.wire_bench import scripted_exchange
 
-MAX_STOP_SECONDS = 5.0
-SUSPENDED_SPEED, SUSPENDED_SECONDS = 150.0, 0.7
+MAX_STOP_SECONDS = 20.0  # far below the rest between two iterations
+SUSPENDED_SPEED, SUSPENDED_SECONDS = 75.0, 1.4
 # No decision, because the snapshot is too old; or a decision, and the order is not sent.
 SUSPENDED_ENDS = (("DO_NOTHING", "none"), ("OPEN_COVERED_CALL", "not_filled"), ("OPEN_COVERED_CALL", "none"))
 MAX_SNAPSHOT_AGE_SECONDS = 75.0  # 60 s for the snapshot, and the time until the order arrives
