@@ -3,7 +3,7 @@
 In: the client, an action the risk engine has allowed, settings, the state it was decided on. Out: ExecutionResult.
 Sending goes through the client's place_limit_order and nowhere else. Prices in coin per contract, amounts in coin.
 What has not traded at the last price is cancelled. A roll buys back first, reads the account again and sells only
-what has room. `recover_orders` finds out what became of orders whose end was not heard, in this run or the last.
+what has room. orders/recovery.py finds out what became of orders whose end was not heard.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from config import AgentConfig
 from core.pricing import floor_to_step
@@ -36,10 +35,8 @@ from models import (
     SendOutcome,
     Ticker,
 )
-from orders.order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
 from orders.order_planning import Leg, plan_orders, price_ladder, start_price
-
-ORDER_MEMORY_SECONDS = 25 * 60.0
+from orders.recovery import cancel_if_live
 
 LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
 
@@ -74,112 +71,6 @@ def execute_action(
             break  # a roll never sells what it has not surely bought back
         bought_back = result.filled_coin
     return ExecutionResult(status=_overall(results, action), legs=tuple(results), note=_notes(results))
-
-
-# --- orders left over -----------------------------------------------------------------------------
-
-
-def cancel_own_orders(deribit_client: ExchangeClient, orders: Iterable[Order]) -> list[str]:
-    """Take back our own orders that are still resting; their symbols. Foreign orders are left alone."""
-    own = [order for order in orders if order.is_own and order.is_live]
-    for order in own:
-        deribit_client.cancel_order(order.order_id)
-    return [order.symbol for order in own]
-
-
-def note_seen_orders(deribit_client: ExchangeClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
-    """An order of unknown fate that is among the open ones is surely there, whatever becomes of later questions."""
-    shown = tuple(orders)
-    for known in order_log.unresolved():
-        seen = tuple(order for order in shown if order.label == known.label)
-        if seen:
-            _note_whether_it_is_there(deribit_client, order_log, known, seen)
-
-
-def take_back_all(deribit_client: ExchangeClient, order_log: OrderMemory) -> bool:
-    """At the end of a run: cancel what may rest of ours and write down how it ended. Raises DeribitError.
-
-    Whether two orders stood under one label.
-    """
-    if not (order_log.unresolved() or order_log.unclosed()):
-        return False
-    orders = deribit_client.get_open_orders()
-    is_duplicated = note_duplicates(deribit_client, orders)
-    cancel_own_orders(deribit_client, orders)
-    return recover_orders(deribit_client, order_log).is_duplicated or is_duplicated
-
-
-def note_duplicates(deribit_client: ExchangeClient, orders: Iterable[Order]) -> bool:
-    """Whether two live orders of ours carry one label: something on the way sent it twice. Written down if so."""
-    first_of: dict[str, Order] = {}
-    copies = [one for one in orders if one.is_own and one.is_live and first_of.setdefault(one.label, one) is not one]
-    for copy in copies:
-        deribit_client.note_duplicated(copy.label, copy.symbol)
-    return bool(copies)
-
-
-@dataclass
-class Recovery:
-    """What is found out about earlier orders, step by step: which ended, whether one was duplicated on its way."""
-
-    ended: list[str] = field(default_factory=list)  # symbols
-    is_duplicated: bool = False
-
-
-def recover_orders(
-    deribit_client: ExchangeClient, order_log: OrderMemory, recovery: Recovery | None = None
-) -> Recovery:
-    """Find out what became of orders whose answer was lost, and of accepted ones not yet known to be over.
-
-    An order of unknown fate is asked for once it can no longer come to life. Raises DeribitError when the exchange
-    cannot be asked; what was found until then is in `recovery`, the other orders stay open and their coins wait.
-    """
-    recovery = Recovery() if recovery is None else recovery
-    unresolved = order_log.unresolved()
-    if unresolved:
-        deribit_client.get_time()  # whether an order can still come to life is told by the exchange's clock alone
-    now = deribit_client.server_now()
-    over = [order for order in unresolved if seconds_since_deadline(order.intent, now) > RESOLVE_AFTER_SECONDS]
-    for order in [*over, *order_log.unclosed()]:
-        found = deribit_client.get_orders_by_label(order.parts.underlying, order.label)
-        if len(found) > 1:
-            recovery.is_duplicated = True
-            deribit_client.note_duplicated(order.label, order.symbol)
-        if not order.is_certain:
-            _note_whether_it_is_there(deribit_client, order_log, order, found)
-        if order.is_certain and not order.is_closed:
-            _close(deribit_client, order_log, order, found, recovery)
-    return recovery
-
-
-def _note_whether_it_is_there(
-    client: ExchangeClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...]
-) -> None:
-    """The exchange forgets orders after half an hour: then an empty answer leaves it to the positions."""
-    line = _line_about(client, order, "outcome") | {"outcome": "resolved_present" if found else "resolved_absent"}
-    if not found and seconds_since_deadline(order.intent, client.server_now()) > ORDER_MEMORY_SECONDS:
-        line |= {"decided_by": "positions"}
-    order_log.note(line | {"orders": [one.model_dump(mode="json") for one in found]})
-
-
-def _close(
-    client: ExchangeClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...], recovery: Recovery
-) -> None:
-    """Take an order back if it still rests, and write down how it ended once that is certain."""
-    last = [_taken_back(client, one) for one in found]
-    if any(one.is_live for one in last):
-        return
-    filled = sum(one.filled_amount_coin for one in last) if last else None  # None: forgotten, positions know
-    order_log.note(_line_about(client, order, "closed") | {"filled_amount_coin": filled})
-    recovery.ended.append(order.symbol)
-
-
-def _taken_back(client: ExchangeClient, order: Order) -> Order:
-    return (client.cancel_order(order.order_id).order or order) if order.is_live else order
-
-
-def _line_about(client: ExchangeClient, order: LoggedOrder, event: str) -> dict[str, Any]:
-    return {"event": event, "label": order.label, "symbol": order.symbol, "at": client.server_now().isoformat()}
 
 
 def _id_from(client: ExchangeClient, action: ProposedAction) -> str:
@@ -364,7 +255,7 @@ def _others_under(client: ExchangeClient, leg: Leg, order: Order) -> list[Order]
     others = [one for one in found if one.order_id != order.order_id]
     if others:
         client.note_duplicated(leg.label, leg.symbol)
-    return [_taken_back(client, one) for one in others]
+    return [cancel_if_live(client, one) for one in others]
 
 
 def _ended(client: ExchangeClient, order: Order) -> Order:

@@ -15,8 +15,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,7 @@ from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
 from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
-from core.text import writable
 from models import (
-    ActionType,
     AgentState,
     ApiCall,
     ConfigurationError,
@@ -34,7 +31,6 @@ from models import (
     Frozen,
     LedgerEntry,
     ProposedAction,
-    Reason,
     RiskResult,
     TradingState,
 )
@@ -114,91 +110,6 @@ class RunInfo:
     policy_hash: str
     credentials_source: str = "none"
     lines_before: int = 0
-
-
-@dataclass
-class Outcome:
-    """What an iteration came to, filled in as far as it got."""
-
-    state: AgentState | None = None
-    action: ProposedAction | None = None
-    reasons: tuple[Reason, ...] = ()
-    execution: ExecutionResult | None = None
-    ledger: tuple[LedgerEntry, ...] = ()
-    ledger_read_until: datetime | None = None
-    equity_after_coin: dict[str, float] = field(default_factory=dict)
-    was_checked: bool = False
-    error: str | None = None
-    has_policy_error: bool = False
-    is_duplicated: bool = False
-    has_ledger_error: bool = False
-    breaker: Breaker | None = None
-    request_count: int = 0
-    fatal: BaseException | None = None
-
-
-def make_record(
-    run: RunInfo, iteration: int, now: datetime, duration_ms: float, outcome: Outcome, calls: tuple[ApiCall, ...]
-) -> IterationRecord:
-    """The line of one iteration, whatever became of it."""
-    state, action = outcome.state, outcome.action
-    allowed = outcome.was_checked and not outcome.reasons
-    if action is None:
-        why = (outcome.error or "no decision was reached").strip().splitlines()[-1]
-        action = ProposedAction(type=ActionType.DO_NOTHING, reason=f"iteration failed: {why}"[:1000])
-    common = asdict(run)
-    return IterationRecord(
-        sequence=common.pop("lines_before") + iteration,
-        **common,
-        iteration=iteration,
-        timestamp=now if state is None else state.timestamp,
-        action_type=action.type,
-        underlying=action.underlying,
-        symbol=action.symbol,
-        size=action.size,
-        allowed=allowed,
-        executed_status="none" if outcome.execution is None else outcome.execution.status,
-        error=None if outcome.error is None else writable(outcome.error)[-MAX_ERROR_LETTERS:],
-        trading_state=_trading_state(outcome),
-        **_flat_figures(state),
-        portfolio_value_usd_after=_value_after(outcome),
-        duration_ms=duration_ms,
-        request_count=outcome.request_count,
-        agent_state=state,
-        proposed_action=action,
-        risk_engine_result=RiskResult(allowed=allowed, reasons=outcome.reasons),
-        executed_action=outcome.execution or ExecutionResult(status="none"),
-        breaker=outcome.breaker,
-        ledger=outcome.ledger,
-        ledger_read_until=outcome.ledger_read_until,
-        api_responses=calls,
-    )
-
-
-def _trading_state(outcome: Outcome) -> str:
-    """The one this iteration ended in, which is the one that the next begins with."""
-    if outcome.breaker is not None and outcome.breaker.state != TradingState.ACTIVE:
-        return outcome.breaker.state
-    why = () if outcome.state is None else outcome.state.restrictions
-    return TradingState.REDUCING if any(reason.rule != "breaker" for reason in why) else TradingState.ACTIVE
-
-
-def _flat_figures(state: AgentState | None) -> dict[str, Any]:
-    if state is None:
-        return {}
-    spots = {f"spot_{market.underlying.lower()}": market.spot_usd for market in state.markets}
-    equities = {f"equity_{account.currency.lower()}": account.equity_coin for account in state.portfolio.accounts}
-    return spots | equities | {"portfolio_value_usd_before": state.portfolio.value_usd}
-
-
-def _value_after(outcome: Outcome) -> float | None:
-    """Portfolio value after the trade, at the spots of the decision; the value before where nothing traded."""
-    if outcome.state is None:
-        return None
-    spots: dict[str, float] = {market.underlying: market.spot_usd for market in outcome.state.markets}
-    if not outcome.equity_after_coin or not set(outcome.equity_after_coin) <= set(spots):
-        return outcome.state.portfolio.value_usd
-    return sum(equity * spots[coin] for coin, equity in outcome.equity_after_coin.items())
 
 
 def short_hash(text: str) -> str:

@@ -395,6 +395,9 @@ class ExchangeClient(Protocol):
     def may_trade(self) -> bool:
         """Whether the key has the right to trade; assumed until the exchange has said so."""
 
+    def close(self) -> None:
+        """Let go of the connection."""
+
     def begin_iteration(self) -> None:
         """Limit requests and orders from here on, until end_iteration."""
 

@@ -32,8 +32,6 @@ from models import (
     Underlying,
 )
 
-BREAKER_RULES = ("halted", "reducing")  # what is refused for these two is not counted against the action
-
 
 @dataclass(frozen=True)
 class ProposedTrade:

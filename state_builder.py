@@ -24,6 +24,7 @@ from models import (
     AgentState,
     CoinAccount,
     ExchangeClient,
+    ExecutionResult,
     InvalidReplyError,
     OptionInstrument,
     OptionPosition,
@@ -41,6 +42,7 @@ HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 FINE_MINUTES = 5
+UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
 
 TakeBack = Callable[[tuple[Order, ...]], bool]
@@ -75,6 +77,14 @@ class MarketMemory:
     bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
     spare_requests: int = 0
+
+    def remember_trade(self, execution: ExecutionResult) -> None:
+        """What the next reading must know: calls bought back are gone, refused instruments do not exist."""
+        for leg in execution.legs:
+            if leg.direction == "buy" and leg.status not in ("not_sent", "rejected"):
+                self.last.expect_less_of(leg.symbol)
+            if leg.refusal_code in UNKNOWN_INSTRUMENT_CODES:
+                self.refused_symbols.add(leg.symbol)
 
 
 def build_agent_state(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent_loop import run_iteration
-from cli.setup import Agent
+from cli.assembly import Agent, put_together
 from config import AgentConfig, load_config
 from core.breaker import Breaker
 from deribit_client import DeribitClient
@@ -18,7 +18,7 @@ from logging_utils import IterationRecord, RunInfo
 from models import ActionType, AgentState, ProposedAction
 from orders.order_log import OrderMemory
 from paper_exchange.setups import simulated_setup
-from state_builder import MarketMemory, build_agent_state
+from state_builder import build_agent_state
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -68,15 +68,15 @@ class CoveredCallEnv:
         Raises RuntimeError before the first reset and after the last step.
         """
         agent, before = self._agent, self._state
-        if agent is None or before is None or agent.iteration >= self.steps:
+        if agent is None or before is None or agent.recorder.iteration >= self.steps:
             raise RuntimeError("call reset() first: the episode has not begun or is over")
         self._action = action
-        agent.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
+        agent.trading.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
         record = run_iteration(agent)
         agent.clock.wait_for_next(self.step_hours * SECONDS_PER_HOUR)
         after = build_agent_state(agent.client, self.config, agent.memory)
         self._state = after
-        return after, _reward_usd(before, after), agent.iteration >= self.steps, _info(record, after)
+        return after, _reward_usd(before, after), agent.recorder.iteration >= self.steps, _info(record, after)
 
     def _new_agent(self) -> Agent:
         coins = {"BTC": self.config.agent.paper_btc_coin, "ETH": self.config.agent.paper_eth_coin}
@@ -89,14 +89,12 @@ class CoveredCallEnv:
             order_log=order_log,
             credentials=("paper", "paper"),
         )
-        return Agent(
+        return put_together(
             config=self.config,
             client=client,
-            clock=setup.clock,
             policy=self._chosen_action,
-            memory=MarketMemory(),
-            decision_log=_NoLog(),
             order_log=order_log,
+            decision_log=_NoLog(),
             run=RunInfo(f"env-{self.seed}", "environment", "simulated", "caller", "", ""),
         )
 
@@ -124,7 +122,7 @@ def _reward_usd(before: AgentState, after: AgentState) -> float:
 def _info(record: IterationRecord, after: AgentState) -> dict[str, Any]:
     return {
         "allowed": record.allowed,
-        "reasons": record.risk_engine_result.reasons,
+        "reasons": tuple(str(reason) for reason in record.risk_engine_result.reasons),
         "executed": record.executed_action,
         "equity_coin": {account.currency: account.equity_coin for account in after.portfolio.accounts},
         "time": after.timestamp,

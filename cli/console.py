@@ -1,242 +1,60 @@
-"""What people see: the block of an iteration, the status, the doctor, the progress of long runs.
+"""The console: print what a run says, and go on without one where nobody reads it any more.
 
-In: records, a client, settings. Out: lines of text; nothing here decides or sends anything. `check_lines` asks
-Deribit (reads only), the rest is pure. Text that came from outside is stripped of control characters.
+In: text, records of iterations. Out: stdout for what was asked for, stderr for complaints and the progress of a long
+run. What the text says is in report.py.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from urllib.parse import urlsplit
+import sys
+from contextlib import suppress
+from pathlib import Path
 
-from config import AgentConfig
-from core.settings.values import LOOPBACK_HOSTS, url_problem
-from core.text import printable
-from deribit_client import DeribitClient
+from cli.report import console_block, progress_text
+from deribit.wire import SystemClock
 from logging_utils import IterationRecord
-from models import (
-    AgentError,
-    AgentState,
-    ConfigurationError,
-    DeribitError,
-    LedgerEntry,
-    MarketSnapshot,
-    TradingState,
-)
 
-MAX_CLOCK_SKEW_SECONDS = 5.0
-FEW_RV_DAYS = 15.0
-NEEDED_SCOPES = ("trade:read_write", "account:read")
+PROGRESS_EVERY_SECONDS = 10.0
 
 
-def console_block(record: IterationRecord, quiet: bool = False) -> str:
-    """One iteration in a few lines: time, markets, positions, decision, why, what was sent."""
-    decision = _decision_lines(record)
-    if quiet:
-        limits = "" if record.trading_state == TradingState.ACTIVE else f"{record.trading_state} "
-        said = f"{limits}{_outcome_word(record)}: {printable(record.proposed_action.reason)}"
-        return f"{record.timestamp:%Y-%m-%d %H:%M} {said}"
-    head = f"--- {record.timestamp:%Y-%m-%d %H:%M:%S} UTC  {record.mode} #{record.iteration}"
-    return "\n".join([head, *_limits_lines(record), *_state_lines(record.agent_state), *decision])
-
-
-def _limits_lines(record: IterationRecord) -> Iterator[str]:
-    """What the agent may not do for now, and why; orders of another hand that it counts as sold."""
-    state = record.agent_state
-    why = [] if state is None else [str(reason) for reason in state.restrictions]
-    if record.breaker is not None and record.breaker.why and not any(record.breaker.why in text for text in why):
-        why.append(f"breaker: {record.breaker.why}")
-    if record.trading_state != TradingState.ACTIVE:
-        yield f"     {record.trading_state}: {printable('; '.join(why))}"
-    for order in () if state is None else state.portfolio.open_orders:
-        if not order.is_own:
-            yield f"     not ours, counted and left alone: {order.direction} {order.amount_coin:g} {order.symbol}"
-
-
-def _outcome_word(record: IterationRecord) -> str:
-    """The action, and what became of it: blocked by which rule, or how its orders ended."""
-    if record.executed_status != "none":
-        return f"{record.action_type} ({record.executed_status})"
-    if record.error is not None:
-        return f"{record.action_type} (failed)"
-    if not record.allowed:
-        rules = sorted({reason.rule for reason in record.risk_engine_result.reasons})
-        return f"{record.action_type} (blocked: {', '.join(rules)})"
-    return record.action_type
-
-
-def _state_lines(state: AgentState | None) -> Iterator[str]:
-    if state is None:
-        return
-    for market in state.markets:
-        risk, account = state.risk(market.underlying), state.account(market.underlying)
-        held = "no call" if risk is None or risk.short_calls_coin == 0 else f"short {risk.short_calls_coin:g} calls"
-        equity = "" if account is None else f"  equity {account.equity_coin:.5f}"
-        yield (
-            f"{market.underlying}  {market.spot_usd:>10,.2f} USD  IV {_pct(market.atm_iv_fraction)}  "
-            f"RV {_realised(market)}  IV/RV {_number(market.iv_rv_ratio)}{equity}  {held}  "
-            f"{len(state.candidates_for(market.underlying))} candidates of {market.option_count}"
-        )
-    for position in state.portfolio.positions:
-        sign, verb = ("-", "sold") if position.side == "short" else ("+", "bought")
-        yield (
-            f"     {sign}{position.size:g} {position.symbol}  {verb} at {position.avg_price:.4f}, mark "
-            f"{position.mark_price_coin:.4f}, {position.dte_days:.1f} days left"
-        )
-    for miss in state.near_misses:
-        if not state.candidates_for(miss.underlying) and not state.short_calls(miss.underlying):
-            yield f"     nearest miss: {miss.symbol} ({miss.premium_usd:.0f} USD) would pass with {miss.change}"
-
-
-def _decision_lines(record: IterationRecord) -> list[str]:
-    lines = [f"     {record.proposed_action.type}: {printable(record.proposed_action.reason)}"]
-    lines += [f"     blocked: {printable(str(reason))}" for reason in record.risk_engine_result.reasons]
-    for leg in record.executed_action.legs:
-        fee = "not known" if leg.fee_coin is None else f"{leg.fee_coin:.6f}"
-        price = "" if leg.avg_price_coin is None else f" at {leg.avg_price_coin:.4f}, fee {fee}"
-        tried = " -> ".join(f"{price_coin:g}" for price_coin in leg.prices_tried_coin)
-        lines += [
-            f"     {leg.direction} {leg.symbol}: {leg.status}, {leg.filled_coin:g} of {leg.requested_coin:g}{price}"
-            f" (tried {tried or 'nothing'}){' ' + printable(leg.note) if leg.note else ''}"
-        ]
-    lines += [_settlement_line(entry) for entry in record.ledger if entry.entry_type == "delivery"]
-    error = "" if record.error is None else printable(record.error.strip().splitlines()[-1])
-    if error and error not in lines[0]:
-        lines += [f"     error: {error}"]
-    return lines
-
-
-def _settlement_line(entry: LedgerEntry) -> str:
-    price = "" if entry.index_price_usd is None else f" at {entry.index_price_usd:,.2f} USD"
-    return f"     settled {entry.symbol}{price}: {entry.change_coin + 0.0:+.6f} {entry.currency}"
-
-
-def _realised(market: MarketSnapshot) -> str:
-    """Realised volatility, with the days behind it where they are few."""
-    few = market.rv_days is not None and market.rv_days < FEW_RV_DAYS
-    return _pct(market.rv_fraction) + (f" ({market.rv_days:.1f} days)" if few else "")
-
-
-def _pct(fraction: float | None) -> str:
-    return "unknown" if fraction is None else f"{100.0 * fraction:.1f} %"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
-
-
-# --- status ------------------------------------------------------------------------------------------
-
-
-def status_text(record: IterationRecord, now: datetime) -> str:
-    """What the last line says, and how old it is."""
-    age = f" ({_age(now - record.timestamp)} ago)" if record.market == "testnet" else " of its own time"
-    lines = [f"last line: {record.timestamp:%Y-%m-%d %H:%M:%S} UTC{age}, {record.mode} run {record.run_id}"]
-    lines += [*_limits_lines(record), *_state_lines(record.agent_state)]
-    orders = () if record.agent_state is None else record.agent_state.portfolio.open_orders
-    lines += [
-        f"     open order: {o.direction} {o.amount_coin:g} {o.symbol} at {o.price_coin} ({o.label})" for o in orders
-    ]
-    return "\n".join(lines + _decision_lines(record))
-
-
-def _age(age: timedelta) -> str:
-    minutes = age.total_seconds() / 60.0
-    if minutes < 120:
-        return f"{minutes:.0f} minutes"
-    return f"{minutes / 60.0:.0f} hours" if minutes < 2880 else f"{minutes / 1440.0:.0f} days"
-
-
-def progress_text(done: int, total: int, now: datetime, elapsed_seconds: float) -> str:
-    """One line about a long run: how far, at which time of its market, how fast, how long still."""
-    rate = done / max(elapsed_seconds, 1e-9)
-    left_minutes = (total - done) / rate / 60.0
-    return f"iteration {done} of {total}, {now:%Y-%m-%d %H:%M}, {rate:.0f} a second, about {left_minutes:.0f} min left"
-
-
-# --- the doctor --------------------------------------------------------------------------------------
-
-
-def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Callable[[str], None]) -> int:
-    """Try everything a run needs, a line each; 0 when all is well, else the exit code of the worst failure."""
-    tests: list[tuple[str, Callable[[], str]]] = [
-        ("settings", lambda: "valid"),
-        ("host", lambda: _check_host(config)),
-        ("clock", lambda: _check_clock(client, config)),
-        ("key", lambda: _check_key(client, needs_key)),
-        ("scopes", lambda: _check_scopes(client, needs_key)),
-        ("account", lambda: _check_account(client)),
-        ("instruments", lambda: _check_instruments(client, config)),
-        ("disk", lambda: _check_disk(config)),
-    ]
-    return max(_try(name, test, say) for name, test in tests)
-
-
-def settings_failure(error: ConfigurationError) -> str:
-    """The doctor's lines where the settings themselves are wrong."""
-    return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in str(error).splitlines())
-
-
-def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
+def say(text: str) -> None:
+    """Print to stdout."""
     try:
-        say(f"ok    {name:<12} {printable(test())}")
-    except AgentError as error:
-        say(f"FAIL  {name:<12} {printable(str(error))}")
-        return error.exit_code or 1
-    except OSError as error:
-        say(f"FAIL  {name:<12} {error.strerror}: {error.filename}")
-        return 2
-    return 0
+        print(text, flush=True)
+    except UnicodeError:
+        print(text.encode("ascii", errors="replace").decode(), flush=True)
+    except (OSError, ValueError):  # closed, by the terminal or by a policy
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - stays open for the rest of the process
 
 
-def _check_host(config: AgentConfig) -> str:
-    problem = url_problem(config.deribit.base_url)
-    if problem is not None:
-        raise DeribitError(problem)
-    return f"{config.deribit.base_url} is allowed"
+def complain(text: str) -> None:
+    """Print to stderr."""
+    with suppress(OSError, ValueError):  # a console that is gone must not stop the agent
+        print(text, file=sys.stderr, flush=True)
 
 
-def _check_clock(client: DeribitClient, config: AgentConfig) -> str:
-    before = client.clock.now()
-    skew_seconds = (client.get_time() - before).total_seconds()
-    if urlsplit(config.deribit.base_url).hostname in LOOPBACK_HOSTS:
-        return f"this machine's own exchange, {skew_seconds:+.1f} s from its clock"
-    if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS:
-        raise DeribitError(f"this machine's clock is {skew_seconds:+.1f} s off the exchange's; set it by NTP")
-    return f"within {abs(skew_seconds):.1f} s of the exchange"
+class RunDisplay:
+    """What the console shows of a run: each iteration, and now and then how far a long run has come.
+
+    `wanted` is the number of iterations asked for, None for a run without end.
+    """
+
+    def __init__(self, wanted: int | None, is_quiet: bool) -> None:
+        self._wanted, self._is_quiet = wanted, is_quiet
+        self._wall = SystemClock()
+        self._started = self._shown = self._wall.monotonic()
+
+    def show(self, record: IterationRecord) -> None:
+        """Print an iteration; after it the progress, where stdout is a file that somebody waits for."""
+        say(console_block(record, self._is_quiet))
+        if self._wanted is None or record.iteration >= self._wanted or _is_terminal():
+            return
+        now = self._wall.monotonic()
+        if now - self._shown > PROGRESS_EVERY_SECONDS:
+            self._shown = now
+            complain(progress_text(record.iteration, self._wanted, record.timestamp, now - self._started))
 
 
-def _check_key(client: DeribitClient, needs_key: bool) -> str:
-    client.authenticate()
-    return "accepted" if needs_key else "none needed: paper account"
-
-
-def _check_scopes(client: DeribitClient, needs_key: bool) -> str:
-    granted = client.granted_scope.split()
-    missing = [scope for scope in NEEDED_SCOPES if scope not in granted and scope + "_write" not in granted]
-    if not granted:
-        raise DeribitError("not known, because the key was not accepted")
-    if needs_key and missing:
-        raise DeribitError(f"the key lacks {', '.join(missing)}: edit it at test.deribit.com, API management")
-    return client.granted_scope
-
-
-def _check_account(client: DeribitClient) -> str:
-    accounts = client.get_account_summaries()
-    return "; ".join(f"{a.currency} {a.equity_coin:g} equity, {a.margin_model}" for a in accounts)
-
-
-def _check_instruments(client: DeribitClient, config: AgentConfig) -> str:
-    counts = [f"{coin} {len(client.get_instruments(coin))} options" for coin in config.enabled_underlyings]
-    return ", ".join(counts)
-
-
-def _check_disk(config: AgentConfig) -> str:
-    for folder in (config.agent.log_dir, config.agent.data_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.write_text("x")
-        probe.unlink()
-    return f"{config.agent.log_dir} and {config.agent.data_dir} can be written"
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -70,6 +70,7 @@ class OrderMemory:
         self.unreadable_lines = 0
         self.halted_at: datetime | None = None  # when the last halt was, or its cause: two orders under one label
         self.halted_why = ""
+        self.duplicates_noted = 0  # how often two orders were found under one label
 
     def write(self, record: Mapping[str, Any]) -> None:
         """An event that must be known before the next step; raises LogWriteError where that cannot be."""
@@ -121,6 +122,7 @@ class OrderMemory:
             self.unreadable_lines += 1
             return
         label = str(record.get("label"))
+        self.duplicates_noted += record.get("event") == "duplicated"
         if record.get("event") in ("duplicated", "halted"):
             self.halted_at, self.halted_why = _time_of(record), str(record.get("why", ""))
         if record.get("event") == "intent" and not _is_ours(record):

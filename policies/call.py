@@ -40,18 +40,15 @@ class PolicyAnswer:
     error: str | None = None
 
 
-def ask_policy(
-    policy: Policy, state: AgentState, config_for_policy: AgentConfig, config: AgentConfig | None = None
-) -> PolicyAnswer:
+def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
     """The policy's action, or DO_NOTHING and why.
 
-    `config_for_policy` is a copy that nothing else relies on. `config` knows the key, which is hidden wherever the
-    policy's words repeat it: it may have found it by itself.
+    It gets settings without the key; the key is hidden too wherever the policy's words repeat it: it may have found it
+    by itself.
     """
-    config = config_for_policy if config is None else config
     try:
         with _watchdog(POLICY_SECONDS):
-            action = read_action(policy(_copy_of(state), config_for_policy))
+            action = read_action(policy(_copy_of(state), _keyless_copy_of(config)))
         return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
     except PolicyOutputError as error:
         reason = without_secrets(error.reason, config)
@@ -67,6 +64,12 @@ def ask_policy(
 def _copy_of(state: AgentState) -> AgentState:
     """An equal state that shares nothing, read back as from the log: a third of the cost of a deep copy."""
     return AgentState.model_validate_json(state.model_dump_json())
+
+
+def _keyless_copy_of(config: AgentConfig) -> AgentConfig:
+    """Settings of the policy's own: what it does to them harms nobody else, and it cannot tell what it lacks."""
+    keyless = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
+    return config.model_copy(update={"deribit": keyless}).model_copy(deep=True)
 
 
 def _nothing(reason: str, error: str | None) -> PolicyAnswer:

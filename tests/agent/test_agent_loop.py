@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -18,7 +17,9 @@ import httpx
 import pytest
 
 import agent_loop
-from cli.setup import assemble_agent, take_account_lock, take_lock
+from cli.assembly import assemble_agent
+from cli.locks import take_account_lock, take_lock
+from cli.signals import stop_on_signals
 from config import AgentConfig
 from logging_utils import IterationRecord, read_decisions, read_ledger
 from models import AgentState, AlreadyRunningError, ProposedAction, WrongEnvironmentError
@@ -272,7 +273,7 @@ def test_half_a_surrogate_pair_raised_by_a_policy_is_logged_and_the_loop_goes_on
     agent = simulated_agent(tmp_path, raises)
     assert agent_loop.run_loop(agent, options("--iterations", "2")) == 1
     assert [kind.__name__ in line["error"] for line in decision_lines(tmp_path)] == [True, True]
-    assert not agent.unwritten
+    assert not agent.recorder.unwritten
 
 
 # --- what the agent does not believe, and what it remembers ------------------------------------------------
@@ -392,7 +393,7 @@ def test_a_stop_ends_the_wait_at_the_start(tmp_path: Path) -> None:
     agent = next_process(desk)
     agent.stop_requested = True
     assert agent_loop.run_loop(agent, options()) == 0
-    assert agent.iteration == 0
+    assert agent.recorder.iteration == 0
 
 
 def test_an_order_of_unknown_fate_that_is_seen_among_the_open_ones_is_noted_as_present(tmp_path: Path) -> None:
@@ -421,7 +422,7 @@ def test_an_own_order_that_no_log_knows_makes_its_coin_wait_in_the_iteration_tha
 def test_the_loop_stops_after_the_iterations_asked_for(tmp_path: Path) -> None:
     agent = simulated_agent(tmp_path)
     assert agent_loop.run_loop(agent, options("--iterations", "3")) == 0
-    assert agent.iteration == 3
+    assert agent.recorder.iteration == 3
 
 
 def test_a_request_to_stop_ends_the_loop_after_the_iteration_under_way(tmp_path: Path) -> None:
@@ -433,7 +434,7 @@ def test_a_request_to_stop_ends_the_loop_after_the_iteration_under_way(tmp_path:
 
     desk.wire.disturb("private/get_positions", meanwhile(stop))
     assert agent_loop.run_loop(agent, options()) == 0
-    assert (agent.iteration, len(decision_lines(tmp_path))) == (1, 1)
+    assert (agent.recorder.iteration, len(decision_lines(tmp_path))) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -500,7 +501,7 @@ def test_sigterm_between_the_legs_of_a_roll_ends_the_run_before_the_second_order
     desk.wire.disturb("private/buy", meanwhile(lambda: os.kill(os.getpid(), signal.SIGTERM)))
     agent = agent_at(desk)
     with own_signal_handlers():
-        agent_loop._stop_on_signals(agent)
+        stop_on_signals(agent)
         assert agent_loop.run_loop(agent, options("--iterations", "60")) == 0
     last = decision_lines(tmp_path)[-1]
     assert (last["action_type"], len(last["executed_action"]["legs"])) == ("ROLL_COVERED_CALL", 1)
@@ -699,15 +700,19 @@ def test_without_a_key_trading_on_testnet_ends_with_code_2_and_names_what_is_mis
 def test_help_needs_neither_pandas_nor_numpy_nor_a_readable_env_file(tmp_path: Path) -> None:
     copy_of_the_project(tmp_path)
     (tmp_path / ".env").write_bytes(b"\xff\xfe broken = \x00")
-    program = (
-        "import json, sys, agent_loop\n"
-        "try:\n    agent_loop.main(['--help'])\n"
-        "except SystemExit as ended:\n"
-        "    print(json.dumps([ended.code, sorted({'numpy', 'pandas', 'pydantic', 'httpx'} & set(sys.modules))]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == [0, []]
+    command = [sys.executable, "-X", "importtime", "agent_loop.py", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert imported & {"cli", "numpy", "pandas", "pydantic", "httpx", "config", "models"} == {"cli"}
     assert "--dry-run" in done.stdout
+
+
+def test_a_package_that_is_missing_is_named_before_anything_else(tmp_path: Path) -> None:
+    copy_of_the_project(tmp_path)
+    (tmp_path / "httpx.py").write_text("raise ImportError('made up', name='httpx')")
+    done = subprocess.run([sys.executable, "agent_loop.py", "--once"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "httpx is not installed, or too old: pip install -r requirements.txt (made up)\n"
 
 
 def stopped_by(name: signal.Signals, project: Path, *arguments: str) -> tuple[int, str, str]:

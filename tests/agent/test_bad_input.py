@@ -17,7 +17,7 @@ import pytest
 
 import agent_loop
 import config
-from cli.setup import assemble_agent
+from cli.assembly import assemble_agent
 from config import AgentConfig
 from core.breaker import Breaker
 from deribit_client import DeribitClient
@@ -109,7 +109,7 @@ def halted_run(
     """The options of a run on testnet whose last run ended halted; its exchange is on this machine."""
     desk = scripted_desk(tmp_path)
     agent = assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
-    agent.breaker = Breaker(state=TradingState.HALTED, why="10 rejected orders in a row")
+    agent.trading.breaker = Breaker(state=TradingState.HALTED, why="10 rejected orders in a row")
     run_for(agent, 1)
     key = {"DERIBIT_CLIENT_ID": "right-id", "DERIBIT_CLIENT_SECRET": "right-secret"}
     settings_are(monkeypatch, DERIBIT_BASE_URL=exchange_with_a_key.url, **key)

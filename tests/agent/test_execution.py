@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from execution import cancel_own_orders, execute_action, note_duplicates, recover_orders, take_back_all
+from execution import execute_action
 from models import (
     ActionType,
     AgentState,
     AuthenticationError,
     DeribitConnectionError,
+    ExchangeClient,
     ExecutionResult,
     LegResult,
     Order,
@@ -26,7 +27,8 @@ from models import (
     SendOutcome,
     WrongEnvironmentError,
 )
-from orders.order_log import OrderLogFile
+from orders.order_log import OrderLogFile, OrderMemory
+from orders.recovery import cancel_leftovers, cancel_own_orders, note_duplicates, recover_orders
 from paper_exchange.setups import dry_run_setup
 from paper_exchange.transport import PaperTransport
 from policy_rule_based import decide_action
@@ -91,6 +93,13 @@ def a_foreign_sell(desk: ScriptedDesk, amount: float, name: str = NEXT_CALL) -> 
 
 
 # --- opening: from mid down to the floor ------------------------------------------------------------
+
+
+def ended_orders(client: ExchangeClient, order_log: OrderMemory) -> list[str]:
+    """Symbols of the earlier orders that are found to be over."""
+    ended: list[str] = []
+    recover_orders(client, order_log, ended.append)
+    return ended
 
 
 def test_a_sale_starts_at_mid_rounded_up_to_the_tick_and_steps_down_to_the_bid(tmp_path: Path) -> None:
@@ -653,7 +662,7 @@ def test_an_order_whose_end_is_not_known_stays_open_in_the_log_until_it_is(tmp_p
     desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
     leg = only_leg(execute(desk, opening()))
     assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("unknown", [], 1)
-    assert recover_orders(desk.client, desk.order_log).ended == [CALL]
+    assert ended_orders(desk.client, desk.order_log) == [CALL]
     assert (ends_of(desk), desk.account.open_orders()) == ([(leg.label, 0.0)], [])
 
 
@@ -662,7 +671,7 @@ def test_an_order_whose_label_cannot_be_asked_for_stays_open_in_the_log(tmp_path
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
     leg = only_leg(execute(desk, opening()))
     assert (leg.status, ends_of(desk), len(desk.order_log.unclosed())) == ("filled", [], 1)
-    assert recover_orders(desk.client, desk.order_log).ended == [CALL]
+    assert ended_orders(desk.client, desk.order_log) == [CALL]
     assert ends_of(desk) == [(leg.label, 1.0)]
 
 
@@ -722,9 +731,10 @@ def test_a_lost_order_that_arrived_twice_is_taken_back_twice_and_reported(tmp_pa
     desk.wire.disturb(SELL, twice_and_lost)
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     desk.clock.sleep(16.0)
-    assert note_duplicates(desk.client, desk.client.get_open_orders())
-    recovery = recover_orders(desk.client, desk.order_log)
-    assert (recovery.ended, recovery.is_duplicated, desk.account.open_orders()) == ([CALL], True, [])
+    note_duplicates(desk.client, desk.client.get_open_orders())
+    assert desk.order_log.duplicates_noted == 1
+    assert ended_orders(desk.client, desk.order_log) == [CALL]
+    assert (desk.order_log.duplicates_noted, desk.account.open_orders()) == (2, [])
     assert [line["event"] for line in desk.order_lines()][2:] == ["duplicated", "duplicated", "outcome", "closed"]
 
 
@@ -743,7 +753,8 @@ def test_two_live_orders_of_ours_under_one_label_are_duplicates_and_written_down
     tmp_path: Path, orders: tuple[Order, ...], is_duplicated: bool
 ) -> None:
     desk = scripted_desk(tmp_path)
-    assert note_duplicates(desk.client, orders) is is_duplicated
+    note_duplicates(desk.client, orders)
+    assert desk.order_log.duplicates_noted == is_duplicated
     assert (desk.order_log.halted_at is not None) is is_duplicated
 
 
@@ -795,7 +806,7 @@ def test_an_order_left_over_that_the_exchange_has_forgotten_is_over_and_its_coin
     desk.client.place_limit_order(an_order_request())
     desk.wire.disturb("private/get_order_state_by_label", result_of([]))
     log = order_log_of_the_next_process(desk)
-    assert recover_orders(desk.client, log).ended == [CALL]
+    assert ended_orders(desk.client, log) == [CALL]
     assert [filled for _, filled in ends_of(desk)] == [None]
     assert log.busy_symbols(desk.clock.now()) == (CALL,)
 
@@ -805,9 +816,9 @@ def test_an_order_left_over_whose_cancel_is_lost_stays_open(tmp_path: Path) -> N
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     log = order_log_of_the_next_process(desk)
     desk.wire.disturb("private/cancel", lost_on_the_way())
-    assert recover_orders(desk.client, log).ended == []
+    assert ended_orders(desk.client, log) == []
     assert len(log.unclosed()) == 1
-    assert recover_orders(desk.client, log).ended == [CALL]
+    assert ended_orders(desk.client, log) == [CALL]
     assert (log.unclosed(), desk.account.open_orders()) == ((), [])
 
 
@@ -828,7 +839,7 @@ def test_a_run_that_has_left_nothing_behind_asks_nothing_at_its_end(tmp_path: Pa
     desk = wide_desk(tmp_path)
     execute(desk, opening())
     before = len(desk.wire.sent)
-    take_back_all(desk.client, desk.order_log)
+    cancel_leftovers(desk.client, desk.order_log)
     assert len(desk.wire.sent) == before
 
 
@@ -836,7 +847,7 @@ def test_at_the_end_of_a_run_our_orders_are_taken_back_and_those_of_others_are_l
     desk = scripted_desk(tmp_path)
     a_foreign_sell(desk, 0.3)
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    take_back_all(desk.client, desk.order_log)
+    cancel_leftovers(desk.client, desk.order_log)
     assert [order.label for order in desk.account.open_orders()] == [""]
     assert ends_of(desk) == [(an_order_request().label, 0.0)]
 
@@ -847,7 +858,7 @@ def test_at_the_end_of_a_run_an_order_of_unknown_fate_is_taken_back_although_it_
     desk = scripted_desk(tmp_path)
     desk.wire.disturb(SELL, answer_lost())
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    take_back_all(desk.client, desk.order_log)
+    cancel_leftovers(desk.client, desk.order_log)
     assert (desk.account.open_orders(), len(desk.order_log.unresolved())) == ([], 1)
 
 
@@ -856,7 +867,7 @@ def test_at_the_end_of_a_run_an_exchange_that_cannot_be_asked_is_an_error(tmp_pa
     desk.client.place_limit_order(an_order_request(price_coin=0.03))
     desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3)
     with pytest.raises(DeribitConnectionError):
-        take_back_all(desk.client, desk.order_log)
+        cancel_leftovers(desk.client, desk.order_log)
     assert len(desk.order_log.unclosed()) == 1
 
 

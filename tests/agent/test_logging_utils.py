@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
+from cli.recorder import IterationEnd
 from logging_utils import (
     IterationRecord,
-    Outcome,
     last_record,
-    make_record,
     read_decisions,
     read_ledger,
     read_records,
@@ -27,6 +26,7 @@ from policy_rule_based import decide_action
 from tests.builders.agent import RUN, decision_lines, run_for, simulated_agent
 from tests.builders.configs import a_config
 from tests.builders.paper import START
+from tests.builders.records import record_of
 from tests.builders.states import a_state
 
 SYMBOL = "BTC-16JAN26-110000-C"
@@ -66,7 +66,7 @@ def a_log(folder: Path, prefix: str = "decisions") -> JsonlLog:
 
 
 def a_record(iteration: int = 1, **outcome: Any) -> IterationRecord:
-    return make_record(RUN, iteration, START + timedelta(minutes=iteration), 12.5, Outcome(**outcome), ())
+    return record_of(RUN, IterationEnd(iteration, START + timedelta(minutes=iteration), 12.5), **outcome)
 
 
 def an_entry(**fields: Any) -> LedgerEntry:

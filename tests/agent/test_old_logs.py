@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from cli.console import status_text
-from cli.setup import Agent, assemble_agent
+from cli.assembly import Agent, assemble_agent
+from cli.report import status_text
 from core.old_lines import read_tolerantly
 from logging_utils import last_record, read_decisions, read_ledger, read_orders, state_from_record
 from models import AgentState, TradingState
@@ -123,7 +123,7 @@ def test_states_of_the_version_before_are_complete_and_can_be_decided_on(folder:
 def test_a_lasting_account_goes_on_from_the_logs_of_the_version_before(tmp_path: Path) -> None:
     a_copy(tmp_path)
     agent = started_again(tmp_path)
-    assert (agent.breaker.state, agent.run.lines_before) == (TradingState.ACTIVE, 4)
+    assert (agent.trading.breaker.state, agent.recorder.run.lines_before) == (TradingState.ACTIVE, 4)
     assert (agent.order_log.unresolved(), agent.order_log.unclosed()) == ((), ())
     assert agent.order_log.sent_since(START) == 2
 
@@ -169,7 +169,7 @@ def test_a_lasting_account_starts_unrestricted_whichever_field_is_missing(
 ) -> None:
     a_copy(tmp_path, change, way)
     agent = started_again(tmp_path)
-    assert (agent.breaker.state, agent.run.lines_before) == (TradingState.ACTIVE, 4)
+    assert (agent.trading.breaker.state, agent.recorder.run.lines_before) == (TradingState.ACTIVE, 4)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -180,7 +180,7 @@ def test_a_halt_is_not_forgotten_with_the_field_that_said_so(way: Way, change: C
         return change(line | {"trading_state": "HALTED"}, way)
 
     a_copy(tmp_path, halted, way)
-    assert started_again(tmp_path).breaker.state == TradingState.HALTED
+    assert started_again(tmp_path).trading.breaker.state == TradingState.HALTED
 
 
 def test_of_a_state_that_lacks_a_field_the_rest_is_kept_and_the_field_is_none_and_named() -> None:

@@ -21,8 +21,9 @@ from typing import Any
 import httpx
 
 import agent_loop
-from cli import setup as agent_setup
-from cli.setup import Agent, assemble_agent
+from cli import policy_file
+from cli.arguments import parse_arguments
+from cli.assembly import Agent, assemble_agent, put_together
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, read_records
@@ -35,7 +36,6 @@ from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.market.market import Market
 from paper_exchange.setups import Setup, simulated_setup
 from paper_exchange.transport import PaperTransport
-from state_builder import MarketMemory
 from tests.builders.clocks import QuickStartClock, agent_runs_on
 from tests.builders.configs import a_config, agent_config
 from tests.builders.paper import CALL, START, ScriptedMarket, market_with
@@ -131,15 +131,13 @@ def a_setup(seed: int = 1) -> Setup:
 
 def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
     """The whole agent at a desk, with the rule-based policy unless another one is given."""
-    rule_based, _ = agent_setup.load_policy("policy_rule_based")
-    return Agent(
+    rule_based, _ = policy_file.load_policy("policy_rule_based")
+    return put_together(
         config=desk.config,
         client=desk.client,
-        clock=desk.clock,
         policy=rule_based if policy is None else policy,
-        memory=MarketMemory(),
-        decision_log=JsonlLog(desk.config.agent.log_dir, "decisions", desk.clock),
         order_log=desk.order_log,
+        decision_log=JsonlLog(desk.config.agent.log_dir, "decisions", desk.clock),
         run=RUN,
     )
 
@@ -258,4 +256,4 @@ def copy_of_the_project(folder: Path) -> Path:
 
 
 def options(*arguments: str) -> argparse.Namespace:
-    return agent_loop.parse_arguments(list(arguments))
+    return parse_arguments(list(arguments))

@@ -9,20 +9,23 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.console import check, console_block, progress_text, status_text
+from cli.doctor import check
+from cli.recorder import IterationEnd
+from cli.report import console_block, progress_text, status_text
 from core.breaker import Breaker
-from logging_utils import IterationRecord, Outcome, make_record
+from logging_utils import IterationRecord
 from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, Reason, TradingState
 from paper_exchange.exchange import PaperExchange
 from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, simulated_desk
 from tests.builders.configs import agent_config
 from tests.builders.paper import account_on, market_with
+from tests.builders.records import record_of
 from tests.builders.states import NOW, a_candidate, a_market, a_short_call, a_state, an_opening, an_order
 from tests.builders.wire import lost_on_the_way, refused, reply_changed, result_of
 
 
-def a_record(**outcome: Any) -> IterationRecord:
-    return make_record(RUN, 7, NOW, 12.5, Outcome(**{"state": a_state(), "was_checked": True, **outcome}), ())
+def a_record(breaker: Breaker | None = None, **outcome: Any) -> IterationRecord:
+    return record_of(RUN, IterationEnd(7, NOW, 12.5, breaker=breaker), **{"state": a_state(), **outcome})
 
 
 def a_leg(**fields: Any) -> LegResult:

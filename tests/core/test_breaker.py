@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import agent_loop
-from cli.setup import Agent, assemble_agent, resume_or_stay_halted
+from cli.assembly import Agent, assemble_agent
 from config import AgentConfig
 from core.breaker import Breaker, IterationEvents, after_iteration
 from logging_utils import IterationRecord
@@ -225,7 +225,7 @@ def halted_agent(desk: Desk, policy: Policy | None = None) -> Agent:
     agent = agent_at(desk, policy)
     fail_next(desk, 10)
     run_for(agent, 10)
-    assert agent.breaker.state == TradingState.HALTED
+    assert agent.trading.breaker.state == TradingState.HALTED
     return agent
 
 
@@ -359,13 +359,17 @@ def test_a_halted_agent_stays_halted_across_a_restart_until_a_person_resumes_it(
     before = len(desk.wire.sent)
     agent = next_process(desk)
     with pytest.raises(HaltedError, match="10 failed iterations in a row") as caught:
-        resume_or_stay_halted(agent, is_resumed=False)
+        agent.trading.resume_or_stay_halted(is_resumed=False)
     assert (caught.value.exit_code, len(desk.wire.sent)) == (6, before)
-    resume_or_stay_halted(agent, is_resumed=True)
-    assert (agent.breaker.state, agent.breaker.why) == (ACTIVE, "resumed by hand after: 10 failed iterations in a row")
+    agent.trading.resume_or_stay_halted(is_resumed=True)
+    breaker = agent.trading.breaker
+    assert (breaker.state, breaker.why) == (
+        ACTIVE,
+        "resumed by hand after: 10 failed iterations in a row",
+    )
     (record,) = run_for(agent, 1)
     assert (record.trading_state, record.error) == ("ACTIVE", None)
-    resume_or_stay_halted(next_process(desk), is_resumed=False)
+    next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
 def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the_next_one(
@@ -384,7 +388,7 @@ def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the
     assert "halted: two orders stood under one label" in capsys.readouterr().err
     assert desk.account.open_orders() == []
     with pytest.raises(HaltedError, match="two orders stood under one label"):
-        resume_or_stay_halted(next_process(desk), is_resumed=False)
+        next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
 def test_two_orders_under_one_label_halt_the_next_run_although_this_one_was_killed_before_its_line(
@@ -400,12 +404,12 @@ def test_two_orders_under_one_label_halt_the_next_run_although_this_one_was_kill
     desk.wire.disturb("private/sell", delivered_twice)
     first = next_process(desk)
     first.policy = always_sell
-    monkeypatch.setattr(agent_loop, "write_record", killed)
+    monkeypatch.setattr(agent_loop, "write_lines", killed)
     with pytest.raises(KilledError):
         run_for(first, 1)
     desk.clock.sleep(2_400.0)
     with pytest.raises(HaltedError, match="two orders stood under one label"):
-        resume_or_stay_halted(next_process(desk), is_resumed=False)
+        next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
 def test_two_orders_under_one_label_that_a_person_has_looked_at_do_not_halt_the_runs_after_that(tmp_path: Path) -> None:
@@ -415,10 +419,10 @@ def test_two_orders_under_one_label_that_a_person_has_looked_at_do_not_halt_the_
         first.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
     run_for(first, 1)
     resumed = next_process(desk)
-    resume_or_stay_halted(resumed, is_resumed=True)
+    resumed.trading.resume_or_stay_halted(is_resumed=True)
     desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3)
     run_for(resumed, 1)
-    resume_or_stay_halted(next_process(desk), is_resumed=False)
+    next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
 def test_halted_survives_a_decision_log_that_somebody_took_away(tmp_path: Path) -> None:
@@ -428,7 +432,7 @@ def test_halted_survives_a_decision_log_that_somebody_took_away(tmp_path: Path) 
     for path in (tmp_path / "logs").glob("decisions-*.jsonl"):
         path.rename(path.with_suffix(".jsonl.1"))
     with pytest.raises(HaltedError, match="10 failed iterations in a row"):
-        resume_or_stay_halted(next_process(desk), is_resumed=False)
+        next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
 def process_with_a_clock_of_its_own(desk: Desk, local_clock: SimulatedClock) -> Agent:
@@ -445,8 +449,8 @@ def test_halted_survives_although_the_local_clock_stepped_back_a_day_between_two
         desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
     (halted,) = run_for(process_with_a_clock_of_its_own(desk, today), 1)
     assert halted.trading_state == "HALTED"
-    assert process_with_a_clock_of_its_own(desk, today).breaker.state == HALTED
-    assert process_with_a_clock_of_its_own(desk, tomorrow).breaker.state == HALTED
+    assert process_with_a_clock_of_its_own(desk, today).trading.breaker.state == HALTED
+    assert process_with_a_clock_of_its_own(desk, tomorrow).trading.breaker.state == HALTED
 
 
 def test_halted_survives_a_clock_that_stepped_back_a_day_although_that_run_never_heard_the_exchange(
@@ -456,7 +460,7 @@ def test_halted_survives_a_clock_that_stepped_back_a_day_although_that_run_never
     run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START + timedelta(days=1))), 1)
     desk.wire.disturb("public/auth", *[lost_on_the_way()] * 3 * 10)
     run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START - timedelta(days=1))), 10)
-    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).breaker.state == HALTED
+    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).trading.breaker.state == HALTED
 
 
 def test_halted_survives_an_earlier_run_that_never_heard_the_exchange_while_its_clock_was_ahead(tmp_path: Path) -> None:
@@ -467,7 +471,7 @@ def test_halted_survives_an_earlier_run_that_never_heard_the_exchange_while_its_
         desk.client.place_limit_order(an_order_request(price_coin=0.03, amount_coin=0.5))
     (halted,) = run_for(process_with_a_clock_of_its_own(desk, SimulatedClock(START)), 1)
     assert halted.trading_state == "HALTED"
-    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).breaker.state == HALTED
+    assert process_with_a_clock_of_its_own(desk, SimulatedClock(START)).trading.breaker.state == HALTED
 
 
 def test_a_reducing_agent_starts_without_a_person(tmp_path: Path) -> None:
@@ -475,8 +479,8 @@ def test_a_reducing_agent_starts_without_a_person(tmp_path: Path) -> None:
     fail_next(desk, 5)
     run_for(next_process(desk), 5)
     agent = next_process(desk)
-    resume_or_stay_halted(agent, is_resumed=False)
-    assert agent.breaker.state == TradingState.REDUCING
+    agent.trading.resume_or_stay_halted(is_resumed=False)
+    assert agent.trading.breaker.state == TradingState.REDUCING
 
 
 def test_a_fresh_account_of_a_simulated_run_starts_with_a_closed_breaker(tmp_path: Path) -> None:
@@ -484,7 +488,7 @@ def test_a_fresh_account_of_a_simulated_run_starts_with_a_closed_breaker(tmp_pat
     fail_next(desk, 10)
     run_for(next_process(desk), 10)
     simulated = assemble_agent(desk.config, desk.wire, desk.clock, "simulated", "simulated", ("a-key-id", "a-secret"))
-    assert simulated.breaker.state == TradingState.ACTIVE
+    assert simulated.trading.breaker.state == TradingState.ACTIVE
 
 
 @pytest.mark.parametrize(("is_stopped", "code"), [(False, 6), (True, 0)])
@@ -503,4 +507,4 @@ def test_the_exit_code_is_6_where_a_run_ends_halted_and_0_where_a_person_stopped
 def test_a_run_that_is_only_reducing_at_its_end_ends_with_0(tmp_path: Path) -> None:
     agent = agent_at(scripted_desk(tmp_path), wants_a_call_that_is_not_there)
     assert agent_loop.run_loop(agent, options("--iterations", "11")) == 0
-    assert agent.breaker.state == TradingState.REDUCING
+    assert agent.trading.breaker.state == TradingState.REDUCING

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.setup import load_policy
+from cli.policy_file import load_policy
 from config import AgentConfig
 from logging_utils import IterationRecord
 from models import AgentState, ProposedAction

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.setup import take_account_lock
+from cli.locks import take_account_lock
 from config import load_config
 from logging_utils import read_records
 from tests.builders.agent import decision_lines

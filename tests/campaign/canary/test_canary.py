@@ -289,7 +289,7 @@ def test_client_settings_and_agent_do_not_show_the_key_whoever_asks(tmp_path: Pa
     world.iterate(None)  # so that there is a token
     agent = world.agent
     keyed = agent_config(tmp_path, deribit=dict(zip(("client_id", "client_secret"), CREDENTIALS, strict=True)))
-    for thing in (agent, agent.client, agent.config, keyed, keyed.deribit, agent.run, agent.order_log):
+    for thing in (agent, agent.client, agent.config, keyed, keyed.deribit, agent.recorder.run, agent.order_log):
         told = " ".join(dumped(thing))
         assert find_canary(told.encode("utf-8", errors="replace")) == []
         assert "Authorization" not in told

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from core import breaker, trading_hours
+from cli.recorder import Recorder
+from core import trading_hours
 from core.breaker import Breaker
 from deribit.wire import JsonRpc
 from deribit_client import DeribitClient
@@ -17,8 +18,9 @@ from models import (
     DeribitConnectionError,
     LogWriteError,
 )
-from orders import jsonl_file
+from orders import jsonl_file, trading_state
 from orders.order_log import OrderLogFile
+from orders.trading_state import TradingStateKeeper
 from tests.campaign.defects.defects import defect, replaced
 
 SENDS = ("private/buy", "private/sell")
@@ -98,15 +100,15 @@ def half_lines_stay() -> Iterator[None]:
 @defect("I16")
 def only_good_iterations_are_logged() -> Iterator[None]:
     """An iteration that failed leaves no line."""
-    import agent_loop
+    write = Recorder.write
 
-    write = agent_loop.write_record
+    def choosy(self: Recorder) -> str | None:
+        for record in tuple(self.unwritten):
+            if record.error is not None:
+                self.unwritten.remove(record)
+        return write(self)
 
-    def choosy(agent: Any, record: Any) -> None:
-        if record.error is None:
-            write(agent, record)
-
-    with replaced(agent_loop, write_record=choosy):
+    with replaced(Recorder, write=choosy):
         yield
 
 
@@ -163,22 +165,20 @@ def settlement_is_ignored() -> Iterator[None]:
 @defect("I30")
 def no_breaker() -> Iterator[None]:
     """Nothing is made of failures in a row."""
-    with replaced(breaker, after_iteration=lambda before, events: before):
+    with replaced(trading_state, after_iteration=lambda before, events: before):
         yield
 
 
 @defect("I30")
 def the_breaker_is_forgotten() -> Iterator[None]:
     """A restart begins with a clean slate."""
-    from cli import setup as agent_setup
+    stay = TradingStateKeeper.resume_or_stay_halted
 
-    stay = agent_setup.resume_or_stay_halted
+    def forget(self: TradingStateKeeper, is_resumed: bool) -> None:
+        self.breaker = Breaker()
+        stay(self, is_resumed)
 
-    def forget(agent: Any, is_resumed: bool) -> None:
-        agent.breaker = Breaker()
-        stay(agent, is_resumed)
-
-    with replaced(agent_setup, resume_or_stay_halted=forget):
+    with replaced(TradingStateKeeper, resume_or_stay_halted=forget):
         yield
 
 

@@ -25,7 +25,7 @@ from models import (
     RequestRefusedError,
     SendOutcome,
 )
-from orders import order_log, order_planning
+from orders import order_log, order_planning, recovery
 from orders.order_log import OrderLogFile
 from tests.campaign.defects.defects import defect, replaced
 from tests.campaign.world.schedule import Act, Crash, Schedule
@@ -190,7 +190,7 @@ def _killed_in_orders(schedule: Schedule) -> Schedule:
 def no_latch() -> Iterator[None]:
     """A coin does not wait for an order of unknown fate, nor for positions to show a fill, nor at a start."""
     waits_for_nothing = replaced(OrderLogFile, busy_symbols=lambda self, now: (), waiting_underlyings=lambda self: ())
-    with waits_for_nothing, replaced(agent_loop, _let_orders_lapse=lambda agent: None):
+    with waits_for_nothing, replaced(agent_loop, wait_for_earlier_orders=lambda agent: None):
         yield
 
 
@@ -210,7 +210,7 @@ def fills_are_not_waited_for() -> Iterator[None]:
 @defect("I11")
 def unknown_stays_unknown_for_ever() -> Iterator[None]:
     """Orders of unknown fate are never looked up."""
-    with replaced(execution, _note_whether_it_is_there=lambda client, log, order, found: None):
+    with replaced(recovery, _note_whether_it_exists=lambda client, log, order, found: None):
         yield
 
 
@@ -218,8 +218,9 @@ def unknown_stays_unknown_for_ever() -> Iterator[None]:
 def leftovers_are_left() -> Iterator[None]:
     """Orders of ours that still rest are not taken back."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, cancel_own_orders=lambda client, orders: []))
-        patches.enter_context(replaced(execution, _taken_back=lambda client, order: order))
+        patches.enter_context(replaced(recovery, cancel_own_orders=lambda client, orders: []))
+        patches.enter_context(replaced(recovery, cancel_if_live=lambda client, order: order))
+        patches.enter_context(replaced(execution, cancel_if_live=lambda client, order: order))
         patches.enter_context(replaced(execution, _ended=lambda client, order: order))
         yield
 
@@ -228,14 +229,8 @@ def leftovers_are_left() -> Iterator[None]:
 def copies_go_unnoticed() -> Iterator[None]:
     """Two orders under one label are nothing special."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, note_duplicates=lambda client, orders: False))
         patches.enter_context(replaced(execution, _others_under=lambda client, leg, order: []))
         patches.enter_context(replaced(DeribitClient, note_duplicated=lambda self, label, symbol: None))
-
-        def never_duplicated(self: Any, name: str, value: Any) -> None:
-            object.__setattr__(self, name, value and name != "is_duplicated")
-
-        patches.enter_context(replaced(execution.Recovery, __setattr__=never_duplicated))
         yield
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import httpx
 
 import agent_loop
-from cli.setup import Agent, assemble_agent
+from cli.assembly import Agent, assemble_agent
 from config import AgentConfig
 from models import ActionType, AgentError, AgentState, ProposedAction, Underlying
 from paper_exchange.account.account import PaperAccount

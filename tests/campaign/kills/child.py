@@ -19,8 +19,12 @@ from pathlib import Path
 
 import agent_loop
 import execution  # noqa: F401
-from cli import console  # noqa: F401 - imported here once, so that no life has to
-from cli import setup as agent_setup
+from cli import (
+    assembly,
+    console,  # noqa: F401 - imported here once, so that no life has to
+    locks,
+)
+from cli.arguments import parse_arguments
 from config import AgentConfig
 from core.pricing import floor_to_step
 from models import ActionType, AgentError, AgentState, CandidateOption, OptionPosition, ProposedAction, Underlying
@@ -67,14 +71,14 @@ def _run(plan: LifePlan) -> int:
     """Locks, agent and loop, as agent_loop.main does it."""
     config = loose_config(plan.url, plan.folder, policy=__name__)
     for folder in (config.agent.data_dir, config.agent.log_dir):
-        agent_setup.take_lock(folder)  # held until the process is gone
+        locks.take_lock(folder)  # held until the process is gone
     clock = SharedClock(plan.local_start, plan.speed, plan.leapt_seconds or shared_seconds())
-    agent = agent_setup.assemble_agent(config, None, clock, mode="testnet", market="testnet")
+    agent = assembly.assemble_agent(config, None, clock, mode="testnet", market="testnet")
     if plan.is_quiet:
         agent.policy = do_nothing
     arguments = ["--quiet"] if plan.iterations is None else ["--quiet", "--iterations", str(plan.iterations)]
     with closing(agent.client):
-        return agent_loop.run_loop(agent, agent_loop.parse_arguments(arguments))
+        return agent_loop.run_loop(agent, parse_arguments(arguments))
 
 
 # --- the policy of these lives -------------------------------------------------------------------------

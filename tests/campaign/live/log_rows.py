@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import setup as agent_setup
+from cli import locks
 from logging_utils import last_record
 from models import AlreadyRunningError
 from orders.jsonl_file import JsonlLog
@@ -155,18 +155,18 @@ def _socket(path: Path) -> None:
 def row_b69(seed: int, folder: Path) -> None:
     """A lock somebody holds: the error names its path, and the file is neither deleted nor written to."""
     (folder / "agent.lock").write_text(f"left by a container, process {seed}")
-    held = agent_setup.take_lock(folder)
+    held = locks.take_lock(folder)
     before = (folder / "agent.lock").stat()
     content = (folder / "agent.lock").read_bytes()
     with pytest.raises(AlreadyRunningError) as refused:
-        agent_setup.take_lock(folder)
+        locks.take_lock(folder)
     os.close(held)
     assert str(folder / "agent.lock") in str(refused.value)
     assert f"process {os.getpid()} on " in str(refused.value), "who holds it"
     assert refused.value.exit_code == 3
     assert (folder / "agent.lock").stat().st_ino == before.st_ino
     assert (folder / "agent.lock").read_bytes() == content
-    os.close(agent_setup.take_lock(folder))
+    os.close(locks.take_lock(folder))
 
 
 LOG_SCENARIOS: dict[str, Callable[[int, Path], None]] = {

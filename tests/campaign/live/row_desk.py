@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import agent_loop
-from cli import setup as agent_setup
-from cli.setup import Agent
+from cli import assembly
+from cli.assembly import Agent
 from config import AgentConfig
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
@@ -53,7 +53,7 @@ def desk_at(folder: Path, policy: str = POLICY, start: datetime = START, config:
     account = PaperAccount(market, {"BTC": 10.0, "ETH": 100.0})
     transport = PaperTransport(PaperExchange(market, account, KEY))
     used = config_in(folder, policy) if config is None else config
-    agent = agent_setup.assemble_agent(used, transport, market.clock)
+    agent = assembly.assemble_agent(used, transport, market.clock)
     return Desk(agent, market, account, symbol)
 
 

@@ -20,8 +20,8 @@ import httpx
 
 import agent_loop
 import config as settings
-from cli import setup as agent_setup
-from cli.setup import Agent
+from cli import assembly, policy_file
+from cli.assembly import Agent
 from config import AgentConfig
 from logging_utils import read_records
 from models import TradingState
@@ -122,7 +122,8 @@ def row_r03(seed: int, folder: Path) -> None:
     assert first["config_hash"] == second["config_hash"]
     assert f"{desk.agent.config.btc.max_order_size:g}" == size
     edited = desk_at(folder / "next", config=_config_from(env_file, folder, "BTC_MAX_ORDER_SIZE=0.9"))
-    assert edited.agent.run.config_hash != first["config_hash"]  # a change that nobody could see would show nothing
+    # a change that nobody could see would show nothing
+    assert edited.agent.recorder.run.config_hash != first["config_hash"]
 
 
 def _config_from(env_file: Path, folder: Path, line: str) -> AgentConfig:
@@ -142,7 +143,7 @@ def row_r04(seed: int, folder: Path) -> None:
     """The policy's file replaced while the agent runs: the run goes on with the one it began with."""
     name = f"replaced_policy_{seed}_{os.getpid()}"
     path = folder / f"{name}.py"
-    source = Path(agent_setup.load_policy(QUIET)[0].__code__.co_filename).read_text()
+    source = Path(policy_file.load_policy(QUIET)[0].__code__.co_filename).read_text()
     path.write_text(source.replace("a quiet iteration", "the first"))
     with patch.object(sys, "path", [str(folder), *sys.path]):
         try:
@@ -173,10 +174,10 @@ def row_p11(seed: int, folder: Path) -> None:
     states: list[str] = []
     per_life = 1 + seed % 3
     for _ in range(12):
-        agent = agent_setup.assemble_agent(config_in(folder), httpx.MockTransport(out_of_order), clock)
-        if agent.breaker.state == TradingState.HALTED:
+        agent = assembly.assemble_agent(config_in(folder), httpx.MockTransport(out_of_order), clock)
+        if agent.trading.breaker.state == TradingState.HALTED:
             break
-        agent_setup.resume_or_stay_halted(agent, is_resumed=False)
+        agent.trading.resume_or_stay_halted(is_resumed=False)
         states += [_failed_iteration(agent) for _ in range(per_life)]
     assert states[:10] == ["ACTIVE"] * 4 + ["REDUCING"] * 5 + ["HALTED"], states
     assert len(states) <= 10 + per_life - 1

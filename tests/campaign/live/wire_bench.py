@@ -15,8 +15,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import agent_loop
-from cli import setup as agent_setup
-from cli.setup import Agent
+from cli import assembly
+from cli.arguments import parse_arguments
+from cli.assembly import Agent
+from deribit_client import DeribitClient
 from logging_utils import read_records
 from models import AgentError, OrderReceipt, OrderRequest
 from paper_exchange.account.account import PaperAccount
@@ -58,6 +60,11 @@ class Bench:
             "private/get_positions": client.get_positions,
         }
         return reads[method]()
+
+    def authenticate(self) -> None:
+        """Get the token now, so that it is not among the requests that are looked at."""
+        assert isinstance(self.agent.client, DeribitClient)
+        self.agent.client.authenticate()
 
     def sell(self, price_coin: float = 0.021) -> OrderReceipt:
         """Offer one call; above the bid of 0.02, so that it rests."""
@@ -102,7 +109,7 @@ def bench(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Bench]:
     exchange, market = scripted_exchange()
     with BentServer(exchange, tls).running() as server:
         config = loose_config(server.url, folder, POLICY)
-        agent = agent_setup.assemble_agent(config, None, market.clock)
+        agent = assembly.assemble_agent(config, None, market.clock)
         with closing(agent.client):
             yield Bench(agent, server, market)
 
@@ -111,7 +118,7 @@ def ends_with(agent: Agent) -> int | None:
     """The exit code that one iteration of the loop leaves with; None where it just goes on."""
     with open(os.devnull, "w") as nowhere, patch("sys.stdout", nowhere):  # noqa: PTH123 - a stream, not a file
         try:
-            agent_loop.run_loop(agent, agent_loop.parse_arguments(["--iterations", "1", "--quiet"]))
+            agent_loop.run_loop(agent, parse_arguments(["--iterations", "1", "--quiet"]))
         except AgentError as error:
             return error.exit_code
     return None

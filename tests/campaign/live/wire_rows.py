@@ -22,7 +22,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from cli import setup as agent_setup
+from cli import assembly, policy_file
 from models import DeribitError, SendOutcome
 from tests.builders.clocks import LeapClock
 from tests.builders.configs import loose_config
@@ -40,7 +40,7 @@ READS = ("public/get_time", "public/get_index_price", "private/get_open_orders",
 
 def _bent_read(place: Bench, dice: random.Random, bend: Bend, times: int) -> str:
     """A read whose first replies are bent: asked again, right in the end, at most three times on the wire."""
-    place.agent.client.authenticate()
+    place.authenticate()
     method = dice.choice(READS)
     expected = place.ask(method)
     asked_before = len(place.server.asked_for(method))
@@ -58,7 +58,7 @@ def _bent_read(place: Bench, dice: random.Random, bend: Bend, times: int) -> str
 
 def _bent_order(place: Bench, bend: Bend) -> None:
     """An order whose reply is bent: sent once, of unknown fate, not sent again, found once it can be looked up."""
-    place.agent.client.authenticate()
+    place.authenticate()
     place.server.bend("private/sell", bend)
     receipt = place.sell()
     assert receipt.outcome == SendOutcome.UNKNOWN, receipt
@@ -71,7 +71,7 @@ def _bent_order(place: Bench, bend: Bend) -> None:
 def _assert_found_later(place: Bench) -> None:
     """The agent's next iterations find the order, take it back and never send it again."""
     place.leap(20.0)
-    place.agent.policy = agent_setup.load_policy("tests.campaign.world.quiet_policy")[0]
+    place.agent.policy = policy_file.load_policy("tests.campaign.world.quiet_policy")[0]
     assert ends_with(place.agent) is None
     assert place.agent.order_log.unresolved() == ()
     assert place.account.open_orders() == []
@@ -112,7 +112,7 @@ def _t04_without_openssl(seed: int, folder: Path) -> None:
         raise httpx.ConnectError("made up", request=request) from ssl.SSLCertVerificationError("made up")
 
     config = loose_config("https://127.0.0.1:9", folder, POLICY)
-    agent = agent_setup.assemble_agent(config, httpx.MockTransport(refuse), LeapClock(START, SPEED))
+    agent = assembly.assemble_agent(config, httpx.MockTransport(refuse), LeapClock(START, SPEED))
     assert ends_with(agent) == 5
 
 

@@ -16,8 +16,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import agent_loop
-from cli import setup as agent_setup
-from cli.setup import Agent
+from cli import assembly
+from cli.arguments import parse_arguments
+from cli.assembly import Agent
 from config import AgentConfig
 from models import AgentError, LogWriteError, TradingState
 from tests.builders.configs import agent_config
@@ -37,7 +38,7 @@ MOST_LIVES = 80
 HALTED_ROUNDS = 3  # iterations before a person looks at a halted agent
 KILL_FILE_ROUNDS = 2
 SKEW_SECONDS = {"+5": 5.0, "-5": -5.0, "+600": 600.0, "-600": -600.0, "+day": 86_400.0, "-day": -86_400.0}
-OPTIONS = agent_loop.parse_arguments(["--quiet"])  # only read by the loop
+OPTIONS = parse_arguments(["--quiet"])  # only read by the loop
 
 
 def run_schedule(schedule: Schedule, folder: Path) -> Trace:
@@ -108,7 +109,7 @@ class World:
         life.ended_at, life.output = self.time.now(), said.getvalue()
         life.last_rows = self.trace.calls[-1].rows if self.trace.calls else ()
         if self.agent is not None:
-            life.run_id = self.agent.run.run_id
+            life.run_id = self.agent.recorder.run.run_id
             self.agent.client.close()
         self.agent = None
         self._after_life(life)
@@ -133,10 +134,10 @@ class World:
 
     def _assembled(self, life: Life) -> Agent:
         """The agent as its files make it; resumed where a person has looked at it."""
-        agent = agent_setup.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS)
+        agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS)
         agent.policy = self.policy
         life.resumed = self._must_resume
-        agent_setup.resume_or_stay_halted(agent, self._must_resume)
+        agent.trading.resume_or_stay_halted(self._must_resume)
         self._must_resume, self._halted_rounds = False, 0
         return agent
 
@@ -181,7 +182,7 @@ class World:
         if lasted_seconds > self.schedule.interval_seconds:
             self.wire.note_fired("C05", "iteration")
         self.trace.iterations_run += 1
-        is_halted = agent.breaker.state == TradingState.HALTED
+        is_halted = agent.trading.breaker.state == TradingState.HALTED
         self._halted_rounds = self._halted_rounds + 1 if is_halted else 0
         if self.moment.is_healthy:
             self._note_convergence(agent)
@@ -193,7 +194,7 @@ class World:
 
     def _note_convergence(self, agent: Agent) -> None:
         """Nothing open to question, nothing of ours resting, the last iteration whole."""
-        is_calm = not agent.order_log.unresolved() and not self.venue.own_orders() and agent.breaker.failed == 0
+        is_calm = not agent.order_log.unresolved() and not self.venue.own_orders() and agent.trading.breaker.failed == 0
         if is_calm and self.trace.iterations_to_converge is None:
             self.trace.iterations_to_converge = self.moment.round - self.schedule.iterations
 
@@ -201,7 +202,7 @@ class World:
         """An iteration is about to begin: outside acts, and from some moment on only good weather."""
         assert self.agent is not None
         self.moment.round += 1
-        self.moment.iteration = self.agent.iteration + 1
+        self.moment.iteration = self.agent.recorder.iteration + 1
         self.moment.action = ""
         self._round_began_at = self.time.now()
         self._count_standing_rows()

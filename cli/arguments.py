@@ -1,0 +1,89 @@
+"""The command line: its options, and what contradicts itself. Standard library only, so that --help answers at once.
+
+In: words. Out: an argparse.Namespace, or the end of the process with code 2 and the nearest option. What was typed
+behind an option nobody knows is never repeated: it may be a key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import NoReturn
+
+VERSION = "1.0"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the process with code 2 where it contradicts itself."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.market == "recorded") != (options.recording is not None):
+        parser.error("--market recorded and --recording PATH go together")
+    if options.once and options.iterations is not None:
+        parser.error("--once and --iterations contradict each other")
+    if options.market != "recorded" and (options.candles or options.delivery_prices):
+        parser.error("--candles and --delivery-prices go with --market recorded")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 2 and names the nearest option for one it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown: list[str] = []
+        if "unrecognized" in message:  # what was typed behind an option nobody knows may be a key
+            unknown = [word.partition("=")[0] for word in message.split() if word.startswith("-")]
+            message = "unrecognized arguments: " + (" ".join(unknown) or "words that belong to no option")
+        nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        self.exit(2, f"agent_loop.py: {message}{hint}\n(--help lists all options)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python agent_loop.py",
+        allow_abbrev=False,
+        description="Sells covered calls on BTC and ETH on Deribit testnet. Experimental, not financial advice.",
+        epilog="Without options it trades on testnet and needs a key in .env. Settings: see .env.example.",
+    )
+    where = parser.add_argument_group("what to run against (default: testnet, with orders)")
+    where.add_argument("--dry-run", action="store_true", help="testnet quotes, paper account: no key, no order leaves")
+    where.add_argument("--market", choices=("simulated", "recorded"), help="no network: simulated or recorded chains")
+    where.add_argument("--recording", type=_path, metavar="PATH", help="chain file or folder for --market recorded")
+    where.add_argument("--candles", type=_path, metavar="PATH", help="hourly candles (csv) for --market recorded")
+    where.add_argument(
+        "--delivery-prices", type=_path, metavar="PATH", help="delivery prices (csv) for --market recorded"
+    )
+    how = parser.add_argument_group("how long and how")
+    how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
+    how.add_argument("--iterations", type=_positive_int, metavar="N", help="stop after N iterations")
+    how.add_argument("--interval", type=float, metavar="SECONDS", help="time between iterations, 30 to 86400")
+    how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
+    how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
+    how.add_argument("--resume", action="store_true", help="go on after the agent halted itself: you have looked")
+    how.add_argument("--quiet", action="store_true", help="print decisions only")
+    files = parser.add_argument_group("files")
+    files.add_argument("--log-dir", type=_path, metavar="DIR", help="default logs/ (logs/simulated/, logs/recorded/)")
+    files.add_argument("--data-dir", type=_path, metavar="DIR", help="default data/ (data/simulated/, data/recorded/)")
+    files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
+    look = parser.add_argument_group("looking instead of running")
+    look.add_argument(
+        "--check", action="store_true", help="test settings, host, clock, key, account, instruments, disk"
+    )
+    look.add_argument("--status", action="store_true", help="what the last log line says")
+    look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
+    return parser
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value

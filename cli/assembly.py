@@ -1,0 +1,188 @@
+"""The Agent: the parts of one run, put together and handed what earlier runs left behind.
+
+In: settings, a transport, a clock. Out: an Agent ready for run_iteration; ConfigurationError where that cannot be.
+Reads and makes files; sends no request. A lasting account (testnet, dry run) goes on where its last run stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+
+from cli.console import complain
+from cli.policy_file import load_policy
+from cli.recorder import Recorder
+from config import AgentConfig, RunConfig
+from core.breaker import Breaker
+from core.plausibility import LastSeen
+from deribit_client import DeribitClient
+from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
+from models import Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
+from orders.jsonl_file import JsonlLog
+from orders.ledger_reader import LedgerReader, read_until_of
+from orders.order_log import LAPSE_SECONDS, OrderLogFile, OrderMemory
+from orders.trading_state import TradingStateKeeper, breaker_of
+from policies.call import Policy
+from state_builder import MarketMemory
+
+LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
+# Secrets stay out of the log, and where a run keeps its files does not make it another run.
+NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
+
+
+@dataclass
+class Agent:
+    """The parts of one run. Each keeps its own state; none keeps what the exchange or a log does not know too."""
+
+    config: AgentConfig
+    client: ExchangeClient
+    policy: Policy
+    memory: MarketMemory
+    order_log: OrderMemory
+    ledger: LedgerReader
+    trading: TradingStateKeeper
+    recorder: Recorder
+    stop_requested: bool = False
+
+    @property
+    def clock(self) -> Clock:
+        return self.client.clock
+
+    def expect_trade(self, symbol: str) -> None:
+        """An order has ended that may have traded: positions may be fewer, and the ledger has something to say."""
+        self.memory.last.expect_less_of(symbol)
+        self.ledger.expect_entries()
+
+    def disk_problem(self) -> str | None:
+        """Why lines that wait for the disk still wait, if any do."""
+        try:
+            self.order_log.write_kept()
+        except LogWriteError as error:
+            return str(error)
+        waiting = len(self.recorder.unwritten)
+        return f"{waiting} decision lines wait for the disk" if waiting else None
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What earlier runs of the same account left behind."""
+
+    last: LastSeen = field(default_factory=LastSeen)
+    breaker: Breaker = field(default_factory=Breaker)
+    ledger_read_until: datetime | None = None
+
+
+def put_together(
+    config: AgentConfig,
+    client: ExchangeClient,
+    policy: Policy,
+    order_log: OrderMemory,
+    decision_log: DecisionLog,
+    run: RunInfo,
+    remembered: Remembered | None = None,
+) -> Agent:
+    """An Agent of its parts; without `remembered` it is the first run of its account."""
+    remembered = Remembered() if remembered is None else remembered
+    return Agent(
+        config=config,
+        client=client,
+        policy=policy,
+        memory=MarketMemory(last=remembered.last),
+        order_log=order_log,
+        ledger=LedgerReader(client, config.enabled_underlyings, remembered.ledger_read_until),
+        trading=TradingStateKeeper(order_log, remembered.breaker),
+        recorder=Recorder(decision_log, run),
+    )
+
+
+def assemble_agent(
+    config: AgentConfig,
+    transport: httpx.BaseTransport | None,
+    clock: Clock,
+    mode: str = "testnet",
+    market: str = "testnet",
+    credentials: tuple[str, str] | None = None,
+) -> Agent:
+    """The agent on a transport (None is the real network) and a clock, with what its own files remember.
+
+    A lasting account (mode testnet or dry_run) goes on where its last run stopped. Raises ConfigurationError.
+    """
+    policy, policy_source = load_policy(config.agent.policy)
+    config.agent.data_dir.mkdir(parents=True, exist_ok=True)
+    decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
+    before, is_unreadable = _last_record(config, mode)
+    run = RunInfo(
+        run_id=_run_id(mode, clock.now(), config.agent),
+        mode=mode,
+        market=market,
+        policy=config.agent.policy,
+        config_hash="c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED)),
+        policy_hash="p-" + short_hash(policy_source),
+        credentials_source="none" if credentials is not None else config.key_source,
+        lines_before=0 if before is None else before.sequence,
+    )
+    order_log = _order_log(config, clock, run)
+    remembered = Remembered(
+        _last_seen(before, order_log),
+        breaker_of(before, is_unreadable, order_log),
+        read_until_of(before, order_log),
+    )
+    client = DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials)
+    return put_together(config, client, policy, order_log, decision_log, run, remembered)
+
+
+def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
+    account = run.mode if run.mode in LASTING_MODES else None
+    # Orders to a paper account end with the process; others may still be on their way to the exchange.
+    rest_seconds = LAPSE_SECONDS if run.mode == "testnet" and _has_history(config.agent.log_dir) else 0.0
+    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, account, rest_seconds)
+    if order_log.unreadable_lines:
+        count = order_log.unreadable_lines
+        complain(f"{count} lines of the order log cannot be read: no order for a minute")
+    return order_log
+
+
+def _has_history(folder: Path) -> bool:
+    """Whether an earlier run has left anything here, readable or not, under its old name or another."""
+    return any(path.name.startswith(("orders-", "decisions-")) for path in folder.iterdir())
+
+
+def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:
+    """Prices and positions of the last run, against which the first reading of this one is held."""
+    last = LastSeen()
+    if record is None or record.agent_state is None:
+        return last
+    last.remember_markets(record.agent_state.markets, record.timestamp)
+    if order_log.newest_at() < record.timestamp:  # else we have traded since, and positions may be fewer
+        last.remember_state(record.agent_state)
+    return last
+
+
+def _last_record(config: AgentConfig, mode: str) -> tuple[IterationRecord | None, bool]:
+    """The last line of a lasting account, and whether there is one that cannot be read (a newer version wrote it)."""
+    if mode not in LASTING_MODES:
+        return None, False
+    try:
+        return last_record(config.agent.log_dir, mode), False
+    except ConfigurationError as error:
+        complain(f"{error}; this run starts without it")
+        return None, True
+
+
+def _run_id(mode: str, now: datetime, agent: RunConfig) -> str:
+    """Unique per run: the start in real time; a count where time is not real, so that a run can be repeated.
+
+    The count goes on from what either folder remembers: a person may clear the one and keep the other.
+    """
+    if mode in LASTING_MODES:
+        return f"{mode}-{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}"
+    counter = agent.data_dir / "run_count"
+    text = (counter.read_text(errors="replace") if counter.exists() else "").strip() or "0"
+    if not (text.isdecimal() and len(text) < 10):
+        raise ConfigurationError(f"{counter} does not hold the number of the last run: remove it to count anew")
+    number = 1 + max(int(text), highest_run(agent.log_dir, mode))
+    counter.write_text(str(number))
+    return f"{mode}-{number:04d}"

@@ -1,0 +1,90 @@
+"""What a command line does: run the agent, look at it (--status), or test what it needs (--check).
+
+In: the parsed command line, the loop to run. Out: an exit code: 0 stopped, 1 the last iteration failed, 2
+configuration, 3 already running, 4 credentials, 5 wrong environment, 6 halted. Every foreseen error is one sentence on
+stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+
+from cli.assembly import Agent
+from cli.console import complain, say
+from cli.doctor import check, settings_failure
+from cli.locks import take_account_lock, take_lock
+from cli.report import status_text
+from cli.setup import build_agent, client_for_check, settings_from
+from cli.signals import stop_on_signals
+from config import AgentConfig, changed_settings
+from deribit.wire import SystemClock
+from logging_utils import last_record
+from models import AgentError, ConfigurationError, LogWriteError
+
+RunLoop = Callable[[Agent, argparse.Namespace], int]
+
+
+def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
+    """Carry out a command line; the exit code."""
+    try:
+        if options.check:
+            return _check(options)
+        if options.status:
+            return _status(settings_from(options))
+        return _run(options, run_loop)
+    except LogWriteError as error:
+        complain(str(error))
+        return 2
+    except AgentError as error:
+        complain(str(error))
+        return error.exit_code or 1
+    except KeyboardInterrupt:
+        complain("stopped at once by a second signal; an order may be open, the next start takes it back")
+        return 1
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}")
+        return 2
+
+
+def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
+    """Locks, the agent, its loop from its first word to its last."""
+    config = settings_from(options)
+    with ExitStack() as held:
+        folders = {config.agent.data_dir: "AGENT_DATA_DIR", config.agent.log_dir: "AGENT_LOG_DIR"}
+        for folder, setting in sorted(folders.items()):
+            held.callback(os.close, take_lock(folder, setting))
+        if options.market is None and not config.agent.dry_run:
+            held.callback(os.close, take_account_lock(config))
+        agent = build_agent(config, options)
+        agent.trading.resume_or_stay_halted(options.resume)
+        held.enter_context(closing(agent.client))
+        stop_on_signals(agent)
+        say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
+        code = run_loop(agent, options)
+        say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.agent.log_dir}")
+        return code
+
+
+def _check(options: argparse.Namespace) -> int:
+    """The doctor. Takes no lock and writes no log, so that it can look at an agent that is running."""
+    try:
+        config = settings_from(options)
+        client = client_for_check(config, options)
+    except ConfigurationError as error:
+        say(settings_failure(error))
+        return 2
+    needs_key = options.market is None and not config.agent.dry_run
+    with closing(client):
+        return check(client, config, needs_key, say)
+
+
+def _status(config: AgentConfig) -> int:
+    record = last_record(config.agent.log_dir)
+    if record is None:
+        complain(f"there is no decision log in {config.agent.log_dir} yet")
+        return 1
+    say(status_text(record, SystemClock().now()))
+    return 0

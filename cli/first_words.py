@@ -1,0 +1,41 @@
+"""What `python agent_loop.py` answers before anything heavy is imported: --help, --version, a command line that makes
+no sense, a Python that is too old, packages that are missing.
+
+Imported first by agent_loop.py. Standard library only, and inert unless agent_loop.py is the program being run.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - the message is for those who run something older
+    sys.stderr.write("Python 3.11 or newer is needed\n")
+    sys.exit(2)
+
+import importlib
+from contextlib import suppress
+from pathlib import Path
+
+from cli.arguments import parse_arguments
+
+PROGRAM = Path(__file__).resolve().parents[1] / "agent_loop.py"
+
+
+def require_packages() -> None:
+    """Import what imports all that has to be installed; ends the process with code 2 where something is missing."""
+    try:
+        importlib.import_module("cli.commands")
+    except ImportError as error:  # not there, or of a version that lacks something
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{error.name} is not installed, or too old: pip install -r requirements.txt ({error})\n")
+        sys.exit(2)
+
+
+def _is_the_program() -> bool:
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is not None and Path(file).resolve() == PROGRAM
+
+
+if _is_the_program():
+    parse_arguments()
+    require_packages()

@@ -1,0 +1,59 @@
+"""Locks: one agent to a folder, and one to a testnet account on this machine.
+
+In: a folder or the settings. Out: the handle of a lock, held until it is closed or the process ends, however it ends.
+Raises AlreadyRunningError, or ConfigurationError where nothing can be locked. Talks to the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from config import AgentConfig
+from core.settings.values import LOOPBACK_HOSTS
+from core.text import printable
+from logging_utils import short_hash
+from models import AlreadyRunningError, ConfigurationError
+
+
+def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
+    """Hold a folder for this process; the kernel lets go of it however the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _flock(folder / "agent.lock", f"another agent is running with {folder}: use --data-dir and --log-dir")
+    except OSError as error:
+        raise ConfigurationError(f"{setting}: {folder} cannot be written: {error.strerror}") from None
+
+
+def take_account_lock(config: AgentConfig) -> int:
+    """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
+    client_id = config.deribit.client_id
+    exchange = urlsplit(config.deribit.base_url)
+    host = "loopback" if exchange.hostname in LOOPBACK_HOSTS else exchange.hostname
+    account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
+    path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
+    return _flock(path, "another agent is trading this account")
+
+
+def _flock(path: Path, problem: str) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if not isinstance(error, BlockingIOError):
+            raise ConfigurationError(f"{path} cannot be locked: {error.strerror}") from None
+        raise AlreadyRunningError(f"{problem} (lock {path}, held by {_holder(path)}); stop it first") from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
+    return handle
+
+
+def _holder(path: Path) -> str:
+    """What the holder of a lock wrote into it; the file itself is never touched."""
+    text = path.read_bytes()[:200].decode(errors="replace").strip()
+    return printable(text) or "a process that left no name"

@@ -1,0 +1,40 @@
+"""The owner's policy, from the name of its file. Runs the file: what it does when imported is the owner's business.
+
+In: a module name. Out: its decide_action and the source, which is hashed into every line of the log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from pathlib import Path
+
+from models import ConfigurationError
+from policies.call import Policy
+
+
+def load_policy(name: str) -> tuple[Policy, str]:
+    """decide_action of a module and the source it came from; raises ConfigurationError."""
+    module_name = name.removesuffix(".py")
+    sys.path.append(str(Path.cwd()))  # last: a file lying there must not stand in for one of the agent's own
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0]:
+            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
+        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+    except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
+        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
+    decide = getattr(module, "decide_action", None)
+    if not callable(decide):
+        raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")
+    try:
+        return decide, inspect.getsource(module)
+    except OSError:
+        raise ConfigurationError(
+            f"policy {name}: there is no source of it, and a log without one says nothing"
+        ) from None

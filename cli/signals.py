@@ -1,0 +1,25 @@
+"""Signals: the first one ends the loop after the call under way, a second one ends the process at once."""
+
+from __future__ import annotations
+
+import signal
+
+from cli.assembly import Agent
+from policies.call import SecondSignalError
+
+
+def stop_on_signals(agent: Agent) -> None:
+    """A signal ends the loop after the call under way; a sleeping clock is woken."""
+
+    def stop(*_: object) -> None:
+        if agent.stop_requested:
+            raise SecondSignalError  # whatever is running does not end by itself
+        agent.stop_requested = True
+        wake = getattr(agent.clock, "stop", None)
+        if wake is not None:
+            wake()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup: the terminal may go, the agent stays
+        signal.signal(signal.SIGHUP, stop)
