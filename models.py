@@ -425,9 +425,8 @@ class ExchangeClient(Protocol):
 
     def get_ticker(self, symbol: str) -> Ticker: ...
 
-    def get_bars(
-        self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60
-    ) -> tuple[PriceBar, ...]: ...
+    def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
+        """Candles of the coin's perpetual, oldest first."""
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None: ...
 

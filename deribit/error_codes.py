@@ -13,8 +13,6 @@ UNAUTHORIZED_CODE = 13009
 TOKEN_CODES = frozenset({10000, UNAUTHORIZED_CODE})
 # A read refused with one of these may be answered at the next try.
 RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
-# The exchange knows no such instrument.
-UNKNOWN_INSTRUMENT_CODES = frozenset({10020, 13020})
 
 # Answers after which an order surely does not exist; every other failure of an order leaves it unknown.
 # fmt: off
