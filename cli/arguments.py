@@ -79,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 def _path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
-    return Path(text)
+    try:
+        return Path(text).expanduser()  # a shell leaves the ~ of --log-dir=~/logs alone
+    except RuntimeError:
+        raise argparse.ArgumentTypeError("begins with ~, but that home folder is not known") from None
 
 
 def _positive_int(text: str) -> int:

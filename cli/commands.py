@@ -63,6 +63,7 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         held.enter_context(closing(agent.client))
         stop_on_signals(agent)
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
+        say("kill file: " + " or ".join(map(str, config.kill_files)))
         code = run_loop(agent, options)
         say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.agent.log_dir}")
         return code

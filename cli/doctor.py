@@ -31,6 +31,7 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
         ("account", lambda: _check_account(client)),
         ("instruments", lambda: _check_instruments(client, config)),
         ("disk", lambda: _check_disk(config)),
+        ("kill file", lambda: _kill_places(client, config)),
     ]
     return max(_try(name, test, say) for name, test in tests)
 
@@ -50,6 +51,11 @@ def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
         say(f"FAIL  {name:<12} {error.strerror}: {error.filename}")
         return 2
     return 0
+
+
+def _kill_places(client: DeribitClient, config: AgentConfig) -> str:
+    places = " or ".join(map(str, config.kill_files))
+    return f"{places} ({'not there' if client.kill_note() is None else 'it is there: no order is sent'})"
 
 
 def _check_host(config: AgentConfig) -> str:

@@ -12,6 +12,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - the message is for those who run
     sys.stderr.write("Python 3.11 or newer is needed\n")
     sys.exit(2)
 
+if sys.platform == "win32":
+    sys.stderr.write("this agent runs on Linux and macOS; on Windows, run it in WSL\n")
+    sys.exit(2)
+
 import importlib
 from contextlib import suppress
 from pathlib import Path

@@ -6,7 +6,6 @@ Raises AlreadyRunningError, or ConfigurationError where nothing can be locked. T
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import tempfile
@@ -40,6 +39,8 @@ def take_account_lock(config: AgentConfig) -> int:
 
 
 def _flock(path: Path, problem: str) -> int:
+    import fcntl  # not on Windows, where the environment and the log readers work and need no lock
+
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

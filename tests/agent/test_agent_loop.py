@@ -531,6 +531,11 @@ def test_the_run_says_which_settings_are_not_the_defaults(tmp_path: Path) -> Non
     assert "AGENT_INTERVAL_SECONDS=600.0" in first
 
 
+def test_every_start_says_where_a_kill_file_would_stop_it(tmp_path: Path) -> None:
+    lines = simulated_run(tmp_path, "--once", "--quiet").out.splitlines()
+    assert [line.split(": ")[1].endswith("/KILL") for line in lines if line.startswith("kill file: ")] == [True]
+
+
 def test_a_quiet_run_prints_one_line_a_decision(tmp_path: Path) -> None:
     out = simulated_run(tmp_path, "--iterations", "3", "--quiet").out
     decisions = [line for line in out.splitlines() if line.startswith("2026-01-05")]
@@ -601,7 +606,7 @@ def test_the_status_of_a_folder_without_log_says_so(tmp_path: Path) -> None:
 def test_the_doctor_finds_the_simulated_exchange_healthy(tmp_path: Path) -> None:
     ended = simulated_run(tmp_path, "--check")
     assert ended.code == 0
-    assert len(ended.out.splitlines()) == 8
+    assert len(ended.out.splitlines()) == 9
     assert "FAIL" not in ended.out
 
 

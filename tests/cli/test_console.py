@@ -258,9 +258,17 @@ def examined(desk: Desk, needs_key: bool = True) -> tuple[int, dict[str, str]]:
 def test_a_healthy_agent_gets_a_line_for_each_part_and_code_0(tmp_path: Path) -> None:
     code, lines = examined(simulated_desk(tmp_path))
     assert code == 0
-    assert list(lines) == ["settings", "host", "clock", "key", "scopes", "account", "instruments", "disk"]
+    assert list(lines) == ["settings", "host", "clock", "key", "scopes", "account", "instruments", "disk", "kill"]
     assert all(line.startswith("ok ") for line in lines.values())
     assert "BTC 1 equity, segregated_sm; ETH 10 equity, segregated_sm" in lines["account"]
+
+
+def test_the_doctor_says_where_a_kill_file_would_stand_and_whether_it_does(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    places = f"{tmp_path / 'KILL'} or {desk.config.agent.data_dir / 'KILL'}"
+    assert examined(desk)[1]["kill"].endswith(f"{places} (not there)")
+    (tmp_path / "KILL").touch()
+    assert examined(desk)[1]["kill"].endswith(f"{places} (it is there: no order is sent)")
 
 
 def test_the_doctor_sends_no_order(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def printed_by(arguments: list[str], folder: Path) -> str:
     with contextlib.redirect_stdout(output):
         assert main(arguments + folders) == 0
     lines = output.getvalue().splitlines()
-    return "\n".join(line for line in lines if not line.startswith(("settings changed", "stopped after")))
+    return "\n".join(line for line in lines if not line.startswith(("settings changed", "kill file", "stopped after")))
 
 
 def first_iteration(folder: Path) -> str:
