@@ -92,7 +92,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
         display.show(record)
         if wanted is not None and agent.recorder.iteration >= wanted:
             break
-        if not agent.clock.wait_for_next(agent.config.agent.interval_seconds):
+        if not agent.clock.wait_for_next(agent.config.run.interval_seconds):
             break
     end_run(agent)
     failed = record is not None and record.error is not None and wanted is not None

@@ -209,7 +209,7 @@ class AgentConfig(BaseSettings):
     risk: RiskConfig = RiskConfig()
     btc: BtcConfig = BtcConfig()
     eth: EthConfig = EthConfig()
-    agent: RunConfig = RunConfig()
+    run: RunConfig = RunConfig()
     _key_source: str = PrivateAttr("none")
 
     @classmethod
@@ -231,7 +231,7 @@ class AgentConfig(BaseSettings):
     @property
     def kill_files(self) -> tuple[Path, ...]:
         """Where a file stops every order: the place in the settings, and KILL in the data folder of this run."""
-        return tuple(dict.fromkeys((self.risk.kill_file, self.agent.data_dir / "KILL")))
+        return tuple(dict.fromkeys((self.risk.kill_file, self.run.data_dir / "KILL")))
 
     def strategy(self, underlying: str) -> StrategyConfig:
         """The section of one coin."""
@@ -251,11 +251,11 @@ SECTIONS: Mapping[str, type[Section]] = {
     "risk": RiskConfig,
     "btc": BtcConfig,
     "eth": EthConfig,
-    "agent": RunConfig,
+    "run": RunConfig,
 }
 
 
-PREFIXES = {"run": "AGENT"}  # where variables do not begin with the name of their section
+PREFIXES = {"run": "AGENT"}  # the run section's variables begin with AGENT_, all others with the name of theirs
 SETTINGS = tuple(texts.settings_of(SECTIONS, PREFIXES))
 SETTING_NAMES = tuple(setting.name for setting in SETTINGS)
 
@@ -336,19 +336,19 @@ def _the_safer_dry_run(
     if None in (first, second) or first == second:
         return config
     print(f"AGENT_DRY_RUN is {first} in .env and {second} in the environment: this is a dry run", file=sys.stderr)
-    return config.model_copy(update={"agent": config.agent.model_copy(update={"dry_run": True})})
+    return config.model_copy(update={"run": config.run.model_copy(update={"dry_run": True})})
 
 
 def _with_absolute_paths(config: AgentConfig) -> AgentConfig:
     """Relative paths in settings mean: beside this file, wherever the agent was started."""
-    run, kill_file = config.agent, PROJECT_FOLDER / config.risk.kill_file
+    run, kill_file = config.run, PROJECT_FOLDER / config.risk.kill_file
     folders = {"log_dir": PROJECT_FOLDER / run.log_dir, "data_dir": PROJECT_FOLDER / run.data_dir}
     # The start makes these two; any other folder that is not there is a slip, and nobody would ever find the file.
     is_made_by_us = kill_file.parent in (folders["data_dir"], PROJECT_FOLDER / "data")
     if not (is_made_by_us or kill_file.parent.is_dir()):
         raise ConfigurationError(f"RISK_KILL_FILE={str(kill_file)!r}: the folder {kill_file.parent} does not exist")
     risk = config.risk.model_copy(update={"kill_file": kill_file})
-    return config.model_copy(update={"agent": run.model_copy(update=folders), "risk": risk})
+    return config.model_copy(update={"run": run.model_copy(update=folders), "risk": risk})
 
 
 def require_credentials(config: AgentConfig) -> None:

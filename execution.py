@@ -183,7 +183,7 @@ def _move_price(
     """Let the order rest at each price in turn; the same order throughout, so it can never stand twice."""
     tried = prices[:1]
     for price in (*prices[1:], None):
-        if not order.is_live or not _rested(client, config.agent.order_wait_seconds) or price is None:
+        if not order.is_live or not _rested(client, config.run.order_wait_seconds) or price is None:
             break
         if not _may_still_move(client, quoted_at, config):
             break

@@ -103,7 +103,7 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
 def coins_in_turn(agent_state: AgentState, config: AgentConfig) -> tuple[Underlying, ...]:
     """The enabled coins, another one first in each interval: an order that never fills must not hold up the rest."""
     coins = config.enabled_underlyings
-    turn = int(agent_state.timestamp.timestamp() // config.agent.interval_seconds) % max(1, len(coins))
+    turn = int(agent_state.timestamp.timestamp() // config.run.interval_seconds) % max(1, len(coins))
     return coins[turn:] + coins[:turn]
 
 
@@ -138,7 +138,7 @@ def explore(agent_state: AgentState, best: ProposedAction, config: AgentConfig) 
     """
     coin = best.underlying or "BTC"
     calls = sorted(agent_state.candidates_for(coin), key=score, reverse=True)
-    share = config.agent.exploration_pct / 100.0
+    share = config.run.exploration_pct / 100.0
     odds = [share / len(calls) + (1.0 - share if call.symbol == best.symbol else 0.0) for call in calls]
     dice = random.Random(f"{agent_state.seed}:{agent_state.timestamp.isoformat()}")
     drawn = dice.choices(calls, odds)[0]

@@ -131,7 +131,7 @@ def fetch(
         raise InvalidReplyError(f"reading took {took_seconds:.0f} s: what was read first is too old to decide on")
     return RawState(
         now=client.server_now(),
-        seed=config.agent.seed,
+        seed=config.run.seed,
         open_orders=open_orders,
         positions=positions,
         accounts=accounts,
@@ -227,9 +227,9 @@ def _renew_histories(client: ExchangeClient, config: AgentConfig, memory: Market
 
 def _read_bars(client: ExchangeClient, coin: Underlying, now: datetime, config: AgentConfig) -> tuple[PriceBar, ...]:
     """Hourly closes; finer ones where there are too few, as in a recording of a single day."""
-    start = now - timedelta(days=config.agent.rv_window_days + 1)
+    start = now - timedelta(days=config.run.rv_window_days + 1)
     bars = client.get_bars(coin, start, now)
-    return bars if len(bars) > config.agent.rv_min_returns else client.get_bars(coin, start, now, FINE_MINUTES)
+    return bars if len(bars) > config.run.rv_min_returns else client.get_bars(coin, start, now, FINE_MINUTES)
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

@@ -79,7 +79,7 @@ class CoveredCallEnv:
         return after, _reward_usd(before, after), agent.recorder.iteration >= self.steps, _info(record, after)
 
     def _new_agent(self) -> Agent:
-        coins = {"BTC": self.config.agent.paper_btc_coin, "ETH": self.config.agent.paper_eth_coin}
+        coins = {"BTC": self.config.run.paper_btc_coin, "ETH": self.config.run.paper_eth_coin}
         setup = simulated_setup(self.seed, coins)
         order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
         client = DeribitClient(

@@ -30,7 +30,7 @@ from state_builder import MarketMemory
 
 LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
-NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "agent": {"log_dir", "data_dir"}}
+NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "run": {"log_dir", "data_dir"}}
 
 
 @dataclass
@@ -110,15 +110,15 @@ def assemble_agent(
 
     A lasting account (mode testnet or dry_run) goes on where its last run stopped. Raises ConfigurationError.
     """
-    policy, policy_source = load_policy(config.agent.policy)
-    config.agent.data_dir.mkdir(parents=True, exist_ok=True)
-    decision_log = JsonlLog(config.agent.log_dir, "decisions", clock)
+    policy, policy_source = load_policy(config.run.policy)
+    config.run.data_dir.mkdir(parents=True, exist_ok=True)
+    decision_log = JsonlLog(config.run.log_dir, "decisions", clock)
     before, is_unreadable = _last_record(config, mode)
     run = RunInfo(
-        run_id=_run_id(mode, clock.now(), config.agent),
+        run_id=_run_id(mode, clock.now(), config.run),
         mode=mode,
         market=market,
-        policy=config.agent.policy,
+        policy=config.run.policy,
         config_hash="c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash="p-" + short_hash(policy_source),
         credentials_source="none" if credentials is not None else config.key_source,
@@ -137,8 +137,8 @@ def assemble_agent(
 def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
     account = run.mode if run.mode in LASTING_MODES else None
     # Orders to a paper account end with the process; others may still be on their way to the exchange.
-    rest_seconds = LAPSE_SECONDS if run.mode == "testnet" and _has_history(config.agent.log_dir) else 0.0
-    order_log = OrderLogFile(config.agent.log_dir, clock, run.run_id, account, rest_seconds)
+    rest_seconds = LAPSE_SECONDS if run.mode == "testnet" and _has_history(config.run.log_dir) else 0.0
+    order_log = OrderLogFile(config.run.log_dir, clock, run.run_id, account, rest_seconds)
     if order_log.unreadable_lines:
         count = order_log.unreadable_lines
         complain(f"{count} lines of the order log cannot be read: no order for a minute")
@@ -166,7 +166,7 @@ def _last_record(config: AgentConfig, mode: str) -> tuple[IterationRecord | None
     if mode not in LASTING_MODES:
         return None, False
     try:
-        return last_record(config.agent.log_dir, mode), False
+        return last_record(config.run.log_dir, mode), False
     except ConfigurationError as error:
         complain(f"{error}; this run starts without it")
         return None, True

@@ -53,10 +53,10 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
     """Locks, the agent, its loop from its first word to its last."""
     config = settings_from(options)
     with ExitStack() as held:
-        folders = {config.agent.data_dir: "AGENT_DATA_DIR", config.agent.log_dir: "AGENT_LOG_DIR"}
+        folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
         for folder, setting in sorted(folders.items()):
             held.callback(os.close, take_lock(folder, setting))
-        if options.market is None and not config.agent.dry_run:
+        if options.market is None and not config.run.dry_run:
             held.callback(os.close, take_account_lock(config))
         agent = build_agent(config, options)
         agent.trading.resume_or_stay_halted(options.resume)
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say("kill file: " + " or ".join(map(str, config.kill_files)))
         code = run_loop(agent, options)
-        say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.agent.log_dir}")
+        say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.run.log_dir}")
         return code
 
 
@@ -77,15 +77,15 @@ def _check(options: argparse.Namespace) -> int:
     except ConfigurationError as error:
         say(settings_failure(error))
         return 2
-    needs_key = options.market is None and not config.agent.dry_run
+    needs_key = options.market is None and not config.run.dry_run
     with closing(client):
         return check(client, config, needs_key, say)
 
 
 def _status(config: AgentConfig) -> int:
-    record = last_record(config.agent.log_dir)
+    record = last_record(config.run.log_dir)
     if record is None:
-        complain(f"there is no decision log in {config.agent.log_dir} yet")
+        complain(f"there is no decision log in {config.run.log_dir} yet")
         return 1
     say(status_text(record, SystemClock().now()))
     return 0

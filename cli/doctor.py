@@ -101,9 +101,9 @@ def _check_instruments(client: DeribitClient, config: AgentConfig) -> str:
 
 
 def _check_disk(config: AgentConfig) -> str:
-    for folder in (config.agent.log_dir, config.agent.data_dir):
+    for folder in (config.run.log_dir, config.run.data_dir):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-test-{os.getpid()}"
         probe.write_text("x")
         probe.unlink()
-    return f"{config.agent.log_dir} and {config.agent.data_dir} can be written"
+    return f"{config.run.log_dir} and {config.run.data_dir} can be written"

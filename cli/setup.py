@@ -31,11 +31,11 @@ def settings_from(options: argparse.Namespace) -> AgentConfig:
     if options.market is None:
         return config
     folders = {
-        name: getattr(config.agent, name) / options.market
+        name: getattr(config.run, name) / options.market
         for name in ("log_dir", "data_dir")
-        if name not in overrides["agent"]
+        if name not in overrides["run"]
     }
-    return config.model_copy(update={"agent": config.agent.model_copy(update=folders)})
+    return config.model_copy(update={"run": config.run.model_copy(update=folders)})
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -49,17 +49,17 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         "data_dir": None if options.data_dir is None else options.data_dir.resolve(),
         "record_chains": True if options.record_chains else None,
     }
-    return {"agent": {name: value for name, value in given.items() if value is not None}}
+    return {"run": {name: value for name, value in given.items() if value is not None}}
 
 
 def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     """Make the agent for one of the four ways to run; raises ConfigurationError."""
-    config.agent.data_dir.mkdir(parents=True, exist_ok=True)
-    if options.market is None and not config.agent.dry_run:
+    config.run.data_dir.mkdir(parents=True, exist_ok=True)
+    if options.market is None and not config.run.dry_run:
         settings.require_credentials(config)
     transport, clock, coins = _exchange(config, options)
     config = _without_missing_coins(config, coins)
-    if config.agent.record_chains:
+    if config.run.record_chains:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
     paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
@@ -68,10 +68,10 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
 
 def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
     """A client that can look but not send an order; raises ConfigurationError."""
-    if options.market is None and not config.agent.dry_run:
+    if options.market is None and not config.run.dry_run:
         settings.require_credentials(config)
     transport, clock, _ = _exchange(config, options, keeps_account=False)
-    paper_key = ("paper", "paper") if options.market is not None or config.agent.dry_run else None
+    paper_key = ("paper", "paper") if options.market is not None or config.run.dry_run else None
     return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key)
 
 
@@ -91,17 +91,17 @@ def _exchange(
     config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True
 ) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
     """Transport (None is the real network), clock and coins of one of the four ways to run."""
-    if options.market is None and not config.agent.dry_run:
+    if options.market is None and not config.run.dry_run:
         return None, SystemClock(), ("BTC", "ETH")
 
-    coins = {"BTC": config.agent.paper_btc_coin, "ETH": config.agent.paper_eth_coin}
+    coins = {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
     try:
         if options.market == "simulated":
-            setup = setups.simulated_setup(config.agent.seed, coins)
+            setup = setups.simulated_setup(config.run.seed, coins)
         elif options.market == "recorded":
             setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
         else:
-            account_file = config.agent.data_dir / "paper_account.json"
+            account_file = config.run.data_dir / "paper_account.json"
             network = network_transport()
             setup = setups.dry_run_setup(account_file, coins, SystemClock(), network, keeps_account)
     except (RecordingError, PaperAccountFileError) as error:
@@ -110,11 +110,11 @@ def _exchange(
 
 
 def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:
-    return ChainRecorder(transport or network_transport(), config.agent.data_dir / "chains")
+    return ChainRecorder(transport or network_transport(), config.run.data_dir / "chains")
 
 
 def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
     """How and where, for the log: (mode, market)."""
     if options.market is not None:
         return options.market, options.market
-    return ("dry_run" if config.agent.dry_run else "testnet"), "testnet"
+    return ("dry_run" if config.run.dry_run else "testnet"), "testnet"

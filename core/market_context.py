@@ -49,7 +49,7 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
     """One coin's volatility, skew and trend."""
     smiles = list(_smiles(coin, now))
     atm = atm_iv(smiles)
-    window_days, min_returns = config.agent.rv_window_days, config.agent.rv_min_returns
+    window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
     rv = realised_volatility(coin.bars, now, window_days, min_returns)
     nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
     trend = past_return(coin.bars, now, coin.spot_usd, TREND_DAYS)

@@ -141,7 +141,7 @@ class JsonRpc:
         self.calls: list[ApiCall] = []
         self.requests_sent = 0
         self._requests_left: int | None = None  # None: nobody counts, as in a script of the owner's
-        self._dice = random.Random(config.agent.seed)
+        self._dice = random.Random(config.run.seed)
         self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
         self._transport = network_transport() if transport is None else transport
         self._http = _http_client(config, self._transport)

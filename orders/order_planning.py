@@ -88,7 +88,7 @@ def price_ladder(
     """
     mark = ticker.mark_price_coin
     start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
-    concession = _percent_or_two_ticks(start, config.agent.order_concession_pct, option)
+    concession = _percent_or_two_ticks(start, config.run.order_concession_pct, option)
     collar = _percent_or_two_ticks(mark, config.risk.price_collar_pct, option)
     if direction == "sell":
         end = _sell_floor(ticker, max(start - concession, mark - collar))
@@ -96,7 +96,7 @@ def price_ladder(
     else:
         end = _buy_ceiling(ticker, min(start + concession, mark + collar))
         start = min(start, end)
-    steps = max(1, config.agent.order_price_steps - 1)
+    steps = max(1, config.run.order_price_steps - 1)
     raw = [start + (end - start) * step / steps for step in range(steps + 1)]
     rounding = round_price_up if direction == "sell" else round_price_down
     prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]

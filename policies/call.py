@@ -54,7 +54,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
         reason = without_secrets(error.reason, config)
         return _nothing(reason, reason)
     except PolicyTimeoutError:
-        return _nothing(f"policy_error: {config.agent.policy} did not return within {POLICY_SECONDS:g} s", None)
+        return _nothing(f"policy_error: {config.run.policy} did not return within {POLICY_SECONDS:g} s", None)
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything

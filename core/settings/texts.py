@@ -71,8 +71,10 @@ def env_example(settings: Sequence[Setting], sections: Mapping[str, type[BaseMod
     """The text of .env.example."""
     lines = ["# Copy to .env and edit. Every line shows the default; lines starting with # change nothing."]
     for section, model in sections.items():
-        lines += ["", f"# --- {section}: {(model.__doc__ or '').strip()}"]
-        for setting in (setting for setting in settings if setting.section == section):
+        members = [setting for setting in settings if setting.section == section]
+        prefix = members[0].name.removesuffix(members[0].field.upper())
+        lines += ["", f"# --- {prefix}...: {(model.__doc__ or '').strip()}"]
+        for setting in members:
             bounds = bounds_text(setting.info)
             example = f"your_{setting.field}_here" if setting.info.default is None else default_text(setting.info)
             lines += [f"# {setting.info.description}{f' ({bounds})' if bounds else ''}", f"#{setting.name}={example}"]

@@ -76,7 +76,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
     exchange = PaperExchange(market, PaperAccount(market, START_COINS))
     often = {"dte_min": 0.5, "delta_min": 0.15, "delta_max": 0.48, "premium_min_usd": 1.0, "ivrv_min": 0.0}
     config = agent_config(
-        folder, agent={"interval_seconds": 28_800.0}, btc={**often, "roll_dte_days": 0.0}, eth={**often}
+        folder, run={"interval_seconds": 28_800.0}, btc={**often, "roll_dte_days": 0.0}, eth={**often}
     )
     desk = desk_on(exchange, config)
     return Month(desk, run_for(agent_at(desk), 60), f"{folder}/logs/decisions-*.jsonl")
@@ -496,7 +496,7 @@ class StoppableClock(SimulatedClock):
 def test_sigterm_between_the_legs_of_a_roll_ends_the_run_before_the_second_order(tmp_path: Path) -> None:
     market = SimulatedMarket(2, StoppableClock(SIMULATION_START), size=MarketSize(expiries_max=6, strikes_per_side=5))
     often = {"dte_min": 0.5, "delta_min": 0.15, "delta_max": 0.48, "premium_min_usd": 1.0, "ivrv_min": 0.0}
-    config = agent_config(tmp_path, agent={"interval_seconds": 28_800.0}, btc=often, eth=often)
+    config = agent_config(tmp_path, run={"interval_seconds": 28_800.0}, btc=often, eth=often)
     desk = desk_on(PaperExchange(market, PaperAccount(market, START_COINS)), config)
     desk.wire.disturb("private/buy", meanwhile(lambda: os.kill(os.getpid(), signal.SIGTERM)))
     agent = agent_at(desk)

@@ -65,7 +65,7 @@ def test_without_any_source_every_setting_has_its_default() -> None:
 
 def test_a_file_sets_a_value_and_the_rest_keeps_its_default(env_file: Path) -> None:
     found = loaded(env_file, "BTC_DELTA_MAX=0.25", "# ETH_DELTA_MAX=0.2", "", "AGENT_DRY_RUN=true")
-    assert (found.btc.delta_max, found.eth.delta_max, found.agent.dry_run) == (0.25, 0.30, True)
+    assert (found.btc.delta_max, found.eth.delta_max, found.run.dry_run) == (0.25, 0.30, True)
 
 
 def test_a_missing_file_is_no_error(env_file: Path) -> None:
@@ -78,9 +78,9 @@ def test_command_line_wins_over_environment_over_file_over_default(
     env_file.write_text("AGENT_SEED=2\nAGENT_POLICY=from_file\nRISK_MAX_MARGIN_PCT=40\n")
     monkeypatch.setenv("AGENT_SEED", "3")
     monkeypatch.setenv("AGENT_POLICY", "from_environment")
-    found = load_config(env_file, {"agent": {"seed": 4}})
-    assert (found.agent.seed, found.agent.policy, found.risk.max_margin_pct) == (4, "from_environment", 40.0)
-    assert found.agent.interval_seconds == 300.0
+    found = load_config(env_file, {"run": {"seed": 4}})
+    assert (found.run.seed, found.run.policy, found.risk.max_margin_pct) == (4, "from_environment", 40.0)
+    assert found.run.interval_seconds == 300.0
 
 
 def test_names_may_be_written_in_lower_case(env_file: Path) -> None:
@@ -92,8 +92,8 @@ def test_relative_paths_lie_beside_config_py_and_absolute_ones_stay(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = loaded(env_file, f"AGENT_LOG_DIR={tmp_path / 'elsewhere'}", "AGENT_DATA_DIR=my_data")
-    assert found.agent.log_dir == tmp_path / "elsewhere"
-    assert found.agent.data_dir == PROJECT_FOLDER / "my_data"
+    assert found.run.log_dir == tmp_path / "elsewhere"
+    assert found.run.data_dir == PROJECT_FOLDER / "my_data"
     assert found.risk.kill_file == PROJECT_FOLDER / "data/KILL"
 
 
@@ -248,7 +248,7 @@ def limits() -> list[tuple[str, str, float, bool]]:
 
 def accepts(name: str, section: str, value: float) -> bool:
     """Whether one setting takes a value; the rule that compares two settings is left out."""
-    field = name.lower().removeprefix(f"{section}_")
+    field = next(setting.field for setting in SETTINGS if setting.name == name)
     try:
         config.SECTIONS[section](**{field: int(value) if float(value).is_integer() else value})
     except ValidationError as error:
@@ -341,7 +341,7 @@ def test_the_bare_name_of_a_section_is_no_setting(env_file: Path, value: str) ->
 def test_a_value_of_the_command_line_is_shown_in_place_of_the_one_it_replaces(env_file: Path) -> None:
     env_file.write_text("AGENT_INTERVAL_SECONDS=300")
     with pytest.raises(ConfigurationError, match=r"^AGENT_INTERVAL_SECONDS=5: input should be greater"):
-        load_config(env_file, {"agent": {"interval_seconds": 5}})
+        load_config(env_file, {"run": {"interval_seconds": 5}})
 
 
 def test_a_long_value_is_not_repeated_in_full(env_file: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_long_value_is_not_repeated_in_full(env_file: Path) -> None:
 def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_a_setting(env_file: Path) -> None:
     env_file.write_bytes("\ufeffBTC_DELTA_MAX=0.25\r\nAGENT_DRY_RUN=true\r\n".encode())
     found = load_config(env_file)
-    assert (found.btc.delta_max, found.agent.dry_run) == (0.25, True)
+    assert (found.btc.delta_max, found.run.dry_run) == (0.25, True)
 
 
 @pytest.mark.parametrize(("size_bytes", "is_refused"), [(100_000, False), (100_001, True)])
@@ -466,7 +466,7 @@ def test_a_dry_run_asked_for_in_the_file_is_not_turned_off_by_the_environment(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", "false")
-    assert loaded(env_file, "AGENT_DRY_RUN=true").agent.dry_run is True
+    assert loaded(env_file, "AGENT_DRY_RUN=true").run.dry_run is True
     assert "this is a dry run" in capsys.readouterr().err
 
 
@@ -479,7 +479,7 @@ def test_where_two_sources_do_not_agree_it_is_a_dry_run_and_said(
     in_environment: str,
 ) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", in_environment)
-    assert loaded(env_file, f"AGENT_DRY_RUN={in_file}").agent.dry_run is True
+    assert loaded(env_file, f"AGENT_DRY_RUN={in_file}").run.dry_run is True
     said = f"AGENT_DRY_RUN is {in_file} in .env and {in_environment} in the environment: this is a dry run\n"
     assert capsys.readouterr().err == said
 
@@ -489,7 +489,7 @@ def test_where_two_sources_agree_nothing_is_said(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
 ) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", value)
-    assert loaded(env_file, f"AGENT_DRY_RUN={value}").agent.dry_run is (value == "true")
+    assert loaded(env_file, f"AGENT_DRY_RUN={value}").run.dry_run is (value == "true")
     assert capsys.readouterr().err == ""
 
 
@@ -532,7 +532,7 @@ def test_a_path_that_cannot_be_meant_so_is_refused(env_file: Path, name: str, va
 def test_a_tilde_is_the_home_folder(env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     found = loaded(env_file, "RISK_KILL_FILE=~/STOP_BOT", "AGENT_LOG_DIR=~/botlogs")
-    assert (found.risk.kill_file, found.agent.log_dir) == (tmp_path / "STOP_BOT", tmp_path / "botlogs")
+    assert (found.risk.kill_file, found.run.log_dir) == (tmp_path / "STOP_BOT", tmp_path / "botlogs")
 
 
 @pytest.mark.parametrize("name", ["my folder", "r\u00e9sum\u00e9", "a-b_c.d+e=f@g (1)"])

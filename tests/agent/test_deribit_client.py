@@ -474,7 +474,7 @@ def test_whatever_stands_at_the_kill_files_place_stops_every_order(
 def test_a_file_called_kill_in_the_data_folder_stops_every_order_too_and_says_where_it_is(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     assert desk.client.kill_note() is None
-    data_dir = desk.config.agent.data_dir
+    data_dir = desk.config.run.data_dir
     data_dir.mkdir(exist_ok=True)
     (data_dir / "KILL").write_text("expiry day")
     assert desk.client.kill_note() == f"expiry day (in {data_dir})"

@@ -118,7 +118,7 @@ def test_a_sale_never_goes_below_its_floor_and_is_cancelled_there(tmp_path: Path
 
 
 def test_an_order_rests_for_the_configured_time_at_each_price(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path, market_with(bid=0.01, ask=0.03), agent={"order_wait_seconds": 7.0})
+    desk = scripted_desk(tmp_path, market_with(bid=0.01, ask=0.03), run={"order_wait_seconds": 7.0})
     execute(desk, opening())
     assert desk.clock.now() - START == timedelta(seconds=4 * 7)
 
@@ -771,7 +771,7 @@ def crash(request: httpx.Request, answer: Answer) -> httpx.Response:
 
 
 def order_log_of_the_next_process(desk: Desk) -> OrderLogFile:
-    return OrderLogFile(desk.config.agent.log_dir, desk.clock, "test-0002", account="test")
+    return OrderLogFile(desk.config.run.log_dir, desk.clock, "test-0002", account="test")
 
 
 @pytest.mark.parametrize(

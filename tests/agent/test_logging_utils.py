@@ -90,7 +90,7 @@ def test_a_record_read_back_is_the_record_that_was_written(tmp_path: Path) -> No
 
 
 def test_the_state_in_the_log_is_complete_and_decides_the_same(tmp_path: Path) -> None:
-    agent = simulated_agent(tmp_path, agent={"exploration_pct": 50.0})
+    agent = simulated_agent(tmp_path, run={"exploration_pct": 50.0})
     records = run_for(agent, 5)
     for line, record in zip(decision_lines(tmp_path), records, strict=True):
         state = state_from_record(line)

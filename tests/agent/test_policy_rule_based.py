@@ -276,27 +276,27 @@ def test_without_exploration_the_best_call_has_all_the_odds() -> None:
 
 @pytest.mark.parametrize(("percent", "odds"), [(30.0, [0.8, 0.1, 0.1]), (100.0, [1 / 3, 1 / 3, 1 / 3])])
 def test_exploration_shares_its_percent_among_all_candidates(percent: float, odds: list[float]) -> None:
-    action = decide(a_state(candidates=THREE_CALLS), agent={"exploration_pct": percent})
+    action = decide(a_state(candidates=THREE_CALLS), run={"exploration_pct": percent})
     assert [choice.probability for choice in action.choices] == pytest.approx(odds)
 
 
 def test_the_same_state_always_draws_the_same_call() -> None:
     state = a_state(candidates=THREE_CALLS)
-    drawn = {decide(state, agent={"exploration_pct": 100.0}).symbol for _ in range(20)}
+    drawn = {decide(state, run={"exploration_pct": 100.0}).symbol for _ in range(20)}
     assert len(drawn) == 1
 
 
 def test_another_time_and_another_seed_draw_anew_at_the_odds_that_are_logged() -> None:
     states = [a_state(candidates=THREE_CALLS, timestamp=NOW + timedelta(minutes=5 * n)) for n in range(600)]
-    drawn = Counter(decide(state, agent={"exploration_pct": 100.0}).symbol for state in states)
+    drawn = Counter(decide(state, run={"exploration_pct": 100.0}).symbol for state in states)
     assert all(150 <= count <= 250 for count in drawn.values())
     seeds = [a_state(candidates=THREE_CALLS, seed=seed) for seed in range(50)]
-    assert len({decide(state, agent={"exploration_pct": 100.0}).symbol for state in seeds}) == 3
+    assert len({decide(state, run={"exploration_pct": 100.0}).symbol for state in seeds}) == 3
 
 
 def test_a_drawn_call_says_that_it_was_drawn() -> None:
     states = (a_state(candidates=THREE_CALLS, seed=seed) for seed in range(50))
-    actions = [decide(state, agent={"exploration_pct": 100.0}) for state in states]
+    actions = [decide(state, run={"exploration_pct": 100.0}) for state in states]
     best = THREE_CALLS[1].symbol
     assert all(action.reason.startswith("exploring") is (action.symbol != best) for action in actions)
 
@@ -304,7 +304,7 @@ def test_a_drawn_call_says_that_it_was_drawn() -> None:
 def test_rolls_and_buy_backs_are_never_drawn_at_random() -> None:
     state = due_state(candidates=tuple(call.model_copy(update={"expiry": LATER_EXPIRY}) for call in THREE_CALLS))
     symbols = {
-        decide(state.model_copy(update={"seed": n}), agent={"exploration_pct": 100.0}).new_symbol for n in range(20)
+        decide(state.model_copy(update={"seed": n}), run={"exploration_pct": 100.0}).new_symbol for n in range(20)
     }
     assert len(symbols) == 1
 
@@ -325,7 +325,7 @@ def simulated_states(count: int, seed: int) -> list[AgentState]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_probabilities_sum_to_one_and_every_action_has_a_reason(seed: int) -> None:
     for state in simulated_states(8, seed):
-        action = decide(state, agent={"exploration_pct": 25.0})
+        action = decide(state, run={"exploration_pct": 25.0})
         assert sum(choice.probability for choice in action.choices) == pytest.approx(1.0)
         assert len(action.reason) > 10
 

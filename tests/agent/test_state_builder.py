@@ -290,7 +290,7 @@ def test_finer_closes_are_asked_for_where_there_are_too_few_hourly_ones(hourly_c
         ticks = [1_767_600_000_000 + 3_600_000 * n for n in range(hourly_closes)]
         return a_reply({"status": "ok", "ticks": ticks, "close": [100.0 + n % 2 for n in range(hourly_closes)]})
 
-    config, setup = a_config(eth={"enabled": False}, agent={"rv_min_returns": 20}), shared_setup()
+    config, setup = a_config(eth={"enabled": False}, run={"rv_min_returns": 20}), shared_setup()
     transport = httpx.MockTransport(lambda request: _chart_or_inner(request, setup, chart))
     build_agent_state(a_client_on(replace(setup, transport=transport), config), config)
     assert resolutions == asked

@@ -125,7 +125,7 @@ def long_run(iterations: int) -> None:
 
 
 def _config_in(folder: Path) -> AgentConfig:
-    return load_config(env_file=None, overrides={"agent": {"log_dir": folder / "logs", "data_dir": folder}})
+    return load_config(env_file=None, overrides={"run": {"log_dir": folder / "logs", "data_dir": folder}})
 
 
 def _forget_logs(folder: Path) -> None:

@@ -86,7 +86,7 @@ class Desk:
         return self.exchange.market.clock
 
     def order_lines(self) -> list[dict[str, Any]]:
-        return read_records(self.config.agent.log_dir / "orders-*.jsonl")
+        return read_records(self.config.run.log_dir / "orders-*.jsonl")
 
 
 @dataclass
@@ -99,7 +99,7 @@ class ScriptedDesk(Desk):
 def desk_on(exchange: PaperExchange, config: AgentConfig, run_id: str = RUN.run_id) -> Desk:
     wire = Wire(PaperTransport(exchange))
     clock = exchange.market.clock
-    order_log = OrderLogFile(config.agent.log_dir, clock, run_id)
+    order_log = OrderLogFile(config.run.log_dir, clock, run_id)
     client = DeribitClient(
         config, transport=wire, clock=clock, order_log=order_log, credentials=("paper-id", "paper-secret")
     )
@@ -137,7 +137,7 @@ def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
         client=desk.client,
         policy=rule_based if policy is None else policy,
         order_log=desk.order_log,
-        decision_log=JsonlLog(desk.config.agent.log_dir, "decisions", desk.clock),
+        decision_log=JsonlLog(desk.config.run.log_dir, "decisions", desk.clock),
         run=RUN,
     )
 
@@ -151,7 +151,7 @@ def run_for(agent: Agent, iterations: int) -> list[IterationRecord]:
     records = []
     for _ in range(iterations):
         records.append(agent_loop.run_iteration(agent))
-        agent.clock.wait_for_next(agent.config.agent.interval_seconds)
+        agent.clock.wait_for_next(agent.config.run.interval_seconds)
     return records
 
 

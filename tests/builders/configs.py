@@ -39,16 +39,16 @@ def a_config(**sections: Mapping[str, Any]) -> AgentConfig:
         risk=RiskConfig(**risk),
         btc=BtcConfig(**sections.get("btc", {})),
         eth=EthConfig(**sections.get("eth", {})),
-        agent=RunConfig(**sections.get("agent", {})),
+        run=RunConfig(**sections.get("run", {})),
     )
 
 
 def agent_config(folder: Path, **sections: Mapping[str, Any]) -> AgentConfig:
     """Defaults with changes by section; every file is below the folder."""
     files = {"log_dir": folder / "logs", "data_dir": folder / "data"}
-    agent = files | dict(sections.get("agent", {}))
+    agent = files | dict(sections.get("run", {}))
     risk = {"kill_file": folder / "KILL"} | dict(sections.get("risk", {}))
-    return a_config(**{**sections, "agent": agent, "risk": risk})
+    return a_config(**{**sections, "run": agent, "risk": risk})
 
 
 def loose_config(url: str, folder: Path, policy: str, **sections: Mapping[str, Any]) -> AgentConfig:
@@ -58,7 +58,7 @@ def loose_config(url: str, folder: Path, policy: str, **sections: Mapping[str, A
         "risk": LIMITS,
         "btc": {**ANYTHING, "order_size": 0.1, "max_order_size": 0.5},
         "eth": {**ANYTHING, "order_size": 1.0, "max_order_size": 5.0},
-        "agent": {"policy": policy, **WORKING},
+        "run": {"policy": policy, **WORKING},
     }
     changed = {name: {**section, **sections.get(name, {})} for name, section in defaults.items()}
     return agent_config(folder, **changed)

@@ -265,7 +265,7 @@ def test_a_healthy_agent_gets_a_line_for_each_part_and_code_0(tmp_path: Path) ->
 
 def test_the_doctor_says_where_a_kill_file_would_stand_and_whether_it_does(tmp_path: Path) -> None:
     desk = simulated_desk(tmp_path)
-    places = f"{tmp_path / 'KILL'} or {desk.config.agent.data_dir / 'KILL'}"
+    places = f"{tmp_path / 'KILL'} or {desk.config.run.data_dir / 'KILL'}"
     assert examined(desk)[1]["kill"].endswith(f"{places} (not there)")
     (tmp_path / "KILL").touch()
     assert examined(desk)[1]["kill"].endswith(f"{places} (it is there: no order is sent)")
@@ -324,7 +324,7 @@ def test_each_part_is_tried_although_another_one_failed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_found(tmp_path: Path) -> None:
     desk = simulated_desk(tmp_path)
-    desk.config.agent.data_dir.write_text("a file where the folder should be")
+    desk.config.run.data_dir.write_text("a file where the folder should be")
     code, lines = examined(desk)
     assert (code, lines["disk"].startswith("FAIL")) == (2, True)
 

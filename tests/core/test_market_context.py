@@ -224,5 +224,5 @@ def test_atm_iv_comes_from_the_two_expiries_around_thirty_days() -> None:
 
 def test_a_shorter_window_of_the_settings_is_used() -> None:
     quiet_then_wild = some_bars([100.0] * (25 * 24) + [100.0 * E_STEP ** (n % 2) for n in range(5 * 24 + 1)])
-    short = market_snapshot(a_coin(bars=quiet_then_wild), NOW, a_config(agent={"rv_window_days": 5}))
+    short = market_snapshot(a_coin(bars=quiet_then_wild), NOW, a_config(run={"rv_window_days": 5}))
     assert short.rv_fraction == pytest.approx(0.01 * math.sqrt(365 * 24), rel=0.01)

@@ -111,12 +111,12 @@ def test_a_sale_never_asks_less_than_one_tick() -> None:
 
 @pytest.mark.parametrize(("steps", "prices"), [(1, (0.02, 0.017)), (2, (0.02, 0.017)), (3, (0.02, 0.0185, 0.017))])
 def test_the_number_of_prices_is_a_setting(steps: int, prices: tuple[float, ...]) -> None:
-    config = a_config(agent={"order_price_steps": steps})
+    config = a_config(run={"order_price_steps": steps})
     assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == prices
 
 
 def test_without_concession_an_order_moves_two_ticks_only() -> None:
-    config = a_config(agent={"order_concession_pct": 0.0})
+    config = a_config(run={"order_concession_pct": 0.0})
     assert ladder("sell", a_ticker(0.01, 0.03, 0.02), config) == (0.02, 0.0195, 0.019)
 
 

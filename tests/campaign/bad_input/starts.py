@@ -157,7 +157,7 @@ FILES = [
     refused("B13", "0644", "chmod 600 .env", prepare=_mode(0o644)),
     refused("B13", "0666", "chmod 600 .env", prepare=_mode(0o666)),
     refused("B33", "a comment of another language", ".env, line 1", env_file=b"// comment\n"),
-    refused("B33", "JSON", ".env, line 1", env_file=b'{"agent": {"dry_run": true}}\n'),
+    refused("B33", "JSON", ".env, line 1", env_file=b'{"run": {"dry_run": true}}\n'),
     refused(
         "B33", "a trailing comma", "BTC_DELTA_MIN='0.2,': must be a finite number", settings={"BTC_DELTA_MIN": "0.2,"}
     ),

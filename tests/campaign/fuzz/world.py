@@ -151,7 +151,7 @@ def world_config(folder: Path) -> AgentConfig:
         btc=wide | sizes,
         eth={"enabled": False},
         risk=risk,
-        agent={"rv_min_returns": 5, "interval_seconds": 600.0},
+        run={"rv_min_returns": 5, "interval_seconds": 600.0},
     )
 
 
@@ -196,7 +196,7 @@ class SmallWorld:
         if iteration.error is not None and "Traceback" in iteration.error:
             iteration.problems.append(f"uncaught: {iteration.error}")
         iteration.problems += self._order_problems(iteration, refused)
-        self.agent.clock.wait_for_next(self.config.agent.interval_seconds)
+        self.agent.clock.wait_for_next(self.config.run.interval_seconds)
         return iteration
 
     # --- what must hold -----------------------------------------------------------------

@@ -70,7 +70,7 @@ def live(plan: LifePlan) -> None:
 def _run(plan: LifePlan) -> int:
     """Locks, agent and loop, as agent_loop.main does it."""
     config = loose_config(plan.url, plan.folder, policy=__name__)
-    for folder in (config.agent.data_dir, config.agent.log_dir):
+    for folder in (config.run.data_dir, config.run.log_dir):
         locks.take_lock(folder)  # held until the process is gone
     clock = SharedClock(plan.local_start, plan.speed, plan.leapt_seconds or shared_seconds())
     agent = assembly.assemble_agent(config, None, clock, mode="testnet", market="testnet")

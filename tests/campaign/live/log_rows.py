@@ -75,7 +75,7 @@ def _real_lines(folder: Path) -> dict[str, bytes]:
     """One line of each log, as an agent wrote it."""
     desk = desk_at(folder)
     desk.iterate()
-    logs = desk.agent.config.agent.log_dir
+    logs = desk.agent.config.run.log_dir
     return {kind: next(logs.glob(f"{kind}-*")).read_bytes().splitlines()[0] for kind in ("orders", "decisions")}
 
 

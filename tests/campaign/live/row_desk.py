@@ -38,7 +38,7 @@ class Desk:
         """One iteration on fresh quotes, and the wait after it."""
         self.market.show(self.symbol, 0.02, 0.025)
         agent_loop.run_iteration(self.agent)
-        self.agent.clock.sleep(self.agent.config.agent.interval_seconds)
+        self.agent.clock.sleep(self.agent.config.run.interval_seconds)
 
     def own_orders(self) -> list[str]:
         return [order.label for order in self.account.open_orders() if order.label.startswith("cc-")]

@@ -59,7 +59,7 @@ def row_c04(seed: int, folder: Path) -> None:
             for _ in range(5):
                 desk.iterate()
                 desk.agent.clock.sleep(2400.0)
-        logs.append(desk.agent.config.agent.log_dir)
+        logs.append(desk.agent.config.run.log_dir)
     assert _hash_of(logs[0]) == _hash_of(logs[1])
     stamps = [str(line[key]) for line in read_records(logs[1]) for key in ("timestamp", "at") if key in line]
     assert len(stamps) > 5
@@ -100,7 +100,7 @@ def row_r02(seed: int, folder: Path) -> None:
         desk.iterate()
     assert desk.agent.order_log.sent_since(START - timedelta(days=1)) == orders_before
     assert desk.own_orders() == []
-    (*_, last) = read_records(desk.agent.config.agent.log_dir / "decisions-*.jsonl")
+    (*_, last) = read_records(desk.agent.config.run.log_dir / "decisions-*.jsonl")
     assert last["agent_state"]["kill_switch_on"] is True
 
 
@@ -118,7 +118,7 @@ def row_r03(seed: int, folder: Path) -> None:
     _write_env(env_file, folder, ("BTC_MAX_ORDER_SIZE=0.9", "RISK_MAX_MARGIN_PCT=1", "nonsense")[seed % 3])
     desk.agent.clock.sleep(120.0)
     desk.iterate()
-    first, second = read_records(config.agent.log_dir / "decisions-*.jsonl")
+    first, second = read_records(config.run.log_dir / "decisions-*.jsonl")
     assert first["config_hash"] == second["config_hash"]
     assert f"{desk.agent.config.btc.max_order_size:g}" == size
     edited = desk_at(folder / "next", config=_config_from(env_file, folder, "BTC_MAX_ORDER_SIZE=0.9"))
@@ -153,7 +153,7 @@ def row_r04(seed: int, folder: Path) -> None:
             desk.iterate()
         finally:
             sys.modules.pop(name, None)
-    first, second = read_records(desk.agent.config.agent.log_dir / "decisions-*.jsonl")
+    first, second = read_records(desk.agent.config.run.log_dir / "decisions-*.jsonl")
     assert [line["proposed_action"]["reason"] for line in (first, second)] == ["the first", "the first"]
     assert first["policy_hash"] == second["policy_hash"]
 

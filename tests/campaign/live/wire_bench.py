@@ -80,7 +80,7 @@ class Bench:
         return self.agent.client.place_limit_order(request)
 
     def order_lines(self, event: str) -> list[dict[str, object]]:
-        lines = read_records(self.agent.config.agent.log_dir / "orders-*.jsonl")
+        lines = read_records(self.agent.config.run.log_dir / "orders-*.jsonl")
         return [line for line in lines if line["event"] == event]
 
 

@@ -186,7 +186,7 @@ def _settings(dice: random.Random, interval_seconds: float) -> dict[str, dict[st
     }
     share = dice.choice((0.3, 0.5, 0.9))
     return {
-        "agent": {
+        "run": {
             "interval_seconds": interval_seconds,
             "rv_min_returns": 5,
             "rv_window_days": 2.0,

@@ -59,11 +59,11 @@ class World:
         self.moment = Moment()
         self.trace = Trace(schedule.seed, folder, schedule, secrets=CREDENTIALS)
         self.config = _config(schedule, folder)
-        self.disk = FaultyDisk(self.config.agent.log_dir, self.time, schedule.disk_faults)
+        self.disk = FaultyDisk(self.config.run.log_dir, self.time, schedule.disk_faults)
         market = CampaignMarket(f"{schedule.seed}", self.time, schedule.regime)
         self.venue = Venue(market, self.time, self.trace, self.moment, self.disk.has_intent)
         self.wire = FaultTransport(schedule, self.venue, self.time, self.trace, self.moment)
-        self.files = FileWatch(self.config.agent.log_dir)
+        self.files = FileWatch(self.config.run.log_dir)
         self.crashes = Crashes(schedule.crashes, self.moment, self.trace)
         self.policy = CampaignPolicy(schedule.policy, f"{schedule.seed}", self._on_decided)
         self.agent: Agent | None = None
@@ -310,5 +310,5 @@ class World:
 def _config(schedule: Schedule, folder: Path) -> AgentConfig:
     """The settings of a schedule, with every file below the folder."""
     settings = {name: dict(section) for name, section in schedule.settings.items()}
-    settings["agent"]["order_wait_seconds"] = schedule.order_wait_seconds
+    settings["run"]["order_wait_seconds"] = schedule.order_wait_seconds
     return agent_config(folder, **settings)
