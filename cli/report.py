@@ -85,11 +85,15 @@ def _decision_lines(record: IterationRecord) -> list[str]:
             f"     {leg.direction} {leg.symbol}: {leg.status}, {leg.filled_coin:g} of {leg.requested_coin:g}{price}"
             f" (tried {tried or 'nothing'}){' ' + printable(leg.note) if leg.note else ''}"
         ]
-    lines += [_settlement_line(entry) for entry in record.ledger if entry.entry_type == "delivery"]
+    lines += [_settlement_line(entry) for entry in record.ledger if entry.entry_type in SETTLEMENT_TYPES]
     error = "" if record.error is None else printable(record.error.strip().splitlines()[-1])
     if error and error not in lines[0]:
         lines += [f"     error: {error}"]
     return lines
+
+
+# One line an option until July 2026; since then in the money the option's (the fee) and its future's (the payoff).
+SETTLEMENT_TYPES = ("delivery", "expiry", "assignment", "exercise")
 
 
 def _settlement_line(entry: LedgerEntry) -> str:

@@ -272,6 +272,8 @@ def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
     note = row.get("info")
     is_about_option = row.need("type") in ("trade", "delivery")
     read = row.need if is_about_option else row.get  # deposits and the like have no instrument
+    # Since 2026 a settlement has its price in a field of its own; `index_price` is the index of that moment.
+    settled_at_usd = row.number("settlement_price")
     return LedgerEntry(
         currency=row.get("currency", currency),
         entry_type=row.need("type"),
@@ -280,7 +282,7 @@ def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
         side=read("side"),
         amount_coin=finite(read("amount")) if is_about_option else row.number("amount"),
         price_coin=row.number("price"),
-        index_price_usd=row.number("index_price"),
+        index_price_usd=settled_at_usd if settled_at_usd is not None else row.number("index_price"),
         fee_coin=row.get("commission", 0.0),
         change_coin=read("change") or 0.0,
         balance_coin=row.number("balance"),

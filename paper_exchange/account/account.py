@@ -31,6 +31,7 @@ DEFAULT_BALANCES_COIN = {"BTC": 10.0, "ETH": 100.0}
 class PaperAccount:
     """An account on a market. Call `advance` before anything else is asked of it: time may have passed.
 
+    `into_futures`: how expired options are booked, as since August 2026, as before, or by their date (None).
     `observers` are called with a LedgerEvent after every event; `revision` grows with every change worth saving.
     """
 
@@ -39,12 +40,13 @@ class PaperAccount:
         market: Market,
         balances_coin: Mapping[str, float] | None = None,
         state: AccountState | None = None,
+        into_futures: bool | None = None,
     ) -> None:
         if state is None:
             balances = DEFAULT_BALANCES_COIN if balances_coin is None else balances_coin
             state = fresh_state(balances, session_start_ms(now_ms(market.clock)))
         self.market = market
-        self._books = Books(market, state)
+        self._books = Books(market, state, into_futures)
         self._books.refresh_marks()
 
     @classmethod

@@ -7,26 +7,36 @@ every observer, sent when the change is complete. Reads the market's quotes; no 
 from __future__ import annotations
 
 from core import pricing
-from paper_exchange.account.ledger import DeliveryNote, EventKind, LedgerEvent, LogEntry, Observer
+from paper_exchange.account.ledger import DeliveryNote, EntryKind, EventKind, LedgerEvent, LogEntry, Observer
 from paper_exchange.account.orders import Direction, Liquidity, Order, sign_of
 from paper_exchange.account.positions import Position
-from paper_exchange.account.records import delivery_entry, new_order_id, trade_entry, trade_record
-from paper_exchange.account.state import AccountState, contract_of
+from paper_exchange.account.records import (
+    Cash,
+    delivery_entry,
+    future_entry,
+    new_order_id,
+    summary_entry,
+    trade_entry,
+    trade_record,
+)
+from paper_exchange.account.state import AccountState, Contract, contract_of
 from paper_exchange.market.clocks import from_ms, now_ms
 from paper_exchange.market.market import DeliveryPrice, Listing, Market, Quote
 
 LOG_ENTRIES_KEPT = 2_000
 COIN_DECIMALS = 12
+INTO_FUTURES_SINCE_MS = 1_785_542_400_000  # 2026-08-01: options in the money settle into the future of their expiry
 
 
 class Books:
     """State, market and observers of one account. `revision` grows with every change worth saving."""
 
-    def __init__(self, market: Market, state: AccountState) -> None:
+    def __init__(self, market: Market, state: AccountState, into_futures: bool | None = None) -> None:
         self.market = market
         self.state = state
         self.observers: list[Observer] = []
         self.revision = 0
+        self._into_futures = into_futures
 
     def now_ms(self) -> int:
         """The market's time."""
@@ -95,7 +105,8 @@ class Books:
     def book_delivery(self, position: Position, price: DeliveryPrice, at_ms: int) -> None:
         """Settle an expired position in coin and forget it. The fee is due in the money, daily options are exempt."""
         name, size = position.instrument_name, position.size
-        listing = self.state.contracts[name].listing
+        contract = self.state.contracts[name]
+        listing = contract.listing
         payoff_coin = pricing.payoff_coin(price.price_usd, listing.strike_usd, listing.is_call)
         is_exempt = listing.settlement_period == "day"
         fee_coin = 0.0 if is_exempt else pricing.delivery_fee_coin(payoff_coin, abs(size))
@@ -103,11 +114,40 @@ class Books:
         profit_coin = size * (payoff_coin - position.average_price_coin)
         self.state.session_realized_coin[listing.currency] += session_profit_coin
         del self.state.positions[name]
-        change_coin = self._move_coins(listing.currency, size * payoff_coin, fee_coin)
         note = DeliveryNote(price.price_usd, price.is_approximate, size, profit_coin, session_profit_coin)
-        entry = delivery_entry(self.state, name, payoff_coin, fee_coin, change_coin, note, at_ms)
-        self._log(entry)
-        self._emit_delivery(entry)
+        if self.settles_into_futures(listing.expires_at_ms):
+            self._log_settlement_into_future(contract, payoff_coin, fee_coin, note, at_ms)
+        else:
+            cash = self._cash(listing.currency, size * payoff_coin, fee_coin)
+            self._log(delivery_entry(self.state, contract, "delivery", cash, payoff_coin, note, at_ms))
+        self._emit_delivery(listing, size, payoff_coin, fee_coin, at_ms)
+
+    def book_settlement_summary(self, currency: str, at_ms: int) -> None:
+        """The line that ends a settlement since 2026."""
+        self._log(summary_entry(self.state, currency, at_ms))
+        self.revision += 1
+
+    def settles_into_futures(self, expires_at_ms: int) -> bool:
+        """Whether an expiry is booked as since 1 August 2026, unless the account was told to speak one form only."""
+        if self._into_futures is None:
+            return expires_at_ms >= INTO_FUTURES_SINCE_MS
+        return self._into_futures
+
+    def _log_settlement_into_future(
+        self, contract: Contract, payoff_coin: float, fee_coin: float, note: DeliveryNote, at_ms: int
+    ) -> None:
+        """Out of the money one line; in the money the option's, with the fee, and its future's, with the payoff."""
+        currency, size = contract.listing.currency, note.settled_size
+        in_the_money: EntryKind = "exercise" if size > 0.0 else "assignment"
+        kind: EntryKind = in_the_money if payoff_coin > 0.0 else "expiry"
+        cash = self._cash(currency, 0.0, fee_coin)
+        self._log(delivery_entry(self.state, contract, kind, cash, payoff_coin, note, at_ms))
+        if payoff_coin > 0.0:
+            cash = self._cash(currency, size * payoff_coin, 0.0)
+            self._log(future_entry(self.state, contract, cash, note, at_ms))
+
+    def _cash(self, currency: str, flow_coin: float, fee_coin: float) -> Cash:
+        return Cash(flow_coin, fee_coin, self._move_coins(currency, flow_coin, fee_coin))
 
     def _change_position(self, order: Order, amount: float, price_coin: float) -> float:
         currency, name = order.currency, order.instrument_name
@@ -160,20 +200,20 @@ class Books:
             )
         )
 
-    def _emit_delivery(self, entry: LogEntry) -> None:
+    def _emit_delivery(self, listing: Listing, size: float, payoff_coin: float, fee_coin: float, at_ms: int) -> None:
         self._send(
             LedgerEvent(
-                at=from_ms(entry.booked_at_ms),
+                at=from_ms(at_ms),
                 kind="settlement",
-                currency=entry.currency,
-                instrument_name=entry.instrument_name,
+                currency=listing.currency,
+                instrument_name=listing.name,
                 order_id=None,
                 label="",
-                direction=entry.side.removeprefix("close "),
-                amount=entry.amount,
-                price_coin=entry.price_coin,
-                fee_coin=entry.commission_coin,
-                balance_after_coin=entry.balance_coin,
+                direction="sell" if size > 0.0 else "buy",
+                amount=abs(size),
+                price_coin=payoff_coin,
+                fee_coin=fee_coin,
+                balance_after_coin=self.state.balances_coin[listing.currency],
             )
         )
 

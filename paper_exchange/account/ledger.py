@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 EventKind = Literal["accepted", "edited", "fill", "cancelled", "settlement"]
+EntryKind = Literal["trade", "delivery", "expiry", "assignment", "exercise", "options_settlement_summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,18 @@ class DeliveryNote:
 class LogEntry:
     """One line of the transaction log: `change_coin` = `cashflow_coin` - `commission_coin` moved the balance.
 
-    `price_coin` of a delivery is the payoff per contract; its delivery price in USD is in the note.
+    `price_coin` of a delivery is the payoff per contract; its delivery price in USD is in the note. A future's line
+    has `price_usd` instead, and its amount in USD; a summary names no instrument.
     """
 
     entry_id: int
-    kind: Literal["trade", "delivery"]
+    kind: EntryKind
     booked_at_ms: int
     currency: str
-    instrument_name: str
+    instrument_name: str | None
     side: str
     amount: float
-    price_coin: float
+    price_coin: float | None
     commission_coin: float
     cashflow_coin: float
     change_coin: float
@@ -72,3 +74,4 @@ class LogEntry:
     trade_id: str | None = None
     liquidity: Literal["M", "T"] | None = None
     delivery: DeliveryNote | None = None
+    price_usd: float | None = None

@@ -6,10 +6,21 @@ move on. No disk, no network, no clock.
 
 from __future__ import annotations
 
-from paper_exchange.account.ledger import DeliveryNote, LogEntry
+from typing import NamedTuple
+
+from paper_exchange.account.ledger import DeliveryNote, EntryKind, LogEntry
 from paper_exchange.account.orders import Liquidity, Order, Trade
-from paper_exchange.account.state import AccountState
+from paper_exchange.account.state import AccountState, Contract
 from paper_exchange.account.valuation import coin_figures
+from paper_exchange.market.names import expiry_code
+
+
+class Cash(NamedTuple):
+    """Coins that one line moves: `change_coin` = `flow_coin` - `fee_coin`, rounded."""
+
+    flow_coin: float
+    fee_coin: float
+    change_coin: float
 
 
 def new_order_id(state: AccountState, currency: str) -> str:
@@ -84,34 +95,86 @@ def trade_entry(state: AccountState, trade: Trade, side: str, cashflow_coin: flo
 
 def delivery_entry(
     state: AccountState,
-    name: str,
+    contract: Contract,
+    kind: EntryKind,
+    cash: Cash,
     payoff_coin: float,
-    fee_coin: float,
-    change_coin: float,
     note: DeliveryNote,
     at_ms: int,
 ) -> LogEntry:
-    """The transaction log's line about an expired position, which is gone already."""
-    currency, size = state.contracts[name].listing.currency, note.settled_size
+    """The transaction log's line about an expired option, which is gone already."""
+    listing, size = contract.listing, note.settled_size
+    # A line of 2026 has the index of that moment, and the delivery price in a field of its own.
+    index_usd = note.delivery_price_usd if kind == "delivery" else state.index_usd[listing.currency]
+    return LogEntry(
+        entry_id=_next_entry_number(state),
+        kind=kind,
+        booked_at_ms=at_ms,
+        currency=listing.currency,
+        instrument_name=listing.name,
+        side=_closing_side(size),
+        amount=abs(size),
+        price_coin=payoff_coin,
+        commission_coin=cash.fee_coin,
+        cashflow_coin=cash.flow_coin,
+        change_coin=cash.change_coin,
+        balance_coin=state.balances_coin[listing.currency],
+        equity_coin=coin_figures(state, listing.currency, at_ms).equity_coin,
+        position_after=0.0,
+        mark_coin=payoff_coin,
+        index_usd=index_usd,
+        delivery=note,
+    )
+
+
+def future_entry(state: AccountState, contract: Contract, cash: Cash, note: DeliveryNote, at_ms: int) -> LogEntry:
+    """The line about the future an option was settled into at its strike: it is delivered at once."""
+    listing, size = contract.listing, note.settled_size
     return LogEntry(
         entry_id=_next_entry_number(state),
         kind="delivery",
         booked_at_ms=at_ms,
+        currency=listing.currency,
+        instrument_name=f"{listing.currency}-{expiry_code(listing.expires_at_ms)}",
+        side=_closing_side(size if listing.is_call else -size),
+        amount=abs(size) * listing.strike_usd,
+        price_coin=None,
+        commission_coin=cash.fee_coin,
+        cashflow_coin=cash.flow_coin,
+        change_coin=cash.change_coin,
+        balance_coin=state.balances_coin[listing.currency],
+        equity_coin=coin_figures(state, listing.currency, at_ms).equity_coin,
+        position_after=0.0,
+        mark_coin=note.delivery_price_usd,
+        index_usd=note.delivery_price_usd,
+        price_usd=note.delivery_price_usd,
+    )
+
+
+def summary_entry(state: AccountState, currency: str, at_ms: int) -> LogEntry:
+    """The line that ends a settlement of options; it moves nothing."""
+    return LogEntry(
+        entry_id=_next_entry_number(state),
+        kind="options_settlement_summary",
+        booked_at_ms=at_ms,
         currency=currency,
-        instrument_name=name,
-        side="close sell" if size > 0.0 else "close buy",
-        amount=abs(size),
-        price_coin=payoff_coin,
-        commission_coin=fee_coin,
-        cashflow_coin=size * payoff_coin,
-        change_coin=change_coin,
+        instrument_name=None,
+        side="-",
+        amount=0.0,
+        price_coin=None,
+        commission_coin=0.0,
+        cashflow_coin=0.0,
+        change_coin=0.0,
         balance_coin=state.balances_coin[currency],
         equity_coin=coin_figures(state, currency, at_ms).equity_coin,
         position_after=0.0,
-        mark_coin=payoff_coin,
-        index_usd=note.delivery_price_usd,
-        delivery=note,
+        mark_coin=0.0,
+        index_usd=state.index_usd[currency],
     )
+
+
+def _closing_side(size: float) -> str:
+    return "close sell" if size > 0.0 else "close buy"
 
 
 def _next_entry_number(state: AccountState) -> int:

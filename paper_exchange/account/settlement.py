@@ -79,11 +79,17 @@ def _end_expired_orders(books: Books, now_ms: int) -> None:
 
 
 def _deliver_expired_positions(books: Books, now_ms: int) -> None:
+    settled: dict[tuple[str, int], int] = {}
     for position in expired_positions(books, now_ms):
         listing = books.state.contracts[position.instrument_name].listing
         price = books.market.delivery_price(listing.currency, listing.expires_at_ms)
         if price is not None:
-            books.book_delivery(position, price, _delivery_time_ms(books, listing.expires_at_ms))
+            at_ms = _delivery_time_ms(books, listing.expires_at_ms)
+            books.book_delivery(position, price, at_ms)
+            settled[listing.currency, listing.expires_at_ms] = at_ms
+    for (currency, expires_at_ms), at_ms in settled.items():
+        if books.settles_into_futures(expires_at_ms):
+            books.book_settlement_summary(currency, max(at_ms, books.state.log[-1].booked_at_ms))
 
 
 def _delivery_time_ms(books: Books, expires_at_ms: int) -> int:

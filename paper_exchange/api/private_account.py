@@ -141,7 +141,7 @@ class PrivateAccount:
         currency = read.currency(params)
         most = read.count(params, 20, 1_000)
         rows = [entry for entry in self._entries_of(currency) if entry.delivery is not None]
-        return {"settlements": [settlement_reply(entry) for entry in rows[:most]], "continuation": None}
+        return {"settlements": [settlement_reply(entry) for entry in rows[:most]], "continuation": "none"}
 
     def _entries_of(self, currency: str) -> list[LogEntry]:
         return [entry for entry in reversed(self._account.state.log) if entry.currency == currency]

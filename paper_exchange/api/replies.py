@@ -134,8 +134,8 @@ def log_reply(entry: LogEntry) -> dict[str, Any]:
         "currency": entry.currency,
         "instrument_name": entry.instrument_name,
         "side": entry.side,
-        "price": entry.price_coin,
-        "price_currency": entry.currency,
+        "price": entry.price_coin if entry.price_usd is None else entry.price_usd,
+        "price_currency": entry.currency if entry.price_usd is None else "USD",
         "amount": entry.amount,
         "contracts": entry.amount,
         "commission": tidy(entry.commission_coin),
@@ -151,6 +151,7 @@ def log_reply(entry: LogEntry) -> dict[str, Any]:
         "trade_id": entry.trade_id,
         "user_role": {"M": "maker", "T": "taker", None: None}[entry.liquidity],
         "info": _delivery_info(entry),
+        **_settlement_price(entry),
         "user_id": USER_ID,
         "username": "paper",
     }
@@ -166,16 +167,23 @@ def _delivery_info(entry: LogEntry) -> dict[str, Any] | None:
     }
 
 
+def _settlement_price(entry: LogEntry) -> dict[str, float]:
+    """A field of its own since 2026."""
+    if entry.delivery is None or entry.kind == "delivery":
+        return {}
+    return {"settlement_price": entry.delivery.delivery_price_usd}
+
+
 def settlement_reply(entry: LogEntry) -> dict[str, Any]:
     """A row of get_settlement_history: only deliveries of expired options are kept."""
     note = entry.delivery
     return {
-        "type": "delivery",
+        "type": "delivery" if entry.kind == "delivery" else "exercise",
         "timestamp": entry.booked_at_ms,
         "instrument_name": entry.instrument_name,
         "position": 0.0 if note is None else note.settled_size,
         "mark_price": entry.mark_coin,
-        "index_price": entry.index_usd,
+        "index_price": entry.index_usd if note is None else note.delivery_price_usd,
         "profit_loss": 0.0 if note is None else tidy(note.profit_loss_coin),
         "session_profit_loss": 0.0 if note is None else tidy(note.session_profit_loss_coin),
         "funding": 0.0,

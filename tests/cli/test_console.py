@@ -139,10 +139,11 @@ def test_an_order_that_was_not_sent_says_why() -> None:
     assert block.endswith("sell BTC-16JAN26-110000-C: not_sent, 0 of 0.1 (tried nothing) no room")
 
 
-def test_a_settlement_has_a_line() -> None:
+@pytest.mark.parametrize("entry_type", ["delivery", "expiry", "assignment", "exercise"])
+def test_a_settlement_has_a_line(entry_type: str) -> None:
     entry = LedgerEntry(
         currency="BTC",
-        entry_type="delivery",
+        entry_type=entry_type,
         symbol="BTC-5JAN26-90000-C",
         booked_at=NOW,
         index_price_usd=91_234.5,

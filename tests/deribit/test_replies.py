@@ -253,6 +253,12 @@ def test_a_trade_in_the_ledger_that_lacks_a_part_is_refused(field: str) -> None:
         read_ledger(Row({"logs": [without(ledger_row(), field)]}), "BTC")
 
 
+def test_a_settlement_of_2026_is_read_at_its_settlement_price() -> None:
+    row = ledger_row(type="assignment", change=-0.01, settlement_price=100_000.0, index_price=99_990.0)
+    (entry,) = read_ledger(Row({"logs": [row]}), "BTC")
+    assert entry.index_price_usd == 100_000.0
+
+
 def test_a_deposit_in_the_ledger_has_no_instrument() -> None:
     (entry,) = read_ledger(Row({"logs": [{"type": "deposit", "timestamp": NOON_MS, "change": 1.0}]}), "BTC")
     assert (entry.symbol, entry.change_coin) == (None, 1.0)

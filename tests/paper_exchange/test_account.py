@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from paper_exchange.account.margins import (
     position_initial_margin_coin,
     position_maintenance_margin_coin,
 )
-from paper_exchange.account.orders import EditRequest, OrderRequest
+from paper_exchange.account.orders import Direction, EditRequest, OrderRequest
 from paper_exchange.api.summary import summary_reply
 from paper_exchange.market.clocks import to_ms
 from paper_exchange.market.errors import RpcError
@@ -473,3 +475,56 @@ def test_an_account_written_in_the_middle_goes_on_as_if_nothing_had_happened() -
         market.show(CALL, 0.02, 0.021)
         place(twin, "sell", 1.0, twin_dice.choice([0.02, 0.0205]))
     assert copy.to_json() == account.to_json()
+
+
+# --- settlement, before and since 2026-08-01 -------------------------------------------------
+
+
+def settled(direction: Direction, price_usd: float, into_futures: bool | None, name: str = NEAR_CALL) -> PaperAccount:
+    """An account after the expiry of one option it had traded."""
+    market = market_with(name, bid=0.02, ask=0.021)
+    account = PaperAccount(market, {"BTC": 10.0, "ETH": 100.0}, into_futures=into_futures)
+    account.advance()
+    place(account, direction, 0.5, 0.02 if direction == "sell" else 0.021, name)
+    market.deliver(name, price_usd)
+    market.sleep_until_expiry(name)
+    account.advance()
+    return account
+
+
+@pytest.mark.parametrize(
+    ("direction", "price_usd", "rows"),
+    [
+        ("sell", 100_000.0, [("assignment", NEAR_CALL), ("delivery", "BTC-6JAN26")]),
+        ("buy", 100_000.0, [("exercise", NEAR_CALL), ("delivery", "BTC-6JAN26")]),
+        ("sell", 95_000.0, [("expiry", NEAR_CALL)]),
+        ("buy", 90_000.0, [("expiry", NEAR_CALL)]),
+    ],
+)
+def test_both_forms_of_settlement_sum_up_to_the_same(
+    direction: Direction, price_usd: float, rows: list[tuple[str, str]]
+) -> None:
+    before, since = (settled(direction, price_usd, into_futures) for into_futures in (False, True))
+    logs = [account.state.log[1:] for account in (before, since)]
+    assert [(entry.kind, entry.instrument_name) for entry in logs[0]] == [("delivery", NEAR_CALL)]
+    assert [(entry.kind, entry.instrument_name) for entry in logs[1]] == [*rows, ("options_settlement_summary", None)]
+    sums = [(math.fsum(e.change_coin for e in log), math.fsum(e.commission_coin for e in log)) for log in logs]
+    assert sums[1] == pytest.approx(sums[0], abs=1e-12)
+    assert before.state.balances_coin == pytest.approx(since.state.balances_coin, abs=1e-12)
+    assert before.state.session_realized_coin == since.state.session_realized_coin
+
+
+@pytest.mark.parametrize(("day", "kind"), [(31, "delivery"), (1, "options_settlement_summary")])
+def test_an_expiry_is_booked_in_the_form_of_its_date(day: int, kind: str) -> None:
+    name = f"BTC-{day}{'JUL' if day == 31 else 'AUG'}26-95000-C"
+    assert settled("sell", 100_000.0, None, name).state.log[-1].kind == kind
+
+
+def test_a_daily_option_is_delivered_without_a_fee() -> None:
+    market, account = account_short(0.5, NEAR_CALL)
+    contract = account.state.contracts[NEAR_CALL]
+    contract.listing = replace(contract.listing, settlement_period="day")
+    market.deliver(NEAR_CALL, 100_000.0)
+    market.sleep_until_expiry(NEAR_CALL)
+    account.advance()
+    assert (account.state.log[-1].cashflow_coin, account.state.log[-1].commission_coin) == (-0.025, 0.0)

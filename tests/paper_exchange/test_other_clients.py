@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from paper_exchange.account.account import PaperAccount
+from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import HOUR_MS
 from tests.builders.paper import CALL, NEAR_CALL, SHARED, Caller, exchange_on, market_with
 
@@ -146,3 +148,29 @@ def test_last_settlements_tell_the_delivery_price_of_an_expired_option() -> None
         ("settlement", "BTC-PERPETUAL"),
         ("delivery", "BTC-6JAN26"),
     ]
+
+
+def test_the_log_of_a_settlement_of_2026_has_the_recorded_fields() -> None:
+    market = market_with(NEAR_CALL)
+    exchange = PaperExchange(market, PaperAccount(market, into_futures=True))
+    caller = Caller(exchange)
+    caller.result("private/sell", instrument_name=NEAR_CALL, amount=0.1, type="market")
+    market.deliver(NEAR_CALL, 100_000.0)
+    market.sleep_until_expiry(NEAR_CALL)
+    summary, future, option = caller.result("private/get_transaction_log", currency="BTC")["logs"][:3]
+    assert (summary["type"], summary["instrument_name"], summary["side"], summary["change"]) == (
+        "options_settlement_summary",
+        None,
+        "-",
+        0.0,
+    )
+    assert (future["type"], future["price"], future["price_currency"], future["amount"]) == (
+        "delivery",
+        100_000.0,
+        "USD",
+        9_500.0,
+    )
+    assert future["change"] == pytest.approx(-0.1 * 0.05)
+    assert (option["type"], option["settlement_price"], option["index_price"]) == ("assignment", 100_000.0, 90_000.0)
+    history = caller.result("private/get_settlement_history_by_currency", currency="BTC")
+    assert (history["settlements"][0]["type"], history["continuation"]) == ("exercise", "none")
