@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from config import AgentConfig
+from core.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
@@ -242,9 +243,8 @@ class DeribitClient:
         if problem is not None or self._order_log is None:
             return _not_sent(problem or "")
         params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
-        line = {"event": "edit", "label": order.label, "symbol": order.symbol, "at": self.server_now().isoformat()}
         try:
-            self._order_log.write(line | params)
+            self._order_log.write(edit_of(order, price_coin, self.server_now()).as_line())
         except LogWriteError as error:
             return _not_sent(str(error))
         problem = self._reason_to_send_nothing(quoted_at)  # writing can take long
@@ -279,15 +279,13 @@ class DeribitClient:
 
     def note_closed(self, order: Order) -> None:
         """Write down that an order of ours is over, and what of it was filled."""
-        if self._order_log is None:
-            return
-        line = {"event": "closed", "label": order.label, "symbol": order.symbol, "order_state": order.order_state}
-        self._note(line | {"filled_amount_coin": order.filled_amount_coin})
+        if self._order_log is not None:
+            self._note(closed_of(order, self.server_now()))
 
     def note_duplicated(self, label: str, symbol: str) -> None:
         """Write down that two orders stood under one label, so that the next run knows whatever becomes of this one."""
         if self._order_log is not None:
-            self._note({"event": "duplicated", "label": label, "symbol": symbol})
+            self._note(OrderDuplicated(label=label, symbol=symbol, at=self.server_now()))
 
     def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
         """The last look before an order leaves, whatever came before."""
@@ -336,21 +334,19 @@ class DeribitClient:
     def _log_intent(self, request: OrderRequest, valid_until: int) -> str | None:
         """Write the order down before it leaves; why it may not leave where that fails."""
         assert self._order_log is not None
-        intent = request.model_dump(mode="json") | {"valid_until": valid_until, "at": self.server_now().isoformat()}
         try:
-            self._order_log.write({"event": "intent", **intent})
+            self._order_log.write(intent_of(request, valid_until, self.server_now()).as_line())
         except LogWriteError as error:
             return str(error)
         return None
 
     def _note_outcome(self, request: OrderRequest, receipt: OrderReceipt) -> None:
-        line = {"event": "outcome", "label": request.label, "symbol": request.symbol}
-        self._note(line | receipt.model_dump(mode="json", exclude_none=True))
+        self._note(outcome_of(request, receipt, self.server_now()))
 
-    def _note(self, line: dict[str, Any]) -> None:
+    def _note(self, event: OrderEvent) -> None:
         """Write down what has happened: a line that cannot be written now is kept, and must not hide the event."""
         assert self._order_log is not None
-        problem = self._order_log.note(line | {"at": self.server_now().isoformat()})
+        problem = self._order_log.note(event.as_line())
         if problem is not None:
             self._rpc.calls.append(ApiCall(method="order_log", outcome=problem))
 

@@ -155,8 +155,7 @@ def read_orders(pattern: str | Path) -> pd.DataFrame:
     frame = _frame(rows, ORDER_COLUMNS, None)
     for name in ("at", "quoted_at"):
         frame[name] = _times(frame[name])
-    valid_until_ms = [value if isinstance(value, int) else None for value in frame["valid_until"]]
-    frame["valid_until"] = _pandas().to_datetime(valid_until_ms, utc=True, unit="ms")
+    frame["valid_until"] = _pandas().to_datetime(frame["valid_until"], utc=True, unit="ms", errors="coerce")
     return frame
 
 

@@ -8,8 +8,8 @@ orders stood under one label is known to the order log alone. Talks to Deribit t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from core.order_events import OrderClosed, resolved
 from models import DeribitError, ExchangeClient, Order
 from orders.order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
 
@@ -118,10 +118,9 @@ def _note_whether_it_exists(
     client: ExchangeClient, order_log: OrderMemory, order: LoggedOrder, found: tuple[Order, ...]
 ) -> None:
     """The exchange forgets orders: an empty answer about an old one leaves it to the positions."""
-    line = _line_about(client, order, "outcome") | {"outcome": "resolved_present" if found else "resolved_absent"}
-    if not found and seconds_since_deadline(order.intent, client.server_now()) > ORDER_MEMORY_SECONDS:
-        line |= {"decided_by": "positions"}
-    order_log.note(line | {"orders": [one.model_dump(mode="json") for one in found]})
+    now = client.server_now()
+    is_forgotten = not found and seconds_since_deadline(order.intent, now) > ORDER_MEMORY_SECONDS
+    order_log.note(resolved(order.label, order.symbol, found, is_forgotten, now).as_line())
 
 
 def _close(
@@ -132,9 +131,6 @@ def _close(
     if any(one.is_live for one in last):
         return
     filled = sum(one.filled_amount_coin for one in last) if last else None  # None: forgotten, positions know
-    order_log.note(_line_about(client, order, "closed") | {"filled_amount_coin": filled})
+    event = OrderClosed(label=order.label, symbol=order.symbol, filled_amount_coin=filled, at=client.server_now())
+    order_log.note(event.as_line())
     on_ended(order.symbol)
-
-
-def _line_about(client: ExchangeClient, order: LoggedOrder, event: str) -> dict[str, Any]:
-    return {"event": event, "label": order.label, "symbol": order.symbol, "at": client.server_now().isoformat()}

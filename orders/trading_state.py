@@ -11,6 +11,7 @@ from datetime import datetime
 
 from core.breaker import DUPLICATED, Breaker, after_iteration
 from core.iteration import Steps, breaker_events
+from core.order_events import Halted
 from logging_utils import IterationRecord
 from models import AgentState, HaltedError, Reason, TradingState
 from orders.order_log import OrderMemory
@@ -66,7 +67,7 @@ class TradingStateKeeper:
         self.breaker = after_iteration(self.breaker, breaker_events(steps, self.has_new_duplicate))
         self._duplicates_known = self._order_log.duplicates_noted
         if self.is_halted and not was_halted:
-            self._order_log.note({"event": "halted", "why": self.breaker.why, "at": now.isoformat()})
+            self._order_log.note(Halted(why=self.breaker.why, at=now).as_line())
         halted_at = self._order_log.halted_at or self.breaker.halted_at
         self.breaker = self.breaker.model_copy(update={"halted_at": halted_at})
         return self.breaker

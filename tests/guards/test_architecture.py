@@ -75,6 +75,7 @@ CORE = (
     "core/iteration",
     "core/market_context",
     "core/old_lines",
+    "core/order_events",
     "core/plausibility",
     "core/pricing",
     "core/quotes",
