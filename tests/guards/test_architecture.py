@@ -328,6 +328,20 @@ def nodes_of(path: Path) -> list[ast.AST]:
     return list(ast.walk(tree_of(path)))
 
 
+MOST_LOCAL_IMPORTS = 5  # each with a line that says why
+
+
+def test_hardly_anything_is_imported_inside_a_function() -> None:
+    inside = {f"{relative_name(path)}:{line}" for path in all_sources() for line in local_imports(path)}
+    assert len(inside) <= MOST_LOCAL_IMPORTS, sorted(inside)
+
+
+def local_imports(path: Path) -> set[int]:
+    functions = (node for node in nodes_of(path) if isinstance(node, ast.FunctionDef))
+    within = (inner for function in functions for inner in ast.walk(function))
+    return {node.lineno for node in within if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
 # --- clocks and dice --------------------------------------------------------------------------------
 
 
