@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from agent_loop import main
+from config import PROJECT_FOLDER
 from logging_utils import read_decisions, read_ledger, read_orders
 from tests.agent.test_old_logs import DRY_RUN
 from tests.builders.agent import run_for, simulated_agent
@@ -154,3 +156,15 @@ def test_runs_are_counted_on_although_the_log_was_packed_or_its_folder_removed(t
     shutil.rmtree(logs)
     simulated(logs, data)
     assert set(read_decisions(logs)["run_id"]) == {"simulated-0003"}
+
+
+# --- the README's recipes -----------------------------------------------------------------------------------------
+
+
+def test_the_readme_s_recipes_run_on_a_log_with_a_failed_iteration() -> None:
+    recipes = re.findall(r"```python\n(.*?)```", (PROJECT_FOLDER / "README.md").read_text(), re.S)
+    of_logs = [recipe for recipe in recipes if "read_decisions" in recipe or "ledger" in recipe or "funnels" in recipe]
+    names: dict[str, object] = {}
+    for recipe in of_logs:
+        exec(recipe.replace("logs/example", str(DRY_RUN)), names)
+    assert len(of_logs) >= 3
