@@ -204,6 +204,9 @@ def log_gives_positions(view: View) -> Iterator[str]:
             yield f"{symbol}: {logged.get(symbol, 0.0):g} by the log, {held.get(symbol, 0.0):g} by the exchange"
 
 
+OPTION_ENTRIES = ("trade", "delivery", "expiry", "assignment", "exercise")
+
+
 def _ledger_entries(view: View) -> Iterator[dict[str, Any]]:
     """Each entry of the exchange's transaction log once, however often it was read."""
     names = ("currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin")
@@ -211,9 +214,14 @@ def _ledger_entries(view: View) -> Iterator[dict[str, Any]]:
     for record in view.trace.decisions:
         for entry in record.get("ledger", ()):
             key = tuple(entry[name] for name in names)
-            if key not in seen and entry["entry_type"] in ("trade", "delivery"):
+            if key not in seen and entry["entry_type"] in OPTION_ENTRIES and _is_option(entry):
                 seen.add(key)
                 yield entry
+
+
+def _is_option(entry: dict[str, Any]) -> bool:
+    # Since August 2026 an option in the money is settled into the future of its expiry, which has a line of its own.
+    return str(entry["symbol"]).endswith(("-C", "-P"))
 
 
 def _signed(entry: dict[str, Any]) -> float:
