@@ -70,11 +70,13 @@ def _summary(reports: list[JobReport], span: Span, folder: Path) -> list[str]:
     for report in reports:
         missing = sum(gap.missing for gap in report.gaps)
         known = f", {missing} rows missing" if missing > 0 else ""
+        began_ms = DATASETS[report.dataset].began_ms
         lines.append(f"{report.dataset:<16}{report.coin}  {report.rows:>9,} rows, {len(report.gaps)} gaps{known}")
+        began = (f"nothing older than {iso(began_ms)} exists",) if span.start_ms < began_ms else ()
         gaps = (f"gap {iso(gap.start_ms)} to {iso(gap.end_ms)}" for gap in report.gaps[:MOST_GAPS_SHOWN])
         doubts = (f"doubtful: {doubt}" for doubt in report.doubts[:MOST_GAPS_SHOWN])
         problems = (f"not finished: {report.problem}",) if report.problem is not None else ()
-        lines += [f"    {line}" for line in (*gaps, *doubts, *problems)]
+        lines += [f"    {line}" for line in (*began, *gaps, *doubts, *problems)]
     if not all(report.is_complete for report in reports):
         lines.append("incomplete: the same command goes on where this one stopped")
     return lines

@@ -56,7 +56,8 @@ class Dataset:
         for number in range(first_ms // self.cell_ms, math.ceil(span.end_ms / self.cell_ms)):
             start_ms = number * self.cell_ms
             cell = Span(max(start_ms, first_ms), min(start_ms + self.cell_ms, span.end_ms))
-            yield f"{from_ms(start_ms):%Y-%m-%d}", cell
+            if cell.start_ms < cell.end_ms:
+                yield f"{from_ms(start_ms):%Y-%m-%d}", cell
 
     def time_ms(self, row: Row) -> int:
         """When a row begins."""

@@ -52,12 +52,15 @@ def _replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def read_rows(path: Path, columns: Row, sha256: str | None = None) -> list[Row] | None:
-    """The rows; None where there is no such file, or another than the one with that hash and these columns."""
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether the file is the one that was written."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def read_rows(path: Path, columns: Row) -> list[Row] | None:
+    """The rows; None where there is no such file, or none with these columns to its end."""
     try:
         packed = path.read_bytes()
-        if sha256 is not None and hashlib.sha256(packed).hexdigest() != sha256:
-            return None
         content = gzip.decompress(packed) if path.suffix == ".gz" else packed
         table = [tuple(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))]
     except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error):

@@ -104,7 +104,7 @@ def fetch_trades(client: PublicClient, coin: str, span: Span) -> Fetched:
         page = _asked_until_filled(client, partial(_trade_page, client, coin, Span(start_ms, span.end_ms)))
         known = len(found)
         found |= {trade.trade_id: trade.row for trade in page}
-        if 0 < len(page) < TRADES_A_PAGE and not page.has_more:
+        if len(page) > 0 and not page.has_more:
             return Fetched(list(found.values()))
         if len(found) == known:
             doubt = f"nothing new came after {iso(start_ms)}, where more trades should be"

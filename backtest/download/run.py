@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from backtest.download.client import PublicClient
 from backtest.download.datasets import DATASETS, Dataset
-from backtest.download.files import cell_path, join_cells, joined_path, merged, read_rows, write_rows
+from backtest.download.files import cell_path, is_intact, join_cells, merged, read_rows, write_rows
 from backtest.download.gaps import Gap, find_gaps
 from backtest.download.manifest import CellNote, Manifest
 from backtest.download.paging import Span
@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
 
 @dataclass
 class JobReport:
-    """One kind of data of one coin: rows in the span asked for, gaps, doubts, and the fault that ended it."""
+    """One kind of data of one coin: rows in its files, gaps in the span, doubts, and the fault that ended it."""
 
     dataset: str
     coin: str
@@ -108,11 +108,13 @@ def _fetch_job(
     for cell, wanted in dataset.cells(span):
         path = cell_path(folder, dataset, coin, cell)
         note = manifest.note_of(dataset.name, coin, cell)
-        kept = None if note is None else read_rows(path, dataset.columns, note.sha256)
-        if note is None or kept is None or not note.covers(wanted):
+        if note is not None and not is_intact(path, note.sha256):
+            note = None
+        if note is None or not note.covers(wanted):
             # What was there before is fetched with the rest: a cell is one stretch without holes.
-            whole = wanted if note is None or kept is None else _hull(wanted, Span(note.start_ms, note.end_ms))
+            whole = wanted if note is None else _hull(wanted, Span(note.start_ms, note.end_ms))
             fetched = dataset.fetch(client, coin, whole)
+            kept = None if note is None else read_rows(path, dataset.columns)
             rows = merged(dataset, kept or (), fetched.rows)
             manifest.add(
                 CellNote(
@@ -138,23 +140,22 @@ def _hull(one: Span, other: Span) -> Span:
 
 
 def _report(dataset: Dataset, coin: str, span: Span, folder: Path, manifest: Manifest) -> JobReport:
-    report = JobReport(dataset.name, coin)
-    times_ms: list[int] = []
-    for path in _final_paths(folder, dataset, coin, span):
-        rows = read_rows(path, dataset.columns) or []
-        report.rows += len(rows)
-        if dataset.step_ms + dataset.silence_ms > 0:
-            times_ms += (dataset.time_ms(row) for row in rows)
-    report.gaps = find_gaps(dataset, times_ms, span)
-    notes = (manifest.note_of(dataset.name, coin, cell) for cell, _ in dataset.cells(span))
-    report.doubts = [doubt for note in notes if note is not None for doubt in note.doubts]
-    return report
+    noted = (manifest.note_of(dataset.name, coin, cell) for cell, _ in dataset.cells(span))
+    notes = [note for note in noted if note is not None]
+    return JobReport(
+        dataset=dataset.name,
+        coin=coin,
+        rows=sum(note.rows for note in notes),
+        gaps=find_gaps(dataset, _times_ms(dataset, coin, folder, span), span),
+        doubts=[doubt for note in notes for doubt in note.doubts],
+    )
 
 
-def _final_paths(folder: Path, dataset: Dataset, coin: str, span: Span) -> list[Path]:
-    if dataset.is_joined:
-        return [joined_path(folder, dataset, coin)]
-    return [cell_path(folder, dataset, coin, cell) for cell, _ in dataset.cells(span)]
+def _times_ms(dataset: Dataset, coin: str, folder: Path, span: Span) -> Iterator[int]:
+    """Times of all rows, oldest first, one cell in memory at a time."""
+    for cell, _ in dataset.cells(span):
+        rows = read_rows(cell_path(folder, dataset, coin, cell), dataset.columns) or []
+        yield from (dataset.time_ms(row) for row in rows)
 
 
 def _gap_rows(report: JobReport) -> Iterator[tuple[str, ...]]:

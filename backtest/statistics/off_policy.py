@@ -30,17 +30,20 @@ class LoggedDecisions:
     """One row a decision point.
 
     `changes` names what the edit does otherwise there ("close instead of nothing"), "" where it does the same. A change
-    counts as drawn where the logged action is one the edited policy may take.
+    counts as drawn where the logged action is one the edited policy may take. `groups` names what decisions share an
+    outcome with (the chain of a call and its rolls): standard errors then take groups as independent, not decisions.
     """
 
     rewards: Floats
     logged_probabilities: Floats
     edited_probabilities: Floats
     changes: Sequence[str]
+    groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         columns = {"rewards": self.rewards, "logged": self.logged_probabilities, "edited": self.edited_probabilities}
-        lengths = {name: len(values) for name, values in columns.items()} | {"changes": len(self.changes)}
+        texts = {"changes": self.changes} | ({} if self.groups is None else {"groups": self.groups})
+        lengths = {name: len(values) for name, values in (columns | texts).items()}
         if len(set(lengths.values())) != 1 or lengths["rewards"] < 2:
             raise NotEnoughDataError(f"columns of a length, 2 rows at least, are needed: {lengths}")
         for name, values in columns.items():
@@ -105,7 +108,7 @@ def _draws_of_changes(decisions: LoggedDecisions) -> dict[str, int]:
 def inverse_propensity(decisions: LoggedDecisions) -> PolicyValue:
     """IPS: unbiased, and noisy where weights are large. Raises NotEvaluableError."""
     _refuse_the_unanswerable(decisions)
-    return _value(decisions.weights * decisions.rewards, decisions.weights)
+    return _value(decisions.weights * decisions.rewards, decisions)
 
 
 def self_normalised(decisions: LoggedDecisions) -> PolicyValue:
@@ -115,7 +118,7 @@ def self_normalised(decisions: LoggedDecisions) -> PolicyValue:
     mean = float((weights * decisions.rewards).sum() / weights.sum())
     # Delta method for a ratio of means.
     residuals = weights * (decisions.rewards - mean) / weights.mean()
-    return PolicyValue(mean, _standard_error(residuals), effective_sample(weights))
+    return PolicyValue(mean, _standard_error(residuals, decisions.groups), effective_sample(weights))
 
 
 def doubly_robust(decisions: LoggedDecisions, model_logged: Floats, model_edited: Floats) -> PolicyValue:
@@ -130,7 +133,7 @@ def doubly_robust(decisions: LoggedDecisions, model_logged: Floats, model_edited
             raise NotEnoughDataError(f"{name}: {len(values)} rows for {len(decisions.rewards)} decisions")
         refuse_gaps(values, name)
     corrections = decisions.weights * (decisions.rewards - model_logged)
-    return _value(model_edited + corrections, decisions.weights)
+    return _value(model_edited + corrections, decisions)
 
 
 def full_information(outcomes: Floats, probabilities: Floats) -> PolicyValue:
@@ -147,7 +150,7 @@ def full_information(outcomes: Floats, probabilities: Floats) -> PolicyValue:
     if unknown.any():
         raise NotEvaluableError([f"{unknown.sum()} decisions may take an action whose outcome is not known"])
     values = np.where(probabilities > 0.0, probabilities * np.nan_to_num(outcomes), 0.0).sum(axis=1)
-    return _value(values, np.ones(len(values)))
+    return PolicyValue(float(values.mean()), _standard_error(values, None), float(len(values)))
 
 
 def _refuse_the_unanswerable(decisions: LoggedDecisions) -> None:
@@ -156,9 +159,17 @@ def _refuse_the_unanswerable(decisions: LoggedDecisions) -> None:
         raise NotEvaluableError(reasons)
 
 
-def _value(values: Floats, weights: Floats) -> PolicyValue:
-    return PolicyValue(float(values.mean()), _standard_error(values), effective_sample(weights))
+def _value(values: Floats, decisions: LoggedDecisions) -> PolicyValue:
+    error = _standard_error(values, decisions.groups)
+    return PolicyValue(float(values.mean()), error, effective_sample(decisions.weights))
 
 
-def _standard_error(values: Floats) -> float:
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
+def _standard_error(values: Floats, groups: Sequence[str] | None) -> float:
+    """Of a mean; what deviates together within a group counts once (Liang and Zeger, 1986)."""
+    if groups is None:
+        return float(values.std(ddof=1)) / math.sqrt(len(values))
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(places, weights=values - values.mean())
+    if len(sums) < 2:
+        raise NotEnoughDataError("one group alone has no standard error")
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -93,7 +94,9 @@ def test_any_other_method_is_refused_before_it_is_sent(method: str) -> None:
         assert server.requests == []
 
 
-def test_it_carries_no_key_and_no_cookie_and_takes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_carries_no_key_and_no_cookie_and_takes_no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://192.0.2.1:3128")
     with serving() as (server, client):

@@ -115,6 +115,18 @@ def test_a_disk_that_refuses_is_said_in_a_sentence(
     assert "what is finished stays" in capsys.readouterr().err
 
 
+def test_what_is_older_than_the_index_is_said_to_be_no_gap(
+    run: Callable[..., int], server: HistoryServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--from", "2021-03-20", "--to", "2021-03-23", "--data", "dvol") == 0
+    printed = capsys.readouterr().out
+    assert (
+        "dvol            BTC          0 rows, 0 gaps\n    nothing older than 2021-03-24 00:00:00+00:00 exists"
+        in printed
+    )
+    assert server.requests == []
+
+
 # --- a real process ------------------------------------------------------------------------------------------
 
 
@@ -154,3 +166,10 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
     assert main([*options(server, clean), *period], server.clock) == 0
     for name in ("candles/BTC_1h.csv", "trades/BTC_2024-01-01.csv.gz", "gaps.csv"):
         assert (folder / name).read_bytes() == (clean / name).read_bytes()
+
+
+def test_without_the_progress_bar_it_says_what_to_install() -> None:
+    hidden = "import runpy, sys; sys.modules['tqdm'] = None; runpy.run_module('backtest.download', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", hidden], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "the progress bar is missing: pip install -r backtest/requirements.txt\n"

@@ -132,6 +132,13 @@ def test_an_earlier_start_keeps_what_is_there(tmp_path: Path) -> None:
     assert len(read_candles(tmp_path / "candles")["BTC"]) == 40 * 24
 
 
+def test_halves_fetched_apart_are_a_whole(tmp_path: Path) -> None:
+    """Both lie in one cell of candles."""
+    run(tmp_path, "candles", span=Span(START_MS + 2 * DAY_MS, START_MS + 4 * DAY_MS))
+    run(tmp_path, "candles", span=Span(START_MS, START_MS + 2 * DAY_MS))
+    assert run(tmp_path, "candles", span=Span(START_MS, START_MS + 4 * DAY_MS))[1].requests == []
+
+
 def test_stopped_by_hand_it_keeps_what_is_finished_and_goes_on_there(tmp_path: Path) -> None:
     def stop(name: str) -> None:
         if name.endswith("2024-01-02"):

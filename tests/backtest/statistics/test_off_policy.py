@@ -93,6 +93,29 @@ def test_an_unchanged_policy_is_worth_what_it_made() -> None:
         assert value.effective_sample == pytest.approx(len(decisions.rewards))
 
 
+def repeated(decisions: LoggedDecisions, times: int) -> LoggedDecisions:
+    """Each decision so many times, as where a call held for days is decided on again and again."""
+    columns = (decisions.rewards, decisions.logged_probabilities, decisions.edited_probabilities)
+    rewards, logged, edited = (np.repeat(column, times) for column in columns)
+    groups = [str(number) for number in range(len(decisions.rewards)) for _ in range(times)]
+    changes = [change for change in decisions.changes for _ in range(times)]
+    return LoggedDecisions(rewards, logged, edited, changes, groups)
+
+
+@pytest.mark.parametrize("estimate", [inverse_propensity, self_normalised])
+def test_decisions_that_share_an_outcome_make_nothing_surer(estimate: Callable[[LoggedDecisions], PolicyValue]) -> None:
+    decisions = a_world(4).decisions
+    once, often = estimate(decisions), estimate(repeated(decisions, 9))
+    assert often.mean == pytest.approx(once.mean)
+    assert often.standard_error == pytest.approx(once.standard_error, rel=1e-6)
+    assert estimate(replace(repeated(decisions, 9), groups=None)).standard_error < once.standard_error / 2.9
+
+
+def test_one_group_alone_is_refused() -> None:
+    with pytest.raises(NotEnoughDataError, match="one group alone"):
+        self_normalised(replace(equal_weights(60), groups=["all"] * 60))
+
+
 def test_full_information_is_exact() -> None:
     world = a_world(3)
     assert full_information(world.mean_rewards, world.edited).mean == pytest.approx(world.truth, abs=1e-12)
