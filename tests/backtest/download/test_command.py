@@ -152,12 +152,12 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
     hold = Hold()
     server.fail(TRADES, hold)
     command = [sys.executable, "-m", "backtest.download", *options(server, folder), *period]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert hold.reached.wait(30.0)
-    process.send_signal(wanted)
-    code = process.wait(30.0)
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        is_hanging = hold.reached.wait(30.0)
+        process.send_signal(wanted if is_hanging else signal.SIGKILL)
     hold.released.set()
-    assert code == (1 if wanted == signal.SIGINT else -signal.SIGKILL)
+    assert is_hanging
+    assert process.returncode == (1 if wanted == signal.SIGINT else -signal.SIGKILL)
 
     server.requests.clear()
     assert main([*options(server, folder), *period], server.clock) == 0

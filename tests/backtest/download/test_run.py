@@ -248,7 +248,7 @@ def test_the_manifest_says_what_was_fetched_and_when(tmp_path: Path) -> None:
     assert note["fetched_at"].startswith(f"{NOW:%Y-%m-%d}")
 
 
-def test_the_same_cells_are_found_whatever_the_dates(tmp_path: Path) -> None:
+def test_the_same_cells_are_found_whatever_the_dates() -> None:
     for dataset in DATASETS.values():
         wide = dict(dataset.cells(Span(START_MS - 500 * DAY_MS, NOW_MS)))
         narrow = dict(dataset.cells(Span(START_MS + 17 * HOUR_MS, NOW_MS - 5 * HOUR_MS)))
