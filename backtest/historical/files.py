@@ -1,0 +1,130 @@
+"""Reads what a historical market is made of: candles, DVOL, delivery prices.
+
+In: files or folders (CSV, also .gz) whose names start with BTC_ or ETH_. DVOL: a time column (date, timestamp or
+open_time; ISO, or numbers in s, ms or us) and a close (close or dvol) in percent; hours and days are told apart by
+their spacing. Out: bars and prices. Reads disk; what cannot be used is a RecordingError that names the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backtest.surface.conditions import CoinHistory
+from backtest.surface.known import TimeArray
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS
+from paper_exchange.market.market import Bar, DeliveryPrice
+from paper_exchange.recorded.files import RecordingError
+from paper_exchange.recorded.tables import COINS, DeliveryKey, read_candles, read_delivery_prices
+
+TIME_COLUMNS = ("date", "timestamp", "open_time", "time")
+CLOSE_COLUMNS = ("close", "dvol", "dvol_close")
+MOST_PCT = 1000.0
+MS_PER_UNIT = ((1e3, 1e11), (1.0, 1e14), (1e-3, 1e17), (1e-6, 1e20))  # s, ms, us, ns, and how large each gets
+
+
+@dataclass(frozen=True)
+class HistoryData:
+    """All coins' data, oldest first; DVOL in percent by coin and bar width in ms."""
+
+    candles: dict[str, list[Bar]]
+    dvol: dict[tuple[str, int], list[Bar]]
+    delivery_prices: dict[DeliveryKey, DeliveryPrice] = field(default_factory=dict)
+
+    @property
+    def coins(self) -> tuple[str, ...]:
+        """Those with candles and DVOL."""
+        return tuple(coin for coin in COINS if self.candles.get(coin) and (self.hours(coin) or self.days(coin)))
+
+    def hours(self, coin: str) -> list[Bar]:
+        """Hourly DVOL."""
+        return self.dvol.get((coin, HOUR_MS), [])
+
+    def days(self, coin: str) -> list[Bar]:
+        """Daily DVOL."""
+        return self.dvol.get((coin, DAY_MS), [])
+
+    def history(self, coin: str) -> CoinHistory:
+        """As what was known when."""
+        return CoinHistory(self.candles.get(coin, []), self.hours(coin), self.days(coin))
+
+    def cut_at(self, at_ms: int) -> HistoryData:
+        """Only what had ended by then: a market on this must show the same up to then."""
+        candles = {coin: _ended(bars, HOUR_MS, at_ms) for coin, bars in self.candles.items()}
+        dvol = {(coin, width): _ended(bars, width, at_ms) for (coin, width), bars in self.dvol.items()}
+        prices = {key: price for key, price in self.delivery_prices.items() if key[1] <= at_ms}
+        return HistoryData(candles, dvol, prices)
+
+
+def _ended(bars: list[Bar], width_ms: int, at_ms: int) -> list[Bar]:
+    return [bar for bar in bars if bar.opened_at_ms + width_ms <= at_ms]
+
+
+def read_history(candles: Path, dvol: Path, delivery_prices: Path | None = None) -> HistoryData:
+    """Everything there is in these files or folders. Raises RecordingError."""
+    prices = read_delivery_prices(delivery_prices) if delivery_prices is not None else {}
+    data = HistoryData(read_candles(candles), read_dvol(dvol), prices)
+    if not data.coins:
+        raise RecordingError(f"no coin has both candles ({candles}) and DVOL ({dvol})")
+    return data
+
+
+def read_dvol(source: Path) -> dict[tuple[str, int], list[Bar]]:
+    """DVOL bars by coin and width; of a bar found twice the last stands."""
+    found: dict[tuple[str, int], dict[int, Bar]] = {}
+    for path in _files(source):
+        coin = next((coin for coin in COINS if path.name.upper().startswith(f"{coin}_")), None)
+        if coin is not None:
+            width_ms, bars = _read_file(path)
+            found.setdefault((coin, width_ms), {}).update({bar.opened_at_ms: bar for bar in bars})
+    if not found:
+        raise RecordingError(f"{source}: no DVOL file there (BTC_*.csv, ETH_*.csv, also .gz)")
+    return {key: [bars[opened] for opened in sorted(bars)] for key, bars in found.items()}
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    return sorted(path for path in source.rglob("*") if path.name.endswith((".csv", ".csv.gz")) and path.is_file())
+
+
+def _read_file(path: Path) -> tuple[int, list[Bar]]:
+    try:
+        table = pd.read_csv(path, encoding="utf-8-sig")
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordingError(f"{path}: cannot be read: {error}") from error
+    time_column = next((name for name in TIME_COLUMNS if name in table), None)
+    close_column = next((name for name in CLOSE_COLUMNS if name in table), None)
+    if time_column is None or close_column is None or len(table) == 0:
+        raise RecordingError(f"{path}: wanted rows with a time (date, timestamp) and a close (close, dvol)")
+    opened = _times_ms(table[time_column], path)
+    closes = pd.to_numeric(table[close_column], errors="coerce").to_numpy(dtype=np.float64)
+    if not bool(np.all((closes > 0.0) & (closes < MOST_PCT))):
+        raise RecordingError(f"{path}: a close is not a percentage between 0 and {MOST_PCT:.0f}")
+    return _width_ms(opened, path), [Bar(at, *(close,) * 4) for at, close in zip(opened.tolist(), closes, strict=True)]
+
+
+def _times_ms(column: pd.Series[Any], path: Path) -> TimeArray:
+    """ISO times (UTC where they do not say), or numbers whose size tells their unit."""
+    try:
+        if not pd.api.types.is_numeric_dtype(column):
+            moments = pd.to_datetime(column, utc=True).dt.as_unit("ms")
+            return np.asarray(moments.astype("int64"), dtype=np.int64)
+        numbers = column.to_numpy(dtype=np.float64)
+        factor = next(factor for factor, below in MS_PER_UNIT if float(numbers[0]) < below)
+        return np.round(numbers * factor).astype(np.int64)
+    except (ValueError, StopIteration) as error:
+        raise RecordingError(f"{path}: a time cannot be read: {error}") from error
+
+
+def _width_ms(opened_ms: TimeArray, path: Path) -> int:
+    """Hours or days, by the usual distance of two rows."""
+    usual = float(np.median(np.diff(np.sort(opened_ms)))) if len(opened_ms) > 1 else float(DAY_MS)
+    width_ms = HOUR_MS if abs(usual - HOUR_MS) < HOUR_MS / 2 else DAY_MS
+    if abs(usual - width_ms) > width_ms / 2:
+        raise RecordingError(f"{path}: rows are neither an hour nor a day apart")
+    return width_ms

@@ -1,0 +1,150 @@
+"""What was listed, hour by hour: Deribit's expiry calendar and a strike grid around the spot of that day.
+
+In: the coin's history (index and DVOL as known at each hour). Out: calls as columns, by expiry and strike; a strike
+once listed stays until it expires. Puts are left out: nobody here trades them, and they would double the work. The grid
+reaches further in volatile times: 2021 listed strikes that 2026 does not. No clock of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backtest.surface.conditions import OLDEST_HOUR_MS, CoinHistory
+from backtest.surface.known import FloatArray
+from backtest.surface.spread import tick_era
+from paper_exchange.market.clocks import HOUR_MS
+from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, StrikeGrid, listed_expiries, settlement_period
+from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
+from paper_exchange.market.names import option_name
+
+USUAL_DVOL = 0.45  # the grids of expiries.py were measured at this volatility
+MOST_STRIKES_PER_SIDE = 30
+LOOK_BACK_HOURS = 60 * 24  # what was listed earlier has expired, or has been listed again as spot moved
+REMEMBER_EXPIRED_MS = 10 * 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCalls:
+    """All calls of one coin that could be traded at an hour, one entry a call."""
+
+    listings: tuple[Listing, ...]
+    strikes_usd: FloatArray
+    expires_at_ms: FloatArray
+    row_by_name: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.listings)
+
+
+class CallBoard:
+    """Grows hour by hour; `live` is the same object until something changes."""
+
+    def __init__(self, currency: str, history: CoinHistory, start_ms: int, size: MarketSize = DEFAULT_SIZE) -> None:
+        """Begins LOOK_BACK_HOURS before the start, so that older listings are there too."""
+        self._currency, self._history, self._size = currency, history, size
+        self._sheets: dict[int, _Sheet] = {}
+        self._known: dict[str, Listing] = {}
+        self._observed_ms = (start_ms // HOUR_MS - LOOK_BACK_HOURS) * HOUR_MS
+        self._live: ListedCalls | None = None
+
+    @property
+    def live(self) -> ListedCalls:
+        """What could be traded at the last hour observed."""
+        if self._live is None:
+            sheets = (self._sheets[expires_at_ms] for expires_at_ms in sorted(self._sheets))
+            self._live = _as_columns([listing for sheet in sheets for listing in sheet.rows()])
+        return self._live
+
+    def find(self, name: str) -> Listing | None:
+        """A listing, expired ones included while they are remembered."""
+        return self._known.get(name)
+
+    def observe_until(self, at_ms: int) -> None:
+        """Looks at every full hour since the last look; hours without an index list nothing new."""
+        hours_ms = np.arange(self._observed_ms + HOUR_MS, at_ms + 1, HOUR_MS)
+        spots_usd = self._history.index.fresh_at(hours_ms, OLDEST_HOUR_MS)
+        for hour_ms, spot_usd in zip(hours_ms.tolist(), spots_usd.tolist(), strict=True):
+            self._observed_ms = hour_ms
+            self._take_off_expired(hour_ms)
+            if spot_usd > 0.0:
+                self._list_new(hour_ms, spot_usd)
+
+    def _take_off_expired(self, at_ms: int) -> None:
+        expired = [expires_at_ms for expires_at_ms in self._sheets if expires_at_ms <= at_ms]
+        for expires_at_ms in expired:
+            del self._sheets[expires_at_ms]
+        if expired:
+            self._live = None
+            self._forget_before(at_ms - REMEMBER_EXPIRED_MS)
+
+    def _list_new(self, at_ms: int, spot_usd: float) -> None:
+        for expires_at_ms in listed_expiries(at_ms, self._size):
+            if expires_at_ms not in self._sheets:
+                self._sheets[expires_at_ms] = _Sheet(expires_at_ms, at_ms, spot_usd, self._strikes_per_side(at_ms))
+        for expires_at_ms, sheet in self._sheets.items():
+            if sheet.has_seen(spot_usd):
+                continue
+            for strike_usd in sheet.new_strikes(spot_usd):
+                listing = self._listing(expires_at_ms, strike_usd, at_ms)
+                sheet.listed[strike_usd] = self._known[listing.name] = listing
+                self._live = None
+
+    def _strikes_per_side(self, at_ms: int) -> int:
+        dvol = float(self._history.conditions_at(at_ms).dvol[0])
+        wanted = round(self._size.strikes_per_side * dvol / USUAL_DVOL) if dvol > 0.0 else 0
+        return max(self._size.strikes_per_side, min(wanted, MOST_STRIKES_PER_SIDE))
+
+    def _listing(self, expires_at_ms: int, strike_usd: float, at_ms: int) -> Listing:
+        era = tick_era(at_ms)
+        return Listing(
+            name=option_name(self._currency, expires_at_ms, strike_usd, is_call=True),
+            currency=self._currency,
+            strike_usd=strike_usd,
+            expires_at_ms=expires_at_ms,
+            is_call=True,
+            created_at_ms=at_ms,
+            settlement_period=settlement_period(expires_at_ms),
+            min_trade_amount=MIN_TRADE_AMOUNT[self._currency],
+            tick_size=era.fine,
+            tick_steps=era.steps,
+        )
+
+    def _forget_before(self, limit_ms: int) -> None:
+        for name in [name for name, listing in self._known.items() if listing.expires_at_ms < limit_ms]:
+            del self._known[name]
+
+
+class _Sheet:
+    """One expiry: its grid, the strikes listed so far, and where spot has been."""
+
+    def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
+        self.listed: dict[float, Listing] = {}
+        self._rows: list[Listing] = []
+        self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
+        self._low_usd, self._high_usd = float("inf"), 0.0
+
+    def has_seen(self, spot_usd: float) -> bool:
+        """Only a new high or low of spot can bring new strikes."""
+        return self._low_usd <= spot_usd <= self._high_usd
+
+    def new_strikes(self, spot_usd: float) -> list[float]:
+        """Strikes to add around this spot."""
+        self._low_usd, self._high_usd = min(self._low_usd, spot_usd), max(self._high_usd, spot_usd)
+        return [strike for strike in self._grid.strikes(spot_usd) if strike not in self.listed]
+
+    def rows(self) -> list[Listing]:
+        """By strike."""
+        if len(self._rows) != len(self.listed):
+            self._rows = [self.listed[strike_usd] for strike_usd in sorted(self.listed)]
+        return self._rows
+
+
+def _as_columns(listings: list[Listing]) -> ListedCalls:
+    return ListedCalls(
+        listings=tuple(listings),
+        strikes_usd=np.array([listing.strike_usd for listing in listings], dtype=np.float64),
+        expires_at_ms=np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
+        row_by_name={listing.name: row for row, listing in enumerate(listings)},
+    )

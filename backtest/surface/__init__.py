@@ -1,0 +1,1 @@
+"""The modelled volatility surface and spread: coefficients, shape, corrections, fit and errors."""

@@ -1,0 +1,54 @@
+"""Keeps the smile of every expiry free of arbitrage, whatever coefficients and corrections come together.
+
+In: per expiry the level and width of the smile, its skew and curvature. Out: by how much skew and curvature are taken
+(1 is whole) so that along all strikes delta falls and price is convex. A flat smile always is, so there is an answer.
+Pure.
+
+With x = ln(K / F) / width and total deviation s = scale width exp(L(x)): delta falls where d1 does, and price is convex
+where (1 - x L')^2 - (s^2 L' / width)^2 / 4 + scale^2 exp(2 L) (L'' + L'^2) is not negative (Gatheral, Jacquier 2014).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtest.surface.known import BoolArray, FloatArray
+from backtest.surface.shape import CENTRE, soft_clamp
+
+SPACING = 0.1
+SMALLEST_DENSITY = 0.01  # a little above zero: volatilities are rounded afterwards
+STRENGTHS = np.linspace(1.0, 0.0, 21)
+
+_X = np.arange(-6.0, 7.0, SPACING)
+_Y = soft_clamp(_X) - CENTRE
+_Y1 = np.gradient(_Y, SPACING)
+_Y2 = np.gradient(_Y1, SPACING)
+
+
+def smile_strength(scale: FloatArray, width: FloatArray, skew: FloatArray, smile: FloatArray) -> FloatArray:
+    """The largest share of skew and smile that holds, one an entry.
+
+    scale: at-the-money s / width. width: DVOL times the root of the time that x is measured in.
+    """
+    strength = np.zeros_like(scale)
+    open_rows = np.arange(len(scale))
+    for share in STRENGTHS.tolist():
+        holds = _holds(scale[open_rows], width[open_rows], share * skew[open_rows], share * smile[open_rows])
+        strength[open_rows[holds]] = share
+        open_rows = open_rows[~holds]
+        if len(open_rows) == 0:
+            break
+    return strength
+
+
+def _holds(scale: FloatArray, width: FloatArray, skew: FloatArray, smile: FloatArray) -> BoolArray:
+    scale, width, skew, smile = (column[:, None] for column in (scale, width, skew, smile))
+    slope = skew + 2.0 * smile * _Y
+    log_first = slope * _Y1
+    log_second = slope * _Y2 + 2.0 * smile * _Y1**2
+    ratio = scale * np.exp(skew * _Y + smile * _Y**2)
+    inner = 1.0 - _X * log_first
+    density = inner**2 - 0.25 * (ratio**2 * width * log_first) ** 2 + ratio**2 * (log_second + log_first**2)
+    d1_slope = -inner / ratio + 0.5 * ratio * width * log_first
+    holds: BoolArray = ((density > SMALLEST_DENSITY) & (d1_slope < 0.0)).all(axis=1)
+    return holds

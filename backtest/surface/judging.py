@@ -1,0 +1,113 @@
+"""How far the modelled surface and spread are from real quotes.
+
+In: calls with quotes as columns, coefficient sets, corrections. Out: median relative errors of the mid by month, log
+errors of the spread, and breaches of what must hold along the strikes of an expiry. Judged are calls of delta .10 to
+.35, 2 to 35 days. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from backtest.surface.coefficients import SurfaceSet
+from backtest.surface.correction import Correction
+from backtest.surface.fitting import Sample, is_judged, relative_errors
+from backtest.surface.known import BoolArray, FloatArray
+from backtest.surface.model import surface_volatility
+from backtest.surface.shape import log_tenor
+from backtest.surface.spread import spreads, tick_era
+
+CorrectionAt = Callable[[int], Correction | None]
+PRICE_ROUNDING = 2e-8  # marks carry eight decimals
+
+
+class MonthError(NamedTuple):
+    """Medians over one month's rows; fractions. `premium_ratio` is the sum of modelled over the sum of real mids."""
+
+    month: str
+    rows: int
+    model: float
+    model_from_7: float
+    bias: float
+    flat: float
+    premium_ratio: float
+
+
+class SpreadError(NamedTuple):
+    """Of the law without a residual against real spreads."""
+
+    month: str
+    rows: int
+    mean_log_error: float
+    sum_ratio: float
+
+
+def month_errors(
+    sample: Sample, surface: SurfaceSet, correction_at: CorrectionAt | None = None
+) -> Iterator[MonthError]:
+    """One a month; with corrections only moments that one is left for."""
+    sample = sample.where(is_judged(sample.rows))
+    volatility, known = model_volatilities(sample, surface, correction_at)
+    errors, flat = relative_errors(sample, volatility), relative_errors(sample, sample.now.dvol)
+    for month in sorted(set(sample.months[known].tolist())):
+        here = known & (sample.months == month)
+        mids = sample.rows.mid_coin[here]
+        yield MonthError(
+            month=month,
+            rows=int(here.sum()),
+            model=_median(np.abs(errors[here])),
+            model_from_7=_median(np.abs(errors[here & (sample.rows.days >= 7.0)])),
+            bias=_median(errors[here]),
+            flat=_median(np.abs(flat[here])),
+            premium_ratio=float(((1.0 + errors[here]) * mids).sum() / mids.sum()),
+        )
+
+
+def model_volatilities(
+    sample: Sample, surface: SurfaceSet, correction_at: CorrectionAt | None = None
+) -> tuple[FloatArray, BoolArray]:
+    """Volatility of each row, and whether it could be made as asked for."""
+    rows, count = sample.rows, len(sample.rows)
+    level, skew = np.zeros(count), np.zeros(count)
+    known = np.ones(count, dtype=np.bool_)
+    if correction_at is not None:
+        for at_ms in np.unique(rows.at_ms).tolist():
+            here, correction = rows.at_ms == at_ms, correction_at(at_ms)
+            known[here] = correction is not None
+            if correction is not None:
+                level[here], skew[here] = correction.level_at(log_tenor(rows.days[here])), correction.skew
+    return surface_volatility(surface, sample.terms, sample.now.dvol, rows.days, level, skew), known
+
+
+def spread_errors(sample: Sample, surface: SurfaceSet) -> Iterator[SpreadError]:
+    """Against the spreads around the same mids."""
+    rows = sample.rows.where(is_judged(sample.rows) & (sample.rows.ask_coin > sample.rows.bid_coin))
+    months = np.array(rows.months)
+    for month in sorted(set(months.tolist())):
+        here = rows.where(months == month)
+        era = tick_era(int(here.at_ms[0]))
+        model = spreads(surface.spread.law(), here.mid_coin, here.days, era, np.zeros(len(here)))
+        real = here.ask_coin - here.bid_coin
+        error = float(np.mean(np.abs(np.log(model / real))))
+        yield SpreadError(month, len(here), error, float(model.sum() / real.sum()))
+
+
+def shape_breaches(strikes_usd: FloatArray, prices_coin: FloatArray, call_deltas: FloatArray) -> list[str]:
+    """What does not hold along the calls of one expiry, strikes rising; empty where all is well."""
+    found = []
+    if not bool(np.all(np.diff(call_deltas) <= 0.0)):
+        found.append("delta rises with the strike")
+    if not bool(np.all(np.diff(prices_coin) <= PRICE_ROUNDING)):
+        found.append("price rises with the strike")
+    slopes = np.diff(prices_coin) / np.diff(strikes_usd)
+    rounding = 2.0 * PRICE_ROUNDING / np.minimum(np.diff(strikes_usd)[1:], np.diff(strikes_usd)[:-1])
+    if not bool(np.all(np.diff(slopes) >= -rounding)):
+        found.append("price is not convex in the strike")
+    return found
+
+
+def _median(values: FloatArray) -> float:
+    return float(np.median(values)) if len(values) else float("nan")

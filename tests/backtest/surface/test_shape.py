@@ -1,0 +1,100 @@
+"""What must hold of every modelled chain: delta and price fall with the strike, price is convex in it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from backtest.surface.coefficients import SurfaceSet, read_surfaces
+from backtest.surface.conditions import Conditions
+from backtest.surface.correction import Correction
+from backtest.surface.judging import shape_breaches
+from backtest.surface.known import FloatArray
+from backtest.surface.model import ModelMoment, model_volatility
+from backtest.surface.shape import CENTRE, Options, call_prices, soft_clamp, weekend_share
+from paper_exchange.market.clocks import DAY_MS, from_ms
+from tests.backtest.surface.histories import FIRST_DAY, a_market, ms
+
+NOW_MS = ms(FIRST_DAY, days=60, hours=10)
+VOLATILITIES = (0.2, 0.35, 0.55, 0.8, 1.2, 1.6)
+DAYS = (1.5, 2.0, 3.0, 7.0, 14.0, 30.0, 60.0)
+
+
+def a_moment(surface: SurfaceSet, dvol: float, correction: Correction | None = None) -> ModelMoment:
+    level, excess, unrest, trend = (np.array([figure]) for figure in (dvol, 0.1, 0.2, -0.1))
+    now = Conditions(level, excess, unrest, trend, is_hourly=np.array([True]))
+    return ModelMoment(NOW_MS, 80_000.0, now, surface, correction)
+
+
+def calls(days: float, dvol: float) -> Options:
+    """Fifty strikes from three standard deviations below the forward to four above."""
+    deviations = np.linspace(-3.0, 4.0, 50)
+    strikes = 80_000.0 * np.exp(deviations * dvol * np.sqrt(days / 365.0))
+    return Options(np.full(50, 80_000.0), strikes, np.full(50, NOW_MS + days * DAY_MS))
+
+
+def breaches(moment: ModelMoment, options: Options) -> list[str]:
+    volatility = model_volatility(moment, options)
+    prices, deltas = call_prices(options, volatility, NOW_MS)
+    return shape_breaches(options.strikes_usd, prices, deltas)
+
+
+@pytest.mark.parametrize("surface", read_surfaces().sets, ids=lambda surface: surface.name)
+def test_delta_and_price_fall_and_price_is_convex_along_every_expiry(surface: SurfaceSet) -> None:
+    cases = product(VOLATILITIES, DAYS)
+    found = {case: breaches(a_moment(surface, case[0]), calls(case[1], case[0])) for case in cases}
+    assert {case: what for case, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize(
+    ("level", "slope", "skew"),
+    [(0.15, 0.1, 0.08), (-0.15, -0.1, -0.08), (0.1, -0.1, 0.1), (0.3, 0.0, -0.3), (-0.3, 0.0, 0.3)],
+)
+@pytest.mark.parametrize("surface", read_surfaces().sets, ids=lambda surface: surface.name)
+def test_a_strong_correction_keeps_the_shape(surface: SurfaceSet, level: float, slope: float, skew: float) -> None:
+    moment = a_moment(surface, 0.55, Correction(NOW_MS, level, slope, skew))
+    assert [breaches(moment, calls(days, 0.55)) for days in DAYS] == [[]] * len(DAYS)
+
+
+def test_a_hard_clamp_would_be_caught() -> None:
+    options = calls(7.0, 0.55)
+    deviations = np.log(options.strikes_usd / options.forwards_usd) / (0.55 * np.sqrt(7.0 / 365.0))
+    clipped = np.clip(deviations, -1.5, 2.2)
+    hard: FloatArray = 0.55 * np.exp(-0.14 * clipped + 0.11 * clipped**2)
+    prices, deltas = call_prices(options, hard, NOW_MS)
+    assert shape_breaches(options.strikes_usd, prices, deltas) == ["price is not convex in the strike"]
+
+
+def test_an_unclamped_smile_would_be_caught() -> None:
+    options = calls(7.0, 0.55)
+    deviations = np.log(options.strikes_usd / options.forwards_usd) / (0.55 * np.sqrt(7.0 / 365.0))
+    prices, deltas = call_prices(options, 0.55 * np.exp(0.11 * deviations**2), NOW_MS)
+    assert "delta rises with the strike" in shape_breaches(options.strikes_usd, prices, deltas)
+
+
+@pytest.mark.parametrize("coin", ["BTC", "ETH"])
+def test_the_whole_listed_grid_of_a_historical_market_has_the_shape(coin: str) -> None:
+    market = a_market()
+    for _ in range(6):
+        market.clock.sleep(29 * 3600.0)
+        chain = market.chain(coin)
+        assert chain is not None
+        for expires_at_ms in np.unique(chain.listed.expires_at_ms):
+            here = chain.listed.expires_at_ms == expires_at_ms
+            columns = (chain.listed.strikes_usd, chain.model.mark_coin, chain.model.call_delta)
+            assert shape_breaches(*(column[here] for column in columns)) == [], from_ms(int(expires_at_ms))
+
+
+def test_the_soft_clamp_is_flat_in_the_wings_and_centred() -> None:
+    assert soft_clamp(np.array([0.0]))[0] == pytest.approx(CENTRE, abs=5e-5)
+    wings = soft_clamp(np.array([-9.0, -8.0, 8.0, 9.0]))
+    assert wings[1] - wings[0] < 1e-4
+    assert wings[3] - wings[2] < 1e-4
+
+
+def test_a_week_holds_two_days_of_weekend() -> None:
+    assert weekend_share(NOW_MS, NOW_MS + 7 * DAY_MS) == pytest.approx(2.0 / 7.0)
+    friday_noon = ms(FIRST_DAY, days=1, hours=12)
+    assert weekend_share(friday_noon, friday_noon + 2.5 * DAY_MS) == pytest.approx(2.0 / 2.5)
