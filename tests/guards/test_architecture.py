@@ -114,6 +114,8 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv"}  # checking values and splitting l
 
 # Every place that asks for the time or draws a number; all others are handed a clock or a seed.
 CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "backtest/historical/market.py": {"np.random"},
+    "backtest/surface/model.py": {"np.random"},
     "backtest/statistics/bootstrap.py": {"np.random"},
     "deribit/wire.py": {"time", "datetime.now", "random"},
     "policy_rule_based.py": {"random"},
