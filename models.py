@@ -533,8 +533,16 @@ class RequestBudgetError(DeribitError):
     """An iteration has sent all the requests it may: nothing was sent, the iteration is skipped."""
 
 
+class GatewayError(DeribitError):
+    """Something before Deribit's API said no: the iteration is skipped, and what became of an order is unknown."""
+
+
 class RateLimitError(DeribitError):
     """Too many requests: the iteration is skipped, which waits long enough."""
+
+    def __init__(self, message: str, is_surely_refused: bool = True) -> None:
+        self.is_surely_refused = is_surely_refused  # False where a gateway said so: the exchange may have acted
+        super().__init__(message)
 
 
 class RequestRefusedError(DeribitError):

@@ -12,12 +12,13 @@ import httpx
 from pydantic import ValidationError
 
 from core.text import quotable
-from deribit.error_codes import DEFINITIVE_REFUSALS, RETRIED_READ_CODES, TOKEN_CODES, UNAUTHORIZED_CODE
+from deribit.error_codes import DEFINITIVE_REFUSALS, RETRIED_READ_CODES, TOKEN_CODES
 from models import (
     AgentError,
     AuthenticationError,
     DeribitConnectionError,
     DeribitError,
+    GatewayError,
     InvalidReplyError,
     RateLimitError,
     RequestBudgetError,
@@ -33,7 +34,7 @@ def outcome_after(error: DeribitError) -> SendOutcome:
         return SendOutcome.NOT_SENT
     if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
         return SendOutcome.REJECTED
-    if isinstance(error, (RateLimitError, AuthenticationError)):
+    if isinstance(error, AuthenticationError) or (isinstance(error, RateLimitError) and error.is_surely_refused):
         return SendOutcome.REJECTED
     return SendOutcome.UNKNOWN
 
@@ -59,16 +60,18 @@ def _is_bad_certificate(error: BaseException | None) -> bool:
 
 
 def problem_of_status(method: str, status: int, content: bytes) -> DeribitError | None:
-    """What the HTTP status alone says; 400 with a JSON body is Deribit's normal way to refuse."""
+    """What the HTTP status alone says; 400 with a JSON-RPC body is Deribit's normal way to refuse.
+
+    Anything else that says no was not Deribit's API, and may have said so after the exchange acted.
+    """
     if status >= 500:
         return DeribitConnectionError(f"{method}: HTTP {status} from the exchange's gateway", was_sent=True)
-    if content.lstrip()[:1] == b"{":
+    if status < 400 or b'"jsonrpc"' in content:
         return None
     if status == 429:
-        return RateLimitError(f"{method}: HTTP 429")
-    if status in (401, 403):
-        return RequestRefusedError(method, UNAUTHORIZED_CODE, f"HTTP {status}")
-    return InvalidReplyError(f"{method}: HTTP {status} without JSON")
+        return RateLimitError(f"{method}: HTTP 429 from before Deribit's API", is_surely_refused=False)
+    where = "before Deribit's API (region, VPN, maintenance)"
+    return GatewayError(f"{method}: HTTP {status}: blocked {where}; this says nothing about your key")
 
 
 def is_worth_a_retry(error: DeribitError) -> bool:

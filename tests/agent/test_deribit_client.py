@@ -23,6 +23,7 @@ from logging_utils import read_records
 from models import (
     AuthenticationError,
     DeribitConnectionError,
+    GatewayError,
     InvalidReplyError,
     Order,
     OrderRequest,
@@ -285,6 +286,18 @@ def test_http_429_without_a_body_is_a_rate_limit(tmp_path: Path) -> None:
     assert desk.wire.methods(READ) == [READ]
 
 
+@pytest.mark.parametrize("status", [401, 403, 405, 451])
+@pytest.mark.parametrize("body", [b"", b"<html>blocked</html>", b'{"message": "Forbidden"}'])
+def test_a_gateways_refusal_is_not_asked_again_and_says_nothing_about_the_key(
+    tmp_path: Path, status: int, body: bytes
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.wire.disturb(READ, answered(status, body))
+    with pytest.raises(GatewayError, match=f"HTTP {status}: blocked before Deribit's API .*nothing about your key"):
+        desk.client.get_positions()
+    assert desk.wire.methods(READ) == [READ]
+
+
 @pytest.mark.parametrize(("size", "is_read"), [(5_000_000, True), (5_000_001, False)])
 def test_a_reply_above_five_million_bytes_is_not_read(tmp_path: Path, size: int, is_read: bool) -> None:
     desk = scripted_desk(tmp_path)
@@ -345,8 +358,12 @@ def test_a_reply_that_only_drips_is_given_up(tmp_path: Path) -> None:
         (refused(10041, "settlement_in_progress"), SendOutcome.REJECTED),
         (refused(13009, "unauthorized"), SendOutcome.REJECTED),
         (refused(-32602, "Invalid params"), SendOutcome.REJECTED),
-        (answered(429, b"slow down"), SendOutcome.REJECTED),
-        (answered(401, b"who are you"), SendOutcome.REJECTED),
+        (answered(429, b"slow down"), SendOutcome.UNKNOWN),
+        (answered(401, b"who are you"), SendOutcome.UNKNOWN),
+        (answered(403, b'{"message": "Forbidden"}'), SendOutcome.UNKNOWN),
+        (answered(403, b'{"error": {"code": 13009, "message": "unauthorized"}}'), SendOutcome.UNKNOWN),
+        (answered(405, b"<html>Not Allowed</html>"), SendOutcome.UNKNOWN),
+        (answered(451, b""), SendOutcome.UNKNOWN),
         (result_of(an_order_reply(order_state="rejected")), SendOutcome.REJECTED),
         (result_of(an_order_reply(order_state="speed_bumped")), SendOutcome.ACCEPTED),
     ],
@@ -779,7 +796,7 @@ def test_the_token_is_renewed_a_minute_before_it_ends(tmp_path: Path, seconds: f
     assert len(desk.wire.methods("public/auth")) == logins
 
 
-@pytest.mark.parametrize("fault", [refused(13009, "unauthorized"), refused(10000), answered(401, b"who are you")])
+@pytest.mark.parametrize("fault", [refused(13009, "unauthorized"), refused(10000)])
 def test_a_token_that_is_not_accepted_is_replaced_once_and_the_read_goes_on(tmp_path: Path, fault: Fault) -> None:
     desk = scripted_desk(tmp_path)
     desk.client.get_positions()
@@ -953,12 +970,16 @@ def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
 def test_secrets_appear_in_no_repr_no_error_no_call_and_no_line(tmp_path: Path, network: respx.MockRouter) -> None:
     config = agent_config(tmp_path, deribit={"client_id": ID, "client_secret": SECRET})
     client = a_client(tmp_path, config)
-    network.post(f"/{READ}").mock(return_value=httpx.Response(400, json={"error": {"code": 13021, "message": "no"}}))
+    network.post(f"/{READ}").mock(
+        return_value=httpx.Response(400, json={"jsonrpc": "2.0", "error": {"code": 13021, "message": "no"}})
+    )
     network.post(f"/{SELL}").mock(side_effect=httpx.ReadTimeout)
     with pytest.raises(RequestRefusedError) as refusal:
         client.get_positions()
     receipt = client.place_limit_order(an_order_request())
-    network["login"].mock(return_value=httpx.Response(400, json={"error": {"code": 13004, "message": "no"}}))
+    network["login"].mock(
+        return_value=httpx.Response(400, json={"jsonrpc": "2.0", "error": {"code": 13004, "message": "no"}})
+    )
     with pytest.raises(AuthenticationError) as wrong_key:
         client.authenticate()
     lines = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())

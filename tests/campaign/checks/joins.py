@@ -242,8 +242,8 @@ def fate(view: View, call: WireCall) -> Fate:
         return "unknown"  # nobody waits that long for an answer
     if call.heard is None:
         return "unknown"
-    if call.heard_status in (401, 403, 429) and call.heard.lstrip()[:1] != b"{":
-        return "rejected"
+    if (call.heard_status or 0) >= 400 and b'"jsonrpc"' not in call.heard:
+        return "unknown"  # a gateway says nothing about what the exchange did
     code = view.error_code(call)
     if code is not None:
         return "unknown" if code in AMBIGUOUS_CODES else "rejected"

@@ -22,6 +22,8 @@ from deribit_client import DeribitClient
 from models import (
     DeribitConnectionError,
     DeribitError,
+    GatewayError,
+    RateLimitError,
     RequestRefusedError,
     SendOutcome,
 )
@@ -175,6 +177,19 @@ def unknown_is_failed() -> Iterator[None]:
     def judged(error: DeribitError) -> SendOutcome:
         outcome = after(error)
         return SendOutcome.REJECTED if outcome == SendOutcome.UNKNOWN else outcome
+
+    with replaced(deribit_client, outcome_after=judged):
+        yield
+
+
+@defect("I9", "I16")
+def gateways_speak_for_the_exchange() -> Iterator[None]:
+    """An order that a gateway refused counts as refused by the exchange."""
+    after = outcome_after
+
+    def judged(error: DeribitError) -> SendOutcome:
+        is_gateway = isinstance(error, (GatewayError, RateLimitError))
+        return SendOutcome.REJECTED if is_gateway else after(error)
 
     with replaced(deribit_client, outcome_after=judged):
         yield

@@ -270,11 +270,16 @@ def redirect_elsewhere(fault: Fault) -> httpx.Response:
 
 
 def bare_rate_limit(fault: Fault) -> httpx.Response:
+    """A gateway's, which may speak after the exchange has acted."""
+    fault.maybe_deliver()
     return fault.reply(429, b"Too Many Requests", {"content-type": "text/plain"})
 
 
 def bare_forbidden(fault: Fault) -> httpx.Response:
-    return fault.reply(fault.dice.choice((401, 403)), b"", {"content-type": "text/plain"})
+    """A gateway's too; some speak JSON, but none JSON-RPC."""
+    fault.maybe_deliver()
+    body = fault.dice.choice((b"", HTML, b'{"message": "Forbidden"}'))
+    return fault.reply(fault.dice.choice((401, 403, 405)), body, {"content-type": "text/plain"})
 
 
 # --- the answer is slow, or the request comes twice ----------------------------------------------
