@@ -738,13 +738,6 @@ def test_the_example_file_is_the_one_made_from_the_descriptions() -> None:
     assert (PROJECT_FOLDER / ".env.example").read_text(encoding="utf-8") == env_example()
 
 
-def test_the_table_of_the_readme_is_the_one_made_from_the_descriptions() -> None:
-    readme = (PROJECT_FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", readme, re.DOTALL)
-    assert table is not None
-    assert table.group(1) == settings_table()
-
-
 def test_the_example_file_changes_nothing_and_every_line_of_it_can_be_used(env_file: Path) -> None:
     assert changed_settings(loaded(env_file, env_example())) == []
     in_use = re.sub(r"^#(?=[A-Z]+_)", "", env_example(), flags=re.MULTILINE)

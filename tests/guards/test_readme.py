@@ -1,4 +1,4 @@
-"""The README is true: its commands, outputs, tables and examples are checked against the code.
+"""The README and the texts it links to are true: commands, outputs, tables and examples are checked against the code.
 
 `python -m tests.guards.test_readme` writes the outputs anew after a change that is meant to change them. Outputs that
 depend on the policy are compared only while the policy is the one they were written with: it is yours to edit.
@@ -22,15 +22,17 @@ import config
 from agent_loop import main
 from logging_utils import IterationRecord
 from tests.campaign.report.figures import committed_table
-from tests.guards.test_architecture import is_owners_policy
+from tests.guards.test_architecture import ROOMS, is_owners_policy
 
 README = config.PROJECT_FOLDER / "README.md"
+LOGS_README = config.PROJECT_FOLDER / "logs" / "README.md"
+CAMPAIGN_README = config.PROJECT_FOLDER / "tests" / "campaign" / "README.md"
 LONG_RUN = ["--market", "simulated", "--iterations", "120", "--interval", "21600", "--quiet"]
 
 
-def section(name: str) -> str:
+def section(name: str, file: Path = README) -> str:
     """The text between `<!-- name -->` and `<!-- /name -->`."""
-    return README.read_text().split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
+    return file.read_text().split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
 
 
 def policy_mark() -> str:
@@ -120,27 +122,23 @@ def test_the_pandas_snippets_print_what_is_shown(number: int, example_answers: l
     assert section(f"answer {number}") == fenced(example_answers[number - 1])
 
 
-def test_the_settings_table_is_the_one_config_prints() -> None:
-    assert section("settings") == config.settings_table()
-
-
 def test_the_example_environment_is_the_one_config_prints() -> None:
     assert (config.PROJECT_FOLDER / ".env.example").read_text() == config.env_example()
 
 
 def test_the_campaign_s_table_is_the_one_that_was_measured() -> None:
-    assert section("campaign") == committed_table()
+    assert section("campaign", CAMPAIGN_README) == committed_table()
 
 
 def test_every_field_of_a_log_line_is_explained() -> None:
-    text = README.read_text()
+    text = LOGS_README.read_text()
     missing = [name for name in IterationRecord.model_fields if f"`{name}`" not in text]
     assert missing == []
 
 
 def test_every_file_of_the_campaign_has_its_line() -> None:
-    folder = config.PROJECT_FOLDER / "tests" / "campaign"
-    rooms = re.split(r"\n`(\w+)/` ", (folder / "README.md").read_text())
+    folder = CAMPAIGN_README.parent
+    rooms = re.split(r"\n`(\w+)/` ", CAMPAIGN_README.read_text())
     named = {f"{room}/{name}" for room, text in zip(rooms[1::2], rooms[2::2], strict=True) for name in files_in(text)}
     files = {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*.py") if not path.stem.startswith("__")}
     assert named == files
@@ -150,10 +148,15 @@ def files_in(text: str) -> list[str]:
     return re.findall(r"`(\w+\.py)`", text)
 
 
-def test_every_top_level_module_has_its_line() -> None:
-    text = README.read_text()
-    modules = [path.name for path in config.PROJECT_FOLDER.glob("*.py") if not is_owners_policy(path)]
-    assert [name for name in modules if f"`{name}`" not in text] == []
+def test_every_module_has_its_line_in_the_tree() -> None:
+    """A folder inside a room has one line for all its files; the paper exchange lists its own."""
+    tree = README.read_text().split("## Where things are")[1].split("\n## ")[0]
+    modules = {path.name for path in config.PROJECT_FOLDER.glob("*.py") if not is_owners_policy(path)}
+    for room in ROOMS - {"paper_exchange"}:
+        inside = [path for path in (config.PROJECT_FOLDER / room).iterdir() if not path.name.startswith("_")]
+        modules |= {path.name for path in inside if path.suffix == ".py"}
+        modules |= {f"{path.name}/" for path in inside if path.is_dir()}
+    assert {name for name in modules if not re.search(rf"^ *{re.escape(name)} ", tree, re.M)} == set()
 
 
 def test_every_option_named_in_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,21 +176,25 @@ def test_the_gate_runs_the_readme_s_commands() -> None:
 
 
 def rewrite() -> None:
-    """Put the current outputs into the README and .env.example."""
-    text = README.read_text()
+    """Put the current outputs and tables into the texts, and the settings into .env.example."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        new = {
+        outputs = {
             "iteration": fenced(first_iteration(folder / "one")),
             "policy": fenced(policy_before_and_after(folder)),
-            "settings": config.settings_table(),
-            "campaign": committed_table(),
         } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
-    for key, body in new.items():
+    replace_sections(README, outputs)
+    README.write_text(re.sub("<!-- outputs of policy .* -->", policy_mark(), README.read_text()))
+    replace_sections(CAMPAIGN_README, {"campaign": committed_table()})
+    (config.PROJECT_FOLDER / ".env.example").write_text(config.env_example())
+
+
+def replace_sections(file: Path, bodies: dict[str, str]) -> None:
+    text = file.read_text()
+    for key, body in bodies.items():
         before, rest = text.split(f"<!-- {key} -->\n")
         text = f"{before}<!-- {key} -->\n{body}<!-- /{key} -->" + rest.split(f"<!-- /{key} -->", 1)[1]
-    README.write_text(re.sub("<!-- outputs of policy .* -->", policy_mark(), text))
-    (config.PROJECT_FOLDER / ".env.example").write_text(config.env_example())
+    file.write_text(text)
 
 
 def write_or_check(arguments: list[str]) -> int:

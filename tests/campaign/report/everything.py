@@ -1,8 +1,8 @@
 """`python -m tests.campaign --all`: every suite of the campaign, its figures beside what they must be, as one table.
 
-In: how much of each suite. Out: rows (figure, must be, measured) that `figures.json` keeps and README.md shows. The
-schedules use two processes; after them the other suites share three (kills mostly wait), in which connects outside
-this machine are refused and counted.
+In: how much of each suite. Out: rows (figure, must be, measured) that `figures.json` keeps and the README beside it
+shows. The schedules use two processes; after them the other suites share three (kills mostly wait), in which
+connects outside this machine are refused and counted.
 """
 
 from __future__ import annotations

@@ -192,13 +192,13 @@ def _spread(counted: Mapping[int, int]) -> dict[str, int] | None:
 
 
 def write_json(figures: Figures, rows: Sequence[Any] = (), path: Path = FIGURES_FILE) -> None:
-    """All figures; `rows` are those of the table in README.md."""
+    """All figures; `rows` are those of the table in tests/campaign/README.md."""
     table_rows = [[row.figure, row.must_be, row.measured] for row in rows]
     path.write_text(json.dumps(as_json(figures) | {"table": table_rows}, indent=1) + "\n")
 
 
 def committed_table() -> str:
-    """The table of figures.json as README.md shows it."""
+    """The table of figures.json as tests/campaign/README.md shows it."""
     rows = json.loads(FIGURES_FILE.read_text())["table"]
     lines = ["| figure | must be | measured |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
     return "\n".join(lines) + "\n"
