@@ -24,6 +24,7 @@ from backtest.surface.coefficients import (
     ValidRange,
 )
 from backtest.surface.conditions import CoinHistory, Conditions, Resolution
+from backtest.surface.guard import smile_strength
 from backtest.surface.known import BoolArray, FloatArray
 from backtest.surface.shape import TERMS, call_prices, implied_volatility, term_columns
 from backtest.surface.spread import FEWEST_TICKS, SpreadLaw, tick_era
@@ -40,6 +41,9 @@ FEWEST_MONTHS_FOR_TREND = 6  # one quarter cannot tell a trend from its own leve
 FEWEST_ROWS = 200
 ROUNDS = 40
 SMALLEST_RESIDUAL = 1e-3
+SKEW, SMILE = TERMS.index("skew"), TERMS.index("smile")
+LESS_CURVED = 0.97
+GUARDED_WIDTHS = (0.02, 0.1, 0.3)
 
 
 class FitError(ValueError):
@@ -88,7 +92,7 @@ def fit_surface(sample: Sample, coin: Coin, dvol: Resolution, name: str | None =
     if len(fitted.rows) < FEWEST_ROWS:
         raise FitError(f"{coin}, {dvol}: {len(fitted.rows)} calls with quotes and DVOL; {FEWEST_ROWS} are needed")
     used, cap = _used_terms(coin, len(months)), CAPS.get((coin, dvol), USUAL_CAP)
-    coefficients = _fit(fitted, used)
+    coefficients = _fit(fitted, used, cap)
     held_out = _leave_one_month_out(sample, fitted, used, cap) if len(months) > 1 else None
     span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
     return SurfaceSet(
@@ -148,10 +152,25 @@ def _used_terms(coin: str, months: int) -> list[int]:
     return [TERMS.index(term) for term in ("level", "skew", "smile", "weekend", "excess", tenor, *trend)]
 
 
-def _fit(sample: Sample, used: list[int]) -> FloatArray:
+def _fit(sample: Sample, used: list[int], cap: float) -> FloatArray:
+    """Coefficients whose smile needs no guarding: curvature is held down until then, and the rest fitted anew."""
     coefficients = np.zeros(len(TERMS))
     coefficients[used] = least_absolute(sample.terms[:, used], sample.target, sample.elasticity)
+    others = [position for position in used if position != SMILE]
+    while _is_guarded(coefficients, cap):
+        coefficients[SMILE] *= LESS_CURVED
+        rest = sample.target - coefficients[SMILE] * sample.terms[:, SMILE]
+        coefficients[others] = least_absolute(sample.terms[:, others], rest, sample.elasticity)
     return coefficients
+
+
+def _is_guarded(coefficients: FloatArray, cap: float) -> bool:
+    """Whether the smile breaks at the highest level it can be lifted to; coefficients and level both matter."""
+    widths = np.array(GUARDED_WIDTHS)
+    same = np.ones_like(widths)
+    scale = np.exp(coefficients[0] + cap) * same
+    strength = smile_strength(scale, widths, coefficients[SKEW] * same, coefficients[SMILE] * same)
+    return bool((strength < 1.0).any())
 
 
 def least_absolute(columns: FloatArray, target: FloatArray, weights: FloatArray) -> FloatArray:
@@ -169,7 +188,7 @@ def _leave_one_month_out(sample: Sample, fitted: Sample, used: list[int], cap: f
     """Errors of every row of the sample, from a fit on the other months."""
     errors = np.full(len(sample.rows), np.nan)
     for month in sorted(set(fitted.months.tolist())):
-        coefficients = _fit(fitted.where(fitted.months != month), used)
+        coefficients = _fit(fitted.where(fitted.months != month), used, cap)
         left_out = sample.months == month
         part = sample.where(left_out)
         errors[left_out] = relative_errors(part, implied_volatility(part.terms, part.now.dvol, coefficients, cap))

@@ -14,7 +14,7 @@ import numpy as np
 
 from backtest.surface.coefficients import SurfaceSet
 from backtest.surface.correction import Correction
-from backtest.surface.fitting import Sample, is_judged, relative_errors
+from backtest.surface.fitting import FIT_DELTA, JUDGED_DAYS, Sample, is_judged, relative_errors
 from backtest.surface.known import BoolArray, FloatArray
 from backtest.surface.model import surface_volatility
 from backtest.surface.shape import log_tenor
@@ -83,8 +83,9 @@ def model_volatilities(
 
 
 def spread_errors(sample: Sample, surface: SurfaceSet) -> Iterator[SpreadError]:
-    """Against the spreads around the same mids."""
-    rows = sample.rows.where(is_judged(sample.rows) & (sample.rows.ask_coin > sample.rows.bid_coin))
+    """Against the spreads around the same mids, calls of delta .05 to .50."""
+    quoted = FIT_DELTA.holds(sample.rows.call_delta) & JUDGED_DAYS.holds(sample.rows.days)
+    rows = sample.rows.where(quoted & (sample.rows.ask_coin > sample.rows.bid_coin))
     months = np.array(rows.months)
     for month in sorted(set(months.tolist())):
         here = rows.where(months == month)
