@@ -13,14 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from backtest.surface.known import BoolArray, FloatArray
-from backtest.surface.shape import CENTRE, soft_clamp
+from backtest.surface.shape import clamped_moneyness
 
 SPACING = 0.1
 SMALLEST_DENSITY = 0.01  # a little above zero: volatilities are rounded afterwards
 STRENGTHS = np.linspace(1.0, 0.0, 21)
 
 _X = np.arange(-6.0, 7.0, SPACING)
-_Y = soft_clamp(_X) - CENTRE
+_Y = clamped_moneyness(_X)
 _Y1 = np.gradient(_Y, SPACING)
 _Y2 = np.gradient(_Y1, SPACING)
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from backtest.surface.conditions import Conditions
 from backtest.surface.known import FloatArray
 from paper_exchange.market.clocks import DAY_MS
-from paper_exchange.simulated.surface import price_columns
+from paper_exchange.simulated.surface import price_columns, soft_clamp
 
 CLAMP_LOW, CLAMP_HIGH, CLAMP_SHARPNESS = -1.5, 2.2, 1.5
 CENTRE = 0.0450  # the clamp's value at the forward
@@ -82,18 +82,12 @@ def term_columns(now: Conditions, options: Options, at_ms: ArrayLike) -> FloatAr
 def moneyness(options: Options, dvol: FloatArray, days: FloatArray) -> FloatArray:
     """Softly clamped log-moneyness in standard deviations of DVOL; 0 is near the forward."""
     deviations = np.log(options.strikes_usd / options.forwards_usd) / (dvol * np.sqrt(days / 365.0))
-    return soft_clamp(deviations) - CENTRE
+    return clamped_moneyness(deviations)
 
 
-def soft_clamp(x: FloatArray) -> FloatArray:
-    """x in the middle, flat towards both wings, smooth throughout: a hard clamp breaks convexity in strike."""
-    below = CLAMP_HIGH - _softplus(CLAMP_SHARPNESS * (CLAMP_HIGH - x)) / CLAMP_SHARPNESS
-    clamped: FloatArray = CLAMP_LOW + _softplus(CLAMP_SHARPNESS * (below - CLAMP_LOW)) / CLAMP_SHARPNESS
-    return clamped
-
-
-def _softplus(z: FloatArray) -> FloatArray:
-    return np.logaddexp(0.0, z)
+def clamped_moneyness(deviations: FloatArray) -> FloatArray:
+    """Softly clamped, as the sets were fitted: a hard clamp breaks convexity in strike."""
+    return soft_clamp(deviations, CLAMP_LOW, CLAMP_HIGH, CLAMP_SHARPNESS) - CENTRE
 
 
 def weekend_share(start_ms: ArrayLike, end_ms: ArrayLike) -> FloatArray:

@@ -59,7 +59,8 @@ PULL_YEARS = 2.0  # how slowly the log price is pulled back, so that it stays in
 
 TERM_RISE = 0.10  # long options are dearer than short ones by this fraction ...
 TERM_RISE_YEARS = 0.25  # ... reached after about this time
-MONEYNESS_LIMIT = 4.0  # the smile is flat beyond this many standard deviations
+MONEYNESS_LIMIT = 2.5  # the smile flattens out towards this many standard deviations ...
+MONEYNESS_SHARPNESS = 3.0  # ... softly: a corner in it would make prices that are not convex in the strike
 VOLATILITY_INDEX_DAYS = 30.0
 
 SPREAD_FLOOR_COIN = 0.00015

@@ -48,17 +48,25 @@ def forwards_usd(profile: CoinProfile, factors: FloatArray, index_usd: float, ye
 
 
 def moneyness(forward: FloatArray, strike: FloatArray, level: FloatArray, years: FloatArray) -> FloatArray:
-    """Strike over forward in standard deviations, limited on both sides."""
-    deviations = np.log(strike / forward) / (level * np.sqrt(years))
-    return np.clip(deviations, -settings.MONEYNESS_LIMIT, settings.MONEYNESS_LIMIT)
+    """Strike over forward in standard deviations."""
+    deviations: FloatArray = np.log(strike / forward) / (level * np.sqrt(years))
+    return deviations
 
 
 def iv_fractions(profile: CoinProfile, factors: FloatArray, level: FloatArray, deviations: FloatArray) -> FloatArray:
     """Implied volatility with skew and smile, rounded to a hundredth of a percent as Deribit shows it."""
     slope = profile.skew + factors[SKEW]
-    shape = 1.0 + slope * deviations + profile.smile * deviations**2
+    m = soft_clamp(deviations, -settings.MONEYNESS_LIMIT, settings.MONEYNESS_LIMIT, settings.MONEYNESS_SHARPNESS)
+    shape = 1.0 + slope * m + profile.smile * m**2
     fraction: FloatArray = np.round(np.maximum(level * shape, IV_MIN_FRACTION), 4)
     return fraction
+
+
+def soft_clamp(x: FloatArray, low: float, high: float, sharpness: float) -> FloatArray:
+    """x in the middle, flat towards both ends, smooth throughout."""
+    below = high - np.logaddexp(0.0, sharpness * (high - x)) / sharpness
+    clamped: FloatArray = low + np.logaddexp(0.0, sharpness * (below - low)) / sharpness
+    return clamped
 
 
 def price_columns(

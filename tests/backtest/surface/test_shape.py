@@ -13,8 +13,10 @@ from backtest.surface.correction import Correction
 from backtest.surface.judging import shape_breaches
 from backtest.surface.known import FloatArray
 from backtest.surface.model import ModelMoment, model_volatility
-from backtest.surface.shape import CENTRE, Options, call_prices, soft_clamp, weekend_share
-from paper_exchange.market.clocks import DAY_MS, from_ms
+from backtest.surface.shape import Options, call_prices, clamped_moneyness, weekend_share
+from paper_exchange.market.clocks import DAY_MS, SimulatedClock, from_ms
+from paper_exchange.market.market import Quote
+from paper_exchange.simulated.market import SimulatedMarket
 from tests.backtest.surface.histories import FIRST_DAY, a_market, ms
 
 NOW_MS = ms(FIRST_DAY, days=60, hours=10)
@@ -87,9 +89,36 @@ def test_the_whole_listed_grid_of_a_historical_market_has_the_shape(coin: str) -
             assert shape_breaches(*(column[here] for column in columns)) == [], from_ms(int(expires_at_ms))
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_simulated_market_has_the_shape_too(seed: int) -> None:
+    market = SimulatedMarket(seed, SimulatedClock(FIRST_DAY))
+    for _ in range(8):
+        market.clock.sleep(2.3 * 86_400.0)
+        found = {coin: simulated_breaches(market, coin) for coin in market.currencies}
+        assert found == {"BTC": [], "ETH": []}
+
+
+def simulated_breaches(market: SimulatedMarket, coin: str) -> list[str]:
+    """Along the calls of every expiry, from what the market shows."""
+    expiries: dict[int, list[Quote]] = {}
+    for listing, quote in zip(market.listings(coin), market.quotes(coin), strict=True):
+        if listing.is_call:
+            expiries.setdefault(listing.expires_at_ms, []).append(quote)
+    return [breach for expires_at_ms, quotes in expiries.items() for breach in quote_breaches(quotes, expires_at_ms)]
+
+
+def quote_breaches(quotes: list[Quote], expires_at_ms: int) -> list[str]:
+    strikes = np.array([float(quote.name.split("-")[2]) for quote in quotes])
+    forwards = np.array([quote.underlying_price_usd for quote in quotes])
+    options = Options(forwards, strikes, np.full(len(quotes), float(expires_at_ms)))
+    volatility = np.array([quote.mark_iv_fraction for quote in quotes])
+    _, deltas = call_prices(options, volatility, quotes[0].timestamp_ms)
+    return shape_breaches(strikes, np.array([quote.mark_coin for quote in quotes]), deltas)
+
+
 def test_the_soft_clamp_is_flat_in_the_wings_and_centred() -> None:
-    assert soft_clamp(np.array([0.0]))[0] == pytest.approx(CENTRE, abs=5e-5)
-    wings = soft_clamp(np.array([-9.0, -8.0, 8.0, 9.0]))
+    assert clamped_moneyness(np.array([0.0]))[0] == pytest.approx(0.0, abs=5e-5)
+    wings = clamped_moneyness(np.array([-9.0, -8.0, 8.0, 9.0]))
     assert wings[1] - wings[0] < 1e-4
     assert wings[3] - wings[2] < 1e-4
 
