@@ -116,6 +116,8 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv"}  # checking values and splitting l
 CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/historical/market.py": {"np.random"},
     "backtest/surface/model.py": {"np.random"},
+    "backtest/surface/observed.py": {"np.random"},
+    "backtest/surface_errors.py": {"np.random"},
     "backtest/statistics/bootstrap.py": {"np.random"},
     "deribit/wire.py": {"time", "datetime.now", "random"},
     "policy_rule_based.py": {"random"},
