@@ -29,7 +29,7 @@ from paper_exchange.market.bars import group_bars
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, SimulatedClock, now_ms
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, has_future
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
-from paper_exchange.market.names import expiry_code
+from paper_exchange.market.names import currency_of, expiry_code
 
 LATE_WEIGHT = 0.75  # of an hour's close in the mean of its last half, its open having the rest
 
@@ -122,7 +122,7 @@ class HistoricalMarket:
         return self._listed(currency).listings if currency in self._boards else ()
 
     def listing(self, name: str) -> Listing | None:
-        currency = name.partition("-")[0]
+        currency = currency_of(name)
         if currency not in self._boards:
             return None
         self._boards[currency].observe_until(now_ms(self.clock))
@@ -133,7 +133,7 @@ class HistoricalMarket:
         return () if chain is None else [chain.quote(row) for row in range(len(chain.listed))]
 
     def quote(self, name: str) -> ModelQuote | None:
-        chain = self.chain(name.partition("-")[0])
+        chain = self.chain(currency_of(name))
         row = None if chain is None else chain.listed.row_by_name.get(name)
         return None if chain is None or row is None else chain.quote(row)
 

@@ -22,10 +22,11 @@ from paper_exchange.account.checks import (
 )
 from paper_exchange.account.margins import Claim
 from paper_exchange.account.matching import crosses, touch
-from paper_exchange.account.orders import Direction, EditRequest, Order, OrderRequest, currency_of
+from paper_exchange.account.orders import Direction, EditRequest, Order, OrderRequest
 from paper_exchange.market import errors
 from paper_exchange.market.bands import band_of
 from paper_exchange.market.market import Listing, Quote
+from paper_exchange.market.names import currency_of
 
 
 def accept(books: Books, request: OrderRequest) -> Order:

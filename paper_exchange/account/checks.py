@@ -9,12 +9,12 @@ from __future__ import annotations
 from core import pricing
 from paper_exchange.account.books import Books
 from paper_exchange.account.margins import Claim, claim_of, open_orders_margin_coin
-from paper_exchange.account.orders import IMMEDIATE, Order, OrderRequest, currency_of
+from paper_exchange.account.orders import IMMEDIATE, Order, OrderRequest
 from paper_exchange.account.valuation import coin_figures
 from paper_exchange.market import errors
 from paper_exchange.market.bands import band_of
 from paper_exchange.market.market import Listing, Quote
-from paper_exchange.market.names import is_instrument_name
+from paper_exchange.market.names import currency_of, is_instrument_name
 
 MAX_LABEL_CHARACTERS = 64
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from paper_exchange.market.names import currency_of
+
 Direction = Literal["buy", "sell"]
 OrderType = Literal["limit", "market"]
 TimeInForce = Literal["good_til_cancelled", "good_til_day", "fill_or_kill", "immediate_or_cancel"]
@@ -122,11 +124,6 @@ class Trade:
     def currency(self) -> str:
         """The coin the option is paid in."""
         return currency_of(self.instrument_name)
-
-
-def currency_of(instrument_name: str) -> str:
-    """BTC of BTC-27MAR26-90000-C."""
-    return instrument_name.split("-", 1)[0]
 
 
 def sign_of(direction: Direction) -> int:

@@ -16,10 +16,10 @@ from paper_exchange.account.margins import (
     position_initial_margin_coin,
     position_maintenance_margin_coin,
 )
-from paper_exchange.account.orders import currency_of
 from paper_exchange.account.positions import Position
 from paper_exchange.account.state import AccountState, Contract
 from paper_exchange.market.clocks import DAY_MS, from_ms
+from paper_exchange.market.names import currency_of
 from paper_exchange.market.times import session_start_ms
 
 

@@ -31,6 +31,11 @@ class OptionParts(NamedTuple):
     is_call: bool
 
 
+def currency_of(instrument_name: str) -> str:
+    """BTC of BTC-27MAR26-90000-C."""
+    return instrument_name.split("-", 1)[0]
+
+
 def option_name(currency: str, expires_at_ms: int, strike_usd: float, is_call: bool) -> str:
     """The name of an option, the day without a leading zero."""
     strike = f"{strike_usd:.10g}".replace(".", "d")

@@ -16,6 +16,7 @@ from paper_exchange.market.bars import group_bars
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, now_ms
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
+from paper_exchange.market.names import currency_of
 from paper_exchange.simulated import settings
 from paper_exchange.simulated.index_path import IndexPath
 from paper_exchange.simulated.listing_board import ListingBoard
@@ -71,7 +72,7 @@ class SimulatedMarket:
         return self._chain(currency, self._look()).quotes
 
     def quote(self, name: str) -> Quote | None:
-        currency = name.partition("-")[0]
+        currency = currency_of(name)
         if currency not in self._boards:
             return None
         return self._chain(currency, self._look()).find(name)

@@ -14,6 +14,7 @@ from typing import Any
 
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, YEAR_MS, FollowingClock, from_ms, now_ms
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
+from paper_exchange.market.names import currency_of
 from paper_exchange.testnet.rows import Row, delivery_of_row, listing_of_row, number, quote_of_row, rows_of
 
 DELIVERY_WINDOW_MS = 30 * MINUTE_MS
@@ -89,7 +90,7 @@ class TestnetMarket:
             if quote is None or (known is not None and known.timestamp_ms > quote.timestamp_ms):
                 continue
             self._quotes[quote.name] = quote
-            self._note_index(quote.name.split("-", 1)[0], _index_in(row))
+            self._note_index(currency_of(quote.name), _index_in(row))
 
     def _read_index(self, params: Mapping[str, Any], result: Any) -> None:
         for row in rows_of(result):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import risk_engine
 from cli.recorder import Recorder
 from core import trading_hours
 from core.breaker import Breaker
@@ -185,8 +186,6 @@ def the_breaker_is_forgotten() -> Iterator[None]:
 @defect("I30")
 def halted_goes_on_trading() -> Iterator[None]:
     """HALTED is only a word in the log."""
-    import risk_engine
-
     rules = tuple(rule for rule in risk_engine.RULES if rule.__name__ not in ("trading_state", "halted", "reducing"))
     with replaced(risk_engine, RULES=rules):
         yield

@@ -16,10 +16,11 @@ from pydantic_core import from_json
 
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.ledger import LedgerEvent
-from paper_exchange.account.orders import Direction, OrderRequest, currency_of
+from paper_exchange.account.orders import Direction, OrderRequest
 from paper_exchange.account.state import fresh_state
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.errors import RpcError
+from paper_exchange.market.names import currency_of
 from paper_exchange.market.times import session_start_ms
 from tests.builders.true_time import TrueTime
 from tests.campaign.world.market import COINS, CampaignMarket
