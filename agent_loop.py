@@ -19,12 +19,14 @@ from cli.console import RunDisplay, complain
 from core.iteration import Steps
 from execution import execute_action
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState
+from models import ActionType, AgentError, AgentState, ProposedAction
 from orders.order_log import LAPSE_SECONDS
 from orders.recovery import LeftOvers, cancel_leftovers
 from policies.call import ask_policy
 from risk_engine import judge_action
 from state_builder import build_agent_state
+
+LAST_WORDS = ProposedAction(type=ActionType.DO_NOTHING, reason="the run has ended: what was booked since its last line")
 
 
 def run_iteration(agent: Agent) -> IterationRecord:
@@ -124,8 +126,18 @@ def end_run(agent: Agent) -> None:
     left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
     if left:
         complain(f"{', '.join(left)}: an order of ours may rest until 08:00 UTC: {problem}")
+    log_rest_of_ledger(agent)
     if agent.recorder.unwritten:
         write_lines(agent)
+
+
+def log_rest_of_ledger(agent: Agent) -> None:
+    """One more line where the exchange has booked what no line holds: a fill at the very end, a reading that failed."""
+    reading = agent.ledger.read_rest()
+    if reading.entries:
+        agent.recorder.begin(agent.client)
+        steps = Steps(action=LAST_WORDS, ledger=reading)
+        agent.recorder.end(agent.client, steps, agent.trading.breaker, agent.ledger.read_until)
 
 
 def main(arguments: list[str] | None = None) -> int:

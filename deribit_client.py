@@ -31,6 +31,7 @@ from models import (
     Fill,
     InvalidReplyError,
     LedgerEntry,
+    LedgerTooLongError,
     LogWriteError,
     OptionInstrument,
     OptionQuote,
@@ -211,7 +212,10 @@ class DeribitClient:
         return self._read("private/get_margins", params, lambda result: replies.read_margins(Row(result)))
 
     def get_transaction_log(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[LedgerEntry, ...]:
-        """What moved the balance in a time span, oldest first: trades, deliveries, transfers."""
+        """What moved the balance in a time span, oldest first: trades, deliveries, transfers.
+
+        Raises LedgerTooLongError where that is more than MAX_LEDGER_PAGES pages: ask for a shorter span.
+        """
         params: dict[str, Any] = {
             "currency": currency,
             "start_timestamp": ms_from_utc(start_at),
@@ -229,7 +233,7 @@ class DeribitClient:
             if continuation is None:
                 return tuple(sorted(entries, key=lambda entry: entry.booked_at))
             params["continuation"] = continuation
-        raise InvalidReplyError(f"the transaction log of {currency} has more than {MAX_LEDGER_PAGES} pages")
+        raise LedgerTooLongError(f"the transaction log of {currency} has more than {MAX_LEDGER_PAGES} pages")
 
     # --- orders ---------------------------------------------------------------
 

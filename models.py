@@ -537,6 +537,10 @@ class GatewayError(DeribitError):
     """Something before Deribit's API said no: the iteration is skipped, and what became of an order is unknown."""
 
 
+class LedgerTooLongError(DeribitError):
+    """More ledger entries than one reading takes: a shorter span is asked for in the next iteration."""
+
+
 class RateLimitError(DeribitError):
     """Too many requests: the iteration is skipped, which waits long enough."""
 

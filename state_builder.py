@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from config import AgentConfig
 from core.candidates import scan_chain
-from core.exposure import coin_risk, expiry_exposures, restrictions
+from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
 from core.market_context import CoinData, market_snapshot
 from core.plausibility import LastSeen
 from core.pricing import days_between
@@ -317,12 +317,8 @@ def _positions(raw: RawState) -> Iterator[OptionPosition]:
 
 
 def _value_usd(raw: RawState) -> float | None:
-    """Equity of all coins at spot; None when a coin with equity has no spot."""
-    spots = {coin.underlying: coin.spot_usd for coin in raw.coins}
-    held = [account for account in raw.accounts if account.equity_coin != 0.0]
-    if any(account.currency not in spots for account in held):
-        return None
-    return sum((account.equity_coin * spots[account.currency] for account in held if account.currency in spots), 0.0)
+    equities = {account.currency: account.equity_coin for account in raw.accounts}
+    return portfolio_value_usd(equities, {coin.underlying: coin.spot_usd for coin in raw.coins})
 
 
 def _listed(raw: RawState) -> Mapping[str, OptionInstrument]:

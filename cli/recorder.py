@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from core.breaker import Breaker
+from core.exposure import portfolio_value_usd
 from core.iteration import Steps
 from core.text import writable
 from logging_utils import MAX_ERROR_LETTERS, IterationRecord, RunInfo
@@ -140,11 +141,16 @@ def _flat_figures(state: AgentState | None) -> dict[str, Any]:
 
 
 def _value_after(steps: Steps) -> float | None:
-    """Portfolio value after the trade, at the spots of the decision; the value before where nothing traded."""
+    """Portfolio value at the end, at the spots of the decision: the value before where surely nothing traded.
+
+    None where it is not known: an order may have traded, or the account could not be read after a trade.
+    """
     if steps.state is None:
         return None
-    spots: dict[str, float] = {market.underlying: market.spot_usd for market in steps.state.markets}
     equities = steps.ledger.equity_after_coin
-    if not equities or not set(equities) <= set(spots):
-        return steps.state.portfolio.value_usd
-    return sum(equity * spots[coin] for coin, equity in equities.items())
+    if equities:
+        return portfolio_value_usd(equities, {market.underlying: market.spot_usd for market in steps.state.markets})
+    legs = () if steps.execution is None else steps.execution.legs
+    may_have_traded = any(leg.filled_coin > 0.0 or leg.status == "unknown" for leg in legs)
+    is_cut_short = steps.failure is not None and steps.action is not None
+    return None if may_have_traded or is_cut_short else steps.state.portfolio.value_usd

@@ -5,6 +5,7 @@ In: accounts, positions and open orders. Out: figures per coin, sizes in coin, m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
@@ -47,6 +48,14 @@ def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
         resting_sells_coin=sum(order.unfilled_amount_coin for order in sells),
         coins_held=account.coins_held,
     )
+
+
+def portfolio_value_usd(equities_coin: Mapping[str, float], spots_usd: Mapping[str, float]) -> float | None:
+    """Equity of all coins at spot; None when a coin with equity has no spot."""
+    held = {coin: equity for coin, equity in equities_coin.items() if equity != 0.0}
+    if not held.keys() <= spots_usd.keys():
+        return None
+    return math.fsum(equity * spots_usd[coin] for coin, equity in held.items())
 
 
 def margin_used_pct(account: CoinAccount) -> float | None:

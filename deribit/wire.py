@@ -47,8 +47,10 @@ READ_ATTEMPTS = 3
 READ_DEADLINE_SECONDS = 20.0
 REPLY_DEADLINE_SECONDS = 10.0  # httpx limits the wait for each piece of a reply, this the wait for all of it
 BACKOFF_SECONDS = (0.5, 1.0)
-MAX_REQUESTS = 40  # of one iteration, retries included
-KEPT_FOR_ORDERS = 6  # of these: an order that is out can still be asked for and cancelled in the worst storm
+MAX_REQUESTS = 60  # of one iteration, retries included
+KEPT_FOR_THE_LEDGER = 10  # of these: what a trade has come to can be read after the longest roll
+KEPT_FOR_ORDERS = 6  # and an order that is out can still be asked for and cancelled in the worst storm
+NEEDED_AFTER_A_TRADE = ("private/get_transaction_log", "private/get_account_summaries")
 NEEDED_TO_CANCEL = ("private/cancel", "private/get_order_state", "public/auth")
 MIN_SECRET_LETTERS = 6  # shorter values stand in ordinary words; real ids have eight letters
 MAX_REPLY_BYTES = 5_000_000
@@ -241,8 +243,7 @@ class JsonRpc:
 
     def _spend_request(self, method: str) -> None:
         if self._requests_left is not None:
-            kept = 0 if method in NEEDED_TO_CANCEL else KEPT_FOR_ORDERS
-            if self._requests_left <= kept:
+            if self._requests_left <= _kept_from(method):
                 raise RequestBudgetError(
                     f"{method}: not sent: request budget used up, {MAX_REQUESTS} requests an iteration"
                 )
@@ -293,6 +294,13 @@ class JsonRpc:
         sent_at_us = envelope.get("usOut")
         if isinstance(sent_at_us, int):
             self.server_clock.hear(replies.utc_from_ms(sent_at_us // 1000))
+
+
+def _kept_from(method: str) -> int:
+    """How many of an iteration's requests a method must leave to those that are needed more."""
+    if method in NEEDED_TO_CANCEL:
+        return 0
+    return KEPT_FOR_ORDERS if method in NEEDED_AFTER_A_TRADE else KEPT_FOR_ORDERS + KEPT_FOR_THE_LEDGER
 
 
 @cache  # parsing it anew is a tenth of the cost of a request

@@ -7,16 +7,29 @@ the client's protocol.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.iteration import LedgerReading
 from core.trading_hours import last_delivery
 from logging_utils import IterationRecord
-from models import AgentState, DeribitError, ExchangeClient, ExecutionResult, LedgerEntry, RequestBudgetError
+from models import (
+    ROUNDING,
+    AgentState,
+    DeribitError,
+    ExchangeClient,
+    ExecutionResult,
+    LedgerEntry,
+    LedgerTooLongError,
+    RequestBudgetError,
+)
 from orders.order_log import OrderMemory
 
 FIRST_LOOK_BACK = timedelta(minutes=1)  # how far before the first decision an account of this run alone is read
+SLOWEST_ENTRY = timedelta(minutes=1)  # a replica may be half a minute behind: so long a fill may not be booked yet
+SHORTER, LONGER = 4, 2  # a span with too many entries is cut, and grows again while it goes well
 
 
 class LedgerReader:
@@ -24,39 +37,98 @@ class LedgerReader:
 
     def __init__(self, client: ExchangeClient, coins: Sequence[str], read_until: datetime | None = None) -> None:
         self.read_until = read_until
+        self.is_due = read_until is not None  # an earlier run may have left entries behind
         self._client, self._coins = client, coins
-        self._is_due = read_until is not None  # an earlier run may have left entries behind
+        self._span: timedelta | None = None  # the longest that is read at once; None where all fits
+        self._not_booked: dict[tuple[str, str], float] = defaultdict(float)  # fills by symbol and direction, in coin
+        self._traded_at: datetime | None = None
+        self._is_open_ended = False  # whether entries may still come with times that were read
+        self._seen: set[LedgerEntry] = set()  # of a span that is read again
 
     def expect_entries(self) -> None:
         """An order has ended that may have traded: read on in any case."""
-        self._is_due = True
+        self.is_due = True
 
     def read_on(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:
         """What was booked since the last time, if anything can have been; equities too where this iteration traded."""
         now = self._client.server_now()
+        self._expect_fills(execution, now)
         traded = execution is not None and any(leg.filled_coin > 0.0 for leg in execution.legs)
         self.read_until = since = self.read_until or state.timestamp - FIRST_LOOK_BACK
-        self._is_due = self._is_due or traded or last_delivery(now) >= since
-        entries: tuple[LedgerEntry, ...] = ()
-        try:
-            if self._is_due:
-                entries = self._entries(since, now)
-                if not _is_settling(state):
-                    self.read_until = now + timedelta(milliseconds=1)
-                    self._is_due = execution is not None and execution.status == "unknown"
-            return LedgerReading(entries, self._equities() if traded else {})
-        except RequestBudgetError:
-            self._is_due = True  # enough was asked in this iteration; the next one reads on
-            return LedgerReading(entries)
-        except DeribitError as error:
-            return LedgerReading(entries, error=f"{type(error).__name__} after the trade: {error}")
+        self.is_due = self.is_due or traded or last_delivery(now) >= since
+        if not self.is_due:
+            return LedgerReading()
+        self._is_open_ended = _is_settling(state) or (execution is not None and execution.status == "unknown")
+        reading = self._read(since, now)
+        return self._with_equities(reading, state) if traded else reading
 
-    def _entries(self, since: datetime, now: datetime) -> tuple[LedgerEntry, ...]:
-        pages = [self._client.get_transaction_log(coin, since, now) for coin in self._coins]
+    def read_rest(self) -> LedgerReading:
+        """At the end of a run: what no line holds yet, as far as one iteration's requests go."""
+        entries: tuple[LedgerEntry, ...] = ()
+        error: str | None = None
+        while self.is_due and error is None and self.read_until is not None:
+            before = self.read_until
+            reading = self._read(before, self._client.server_now())
+            entries, error = entries + reading.entries, reading.error
+            if self.read_until == before and self._span is None:
+                break
+        return LedgerReading(entries, error=error)
+
+    def _read(self, since: datetime, now: datetime) -> LedgerReading:
+        """The new entries from `since` on; the same span is read again where something may still be booked in it."""
+        until = now if self._span is None else min(now, since + self._span)
+        try:
+            entries = self._entries(since, until)
+        except LedgerTooLongError:
+            self._span = (until - since) / SHORTER
+            return LedgerReading()
+        except RequestBudgetError:
+            return LedgerReading()  # enough was asked in this iteration; the next one reads on
+        except DeribitError as error:
+            return LedgerReading(error=f"{type(error).__name__} after the trade: {error}")
+        if until == now and self._lacks_fills(entries, now):
+            return LedgerReading()
+        self._span = None if self._span is None or until == now else self._span * LONGER
+        new = tuple(entry for entry in entries if entry not in self._seen)
+        self._seen |= set(new)
+        if not self._is_open_ended or until < now:
+            self.read_until = until + timedelta(milliseconds=1)
+            self.is_due = until < now
+            self._seen.clear()
+        return LedgerReading(new)
+
+    def _entries(self, since: datetime, until: datetime) -> tuple[LedgerEntry, ...]:
+        pages = [self._client.get_transaction_log(coin, since, until) for coin in self._coins]
         return tuple(entry for page in pages for entry in page)
 
-    def _equities(self) -> dict[str, float]:
-        return {account.currency: account.equity_coin for account in self._client.get_account_summaries()}
+    def _expect_fills(self, execution: ExecutionResult | None, now: datetime) -> None:
+        for leg in () if execution is None else execution.legs:
+            if leg.filled_coin > 0.0:
+                self._not_booked[leg.symbol, leg.direction] += leg.filled_coin
+                self._traded_at = now
+
+    def _lacks_fills(self, entries: Sequence[LedgerEntry], now: datetime) -> bool:
+        """Whether a fill of ours is not among the entries though it should be, and may still come."""
+        left = defaultdict(float, self._not_booked)
+        for entry in entries:
+            if entry.entry_type == "trade":
+                left[entry.symbol or "", (entry.side or "").split(" ")[-1]] -= entry.amount_coin or 0.0
+        may_come = self._traded_at is not None and now - self._traded_at <= SLOWEST_ENTRY
+        if may_come and any(amount > ROUNDING for amount in left.values()):
+            return True
+        self._not_booked.clear()
+        return False
+
+    def _with_equities(self, reading: LedgerReading, state: AgentState) -> LedgerReading:
+        """With the equities after a trade; without where they cannot be read, or still are those from before it."""
+        try:
+            accounts = self._client.get_account_summaries()
+        except DeribitError as error:
+            return replace(reading, error=reading.error or f"{type(error).__name__} after the trade: {error}")
+        before = {account.currency: account.balance_coin for account in state.portfolio.accounts}
+        if all(before.get(account.currency) == account.balance_coin for account in accounts):
+            return reading
+        return replace(reading, equity_after_coin={account.currency: account.equity_coin for account in accounts})
 
 
 def read_until_of(before: IterationRecord | None, order_log: OrderMemory) -> datetime | None:

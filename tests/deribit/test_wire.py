@@ -180,37 +180,41 @@ def ask(desk: ScriptedDesk, times: int) -> None:
         desk.client.get_time()
 
 
-def test_an_iteration_makes_no_more_than_forty_requests_six_of_them_kept_for_orders_that_are_out(
+def test_an_iteration_makes_no_more_than_sixty_requests_some_of_them_kept_for_what_must_follow_a_trade(
     tmp_path: Path,
 ) -> None:
     desk = scripted_desk(tmp_path)
     desk.client.begin_iteration()
     desk.client.authenticate()
-    ask(desk, 33)
-    with pytest.raises(RequestBudgetError, match="40 requests"):
+    ask(desk, 43)
+    with pytest.raises(RequestBudgetError, match="60 requests"):
         desk.client.get_time()
-    assert len(desk.wire.sent) == 34
+    assert len(desk.wire.sent) == 44
+    for _ in range(10):
+        desk.client.get_account_summaries()
+    with pytest.raises(RequestBudgetError):
+        desk.client.get_account_summaries()
     for _ in range(10):
         desk.client.cancel_order("1")
-    assert len(desk.wire.sent) == MAX_REQUESTS == 40
-    assert desk.client.requests_made == 40
+    assert len(desk.wire.sent) == MAX_REQUESTS == 60
+    assert desk.client.requests_made == 60
 
 
 def test_attempts_of_a_read_count_one_by_one_and_stop_at_the_limit(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     desk.client.begin_iteration()
-    ask(desk, 33)
+    ask(desk, 43)
     desk.wire.disturb(TIME, *[answered(502, b"")] * 3)
     with pytest.raises(RequestBudgetError):
         desk.client.get_time()
-    assert len(desk.wire.sent) == 34
+    assert len(desk.wire.sent) == 44
 
 
 def test_an_order_that_finds_no_request_left_is_surely_not_sent(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     desk.client.begin_iteration()
     desk.client.authenticate()
-    ask(desk, 33)
+    ask(desk, 43)
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
     assert desk.client.edit_order(an_order(), 0.02, desk.clock.now()).outcome == SendOutcome.NOT_SENT
     assert desk.wire.methods(SELL, "private/edit") == []

@@ -163,9 +163,9 @@ def a_token_that_may_withdraw(story: Story) -> None:
 
 
 @breaks("I25")
-def forty_one_requests(story: Story) -> None:
+def sixty_one_requests(story: Story) -> None:
     story.look()
-    for number in range(36):
+    for number in range(56):
         story.call("public/ticker", {"instrument_name": f"BTC-16JAN26-{number}-C"}, {})
     story.rest()
 

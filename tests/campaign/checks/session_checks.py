@@ -17,7 +17,7 @@ from tests.campaign.world.trace import WireCall
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCOPE = frozenset({"trade:read_write", "account:read", "wallet:none"})
 ASKED_AT_THE_END = ("private/get_open_orders", "private/get_order_state_by_label")
-MAX_REQUESTS, MAX_SENDS, MAX_ATTEMPTS = 40, 2, 3
+MAX_REQUESTS, MAX_SENDS, MAX_ATTEMPTS = 60, 2, 3
 MAX_ITERATION_SECONDS = 420.0  # forty requests of ten seconds and a little more
 RATE_LIMIT_CODE = 10028
 MOST_TIMES_LIMITED = 4
@@ -83,7 +83,7 @@ def least_rights(view: View) -> Iterator[str]:
 
 
 def bounded_iterations(view: View) -> Iterator[str]:
-    """I25: at most 40 requests, 2 order sends and 420 s an iteration, whatever happens in it."""
+    """I25: at most 60 requests, 2 order sends and 420 s an iteration, whatever happens in it."""
     for (life, iteration), calls in view.by_iteration.items():
         where = f"life {life} iteration {iteration}"
         if len(calls) > MAX_REQUESTS:
