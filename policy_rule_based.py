@@ -8,6 +8,7 @@ Pure. To see what an edit does:  python agent_loop.py --dry-run --market simulat
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -113,7 +114,7 @@ def best_of(calls: Sequence[CandidateOption]) -> CandidateOption | None:
 
 
 def score(call: CandidateOption) -> float:
-    return sum(part.points for part in score_parts(call))
+    return math.fsum(part.points for part in score_parts(call))
 
 
 def is_in_the_money(agent_state: AgentState, call: OptionPosition) -> bool:

@@ -7,6 +7,7 @@ Sizes and prices in coin, spot in USD. Pure: no network, no disk, no clock; noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -155,7 +156,7 @@ def _why(state: AgentState) -> str:
 
 def orders_per_day(trade: ProposedTrade) -> Iterator[Reason]:
     limit, legs = trade.config.risk.max_orders_per_day, (trade.sold, trade.bought_back)
-    after = trade.state.orders_today + sum(leg is not None for leg in legs)
+    after = trade.state.orders_today + len([leg for leg in legs if leg is not None])
     if trade.sold is not None and not after <= limit:
         yield Reason(rule="orders_per_day", text=f"{after} orders today would be above max_orders_per_day {limit}")
 
@@ -297,7 +298,7 @@ def expiry_exposure(trade: ProposedTrade) -> Iterator[Reason]:
         return
     fraction = trade.config.risk.max_expiry_exposure_fraction
     limit = fraction * trade.risk.coins_held
-    after = trade.sold_size + sum(
+    after = trade.sold_size + math.fsum(
         exposure.short_calls_coin
         for exposure in trade.state.expiry_exposures
         if exposure.underlying == trade.underlying and exposure.expiry == trade.sold.expiry

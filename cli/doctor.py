@@ -38,14 +38,14 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
 
 def settings_failure(error: ConfigurationError) -> str:
     """The doctor's lines where the settings themselves are wrong."""
-    return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in str(error).splitlines())
+    return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in (str(error) or "refused").splitlines())
 
 
 def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
     try:
         say(f"ok    {name:<12} {printable(test())}")
     except AgentError as error:
-        say(f"FAIL  {name:<12} {printable(str(error))}")
+        say(f"FAIL  {name:<12} {printable(str(error) or type(error).__name__)}")
         return error.exit_code or 1
     except OSError as error:
         say(f"FAIL  {name:<12} {error.strerror}: {error.filename}")

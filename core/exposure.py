@@ -43,9 +43,9 @@ def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
     return CoinRisk(
         underlying=coin,
         margin_used_pct=margin_used_pct(account),
-        net_delta=sum(position.delta for position in held),
-        short_calls_coin=sum(position.size for position in held if position.is_short_call),
-        resting_sells_coin=sum(order.unfilled_amount_coin for order in sells),
+        net_delta=math.fsum(position.delta for position in held),
+        short_calls_coin=math.fsum(position.size for position in held if position.is_short_call),
+        resting_sells_coin=math.fsum(order.unfilled_amount_coin for order in sells),
         coins_held=account.coins_held,
     )
 

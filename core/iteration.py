@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.breaker import IterationEvents
-from models import AgentError, AgentState, ExecutionResult, LedgerEntry, ProposedAction, RiskResult
+from models import AgentError, AgentState, ExecutionResult, LedgerEntry, LegResult, ProposedAction, RiskResult
 
 BREAKER_RULES = ("halted", "reducing")  # what is refused for these two is not counted against the action
 
@@ -60,11 +60,15 @@ def breaker_events(steps: Steps, is_duplicated: bool) -> IterationEvents:
         has_failed=steps.failure is not None,
         has_decided=steps.action is not None,
         has_policy_error=steps.policy_error is not None,
-        orders_rejected=sum(leg.status == "rejected" for leg in legs),
-        orders_accepted=sum(leg.status in ("filled", "partly_filled", "not_filled") for leg in legs),
+        orders_rejected=_count(legs, "rejected"),
+        orders_accepted=_count(legs, "filled", "partly_filled", "not_filled"),
         blocked_action=_blocked_action(steps),
         is_duplicated=is_duplicated,
     )
+
+
+def _count(legs: tuple[LegResult, ...], *statuses: str) -> int:
+    return len([leg for leg in legs if leg.status in statuses])
 
 
 def _blocked_action(steps: Steps) -> str:

@@ -101,7 +101,7 @@ def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: fl
     if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
         return None
     closes = [bar.close for bar in inside]
-    squares = sum(math.log(after / before) ** 2 for before, after in pairwise(closes))
+    squares = math.fsum(math.log(after / before) ** 2 for before, after in pairwise(closes))
     return math.sqrt(squares / (span_days(inside) / 365.0))
 
 

@@ -36,12 +36,13 @@ def problem_lines(
     """One line a problem: variable, value as it was given, what is wrong, bounds and meaning."""
     known = {(setting.section, setting.field): setting for setting in settings}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        section, *field = (str(part) for part in problem["loc"][:2])
+        section, *field = (str(part) for part in problem["loc"][:2] or ("settings",))
         setting = known.get((section, field[0])) if field else None
         name = "_".join((section, *field)).upper() if setting is None else setting.name
         shown = "" if setting is None else shown_value(name, given[section].get(setting.field))
         hint = "" if setting is None else f" [{_bounds_and_meaning(setting.info)}]"
-        for message in problem["msg"].removeprefix("Value error, ").splitlines():
+        said = problem["msg"].removeprefix("Value error, ") or f"refused ({problem['type']})"
+        for message in said.splitlines():
             yield f"{name}{shown}: {message[:1].lower()}{message[1:]}{hint}"
 
 

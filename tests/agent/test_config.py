@@ -29,7 +29,7 @@ from config import (
     settings_table,
     without_secrets,
 )
-from core.settings.texts import bounds_text
+from core.settings.texts import bounds_text, problem_lines
 from core.settings.values import url_problem
 from models import ConfigurationError
 from tests.builders.configs import a_config
@@ -751,3 +751,11 @@ def test_the_example_file_changes_nothing_and_every_line_of_it_can_be_used(env_f
 def test_config_py_prints_both_texts(arguments: list[str], text: str) -> None:
     command = [sys.executable, str(PROJECT_FOLDER / "config.py"), *arguments]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == text
+
+
+def test_settings_that_are_refused_as_a_whole_are_refused_in_words() -> None:
+    with pytest.raises(ValidationError) as refused:
+        AgentConfig.model_validate("no settings")
+    (line,) = problem_lines(refused.value, SETTINGS, {})
+    assert line.startswith("SETTINGS: ")
+    assert "[" not in line

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from cli.arguments import parse_arguments
+from cli.commands import run_command
 from config import PROJECT_FOLDER
+from models import AgentError, ConfigurationError
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -22,3 +28,13 @@ def test_on_windows_one_true_sentence_is_said() -> None:
 def test_the_environment_and_the_log_readers_are_imported_without_locks() -> None:
     ended = python("import sys; sys.modules['fcntl'] = None; import logging_utils, backtest.env_simulator")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("error", [ConfigurationError(), AgentError(""), OSError()])
+def test_no_run_ends_without_words(error: Exception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(*_: object) -> int:
+        raise error
+
+    options = parse_arguments(["--market", "simulated", "--log-dir", str(tmp_path), "--data-dir", str(tmp_path / "d")])
+    assert run_command(options, fails) > 0
+    assert type(error).__name__ in capsys.readouterr().err
