@@ -117,7 +117,10 @@ class MarketSnapshot(Frozen):
 
 
 class CandidateOption(Frozen):
-    """A call the agent may sell. `premium_usd` is per contract, at the bid, after the fee."""
+    """A call the agent may sell. `premium_usd` is per contract, at the bid, after the fee.
+
+    `floor_price_coin` is the least that an order would take, `tick_size_coin` the tick there; not in older logs.
+    """
 
     symbol: str
     underlying: Underlying
@@ -131,6 +134,8 @@ class CandidateOption(Frozen):
     mark_price_coin: Positive
     mark_iv_fraction: Positive
     spread_pct: float | None
+    floor_price_coin: float | None = None
+    tick_size_coin: float = 0.0
     premium_usd: float
     yield_if_flat_pct: float
     yield_if_flat_annual_pct: float

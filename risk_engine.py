@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from config import AgentConfig
 from core.action_form import BUYS, SELLS, form_problems
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
-from core.quotes import age_problem, is_crossed
+from core.quotes import age_problem, is_crossed, is_inside_collar
 from core.trading_hours import settlement_problem
 from deribit.symbols import parse_symbol
 from models import (
@@ -215,7 +215,7 @@ def quote_freshness(trade: ProposedTrade) -> Iterator[Reason]:
 
 
 def quote_sanity(trade: ProposedTrade) -> Iterator[Reason]:
-    """A sell needs a mark and a bid inside the collar; no leg trades on a crossed book."""
+    """A sale never ends outside the collar; no leg trades on a crossed book."""
     for option in (trade.sold, trade.bought_back):
         if option is None:
             continue
@@ -227,11 +227,12 @@ def quote_sanity(trade: ProposedTrade) -> Iterator[Reason]:
 
 
 def _collar(call: CandidateOption, collar_pct: float) -> Iterator[Reason]:
-    floor = call.mark_price_coin * (1.0 - collar_pct / 100.0)
-    if not call.bid_price_coin >= floor:
+    """Judged at the least an order would take, which is never below the bid nor far below the price asked."""
+    lowest = call.bid_price_coin if call.floor_price_coin is None else call.floor_price_coin
+    if not is_inside_collar(lowest, call.mark_price_coin, collar_pct, call.tick_size_coin):
         yield Reason(
             rule="price_collar",
-            text=f"bid {call.bid_price_coin:g} of {call.symbol} is more than {collar_pct:g} % below "
+            text=f"{lowest:g}, the least asked for {call.symbol}, is more than {collar_pct:g} % below "
             f"mark {call.mark_price_coin:g}",
         )
 

@@ -251,10 +251,7 @@ def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
     known = {position.symbol for position in positions}
     others = tuple(position for position in raw.positions if position.symbol not in known)
     markets = tuple(market_snapshot(coin, raw.now, config) for coin in raw.coins)
-    scans = [
-        scan_chain(coin, market, raw.now, config.strategy(coin.underlying), config.risk.max_quote_age_seconds)
-        for coin, market in zip(raw.coins, markets, strict=True)
-    ]
+    scans = [scan_chain(coin, market, raw.now, config) for coin, market in zip(raw.coins, markets, strict=True)]
     portfolio = PortfolioState(
         accounts=raw.accounts,
         positions=positions,

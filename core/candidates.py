@@ -13,10 +13,10 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
-from config import StrategyConfig
+from config import AgentConfig
 from core.market_context import CoinData
-from core.pricing import black76_delta, days_between, trade_fee_coin, years_between
-from core.quotes import is_crossed, is_fresh, mid_price
+from core.pricing import black76_delta, days_between, tick_size_at, trade_fee_coin, years_between
+from core.quotes import asked_price, is_crossed, is_fresh, is_inside_collar, mid_price, sale_floor
 from models import (
     CandidateOption,
     FilterFunnel,
@@ -32,7 +32,8 @@ MAX_CANDIDATES = 5
 MAX_NEAR_MISSES = 3
 
 HARD_RULES = ("not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
-SETTING_RULES = ("dte", "delta", "spread", "premium", "ivrv")
+SETTING_RULES = ("dte", "delta", "spread", "collar", "premium", "ivrv")
+WIDEST_COLLAR_PCT = 50.0  # what the setting accepts: a call that needs more is no near miss
 
 
 class _Call(NamedTuple):
@@ -44,6 +45,8 @@ class _Call(NamedTuple):
     delta: float
     spread_pct: float | None
     premium_usd: float
+    floor_price_coin: float
+    tick_size_coin: float
 
 
 class _Failure(NamedTuple):
@@ -54,6 +57,8 @@ class _Failure(NamedTuple):
     value: float | None
     limit: float
     digits: int
+    is_of_all_coins: bool = False
+    can_be_mended: bool = True
 
     @property
     def distance(self) -> float:
@@ -64,10 +69,11 @@ class _Failure(NamedTuple):
         """The line for .env that would admit the call, rounded so that it really does."""
         if self.value is None:
             return f"{coin}_{self.setting}=0 (IV/RV is not known)"
+        name = self.setting if self.is_of_all_coins else f"{coin}_{self.setting}"
         exact = Decimal(repr(self.value))
         digits = max(self.digits, 1 - exact.adjusted())  # a delta of 0.00004 must not become 0
         rounding = ROUND_FLOOR if self.value < self.limit else ROUND_CEILING
-        return f"{coin}_{self.setting}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
+        return f"{name}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
 
 
 class ChainScan(NamedTuple):
@@ -78,29 +84,27 @@ class ChainScan(NamedTuple):
     near_misses: tuple[NearMiss, ...]
 
 
-def scan_chain(
-    coin: CoinData, market: MarketSnapshot, now: datetime, strategy: StrategyConfig, max_quote_age_seconds: float
-) -> ChainScan:
+def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: AgentConfig) -> ChainScan:
     """Every option falls at the first rule it fails, or becomes a candidate; the best MAX_CANDIDATES are kept."""
     rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
     passed: list[_Call] = []
     missed: list[tuple[_Failure, _Call]] = []
     for quote in coin.quotes:
         option = coin.instruments.get(quote.symbol)
-        rule = _hard_rule(option, quote, market.spot_usd, now, max_quote_age_seconds)
+        rule = _hard_rule(option, quote, market.spot_usd, now, config.risk.max_quote_age_seconds)
         if option is None or rule is not None:
             rejected[rule or "not_tradable"] += 1
             continue
-        call = _measure(option, quote, market.spot_usd, now)
-        failures = list(_failures(call, strategy, market.iv_rv_ratio))
+        call = _measure(option, quote, market.spot_usd, now, config)
+        failures = list(_failures(call, config, market.iv_rv_ratio))
         if failures:
             rejected[failures[0].rule] += 1
-        if len(failures) == 1:
+        if len(failures) == 1 and failures[0].can_be_mended:
             missed.append((failures[0], call))
         if not failures:
             passed.append(call)
     funnel = _funnel(coin, rejected, len(passed))
-    return ChainScan(_best(passed, market.spot_usd, now), funnel, _nearest(missed, coin.underlying))
+    return ChainScan(_best(passed, market.spot_usd, now, config), funnel, _nearest(missed, coin.underlying))
 
 
 def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: int) -> FilterFunnel:
@@ -108,10 +112,10 @@ def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: int) -> FilterF
     return FilterFunnel(underlying=coin.underlying, listed=len(coin.quotes), steps=steps, passed=passed)
 
 
-def _best(passed: list[_Call], spot_usd: float, now: datetime) -> tuple[CandidateOption, ...]:
+def _best(passed: list[_Call], spot_usd: float, now: datetime, config: AgentConfig) -> tuple[CandidateOption, ...]:
     """The calls that pay most per day, net of the fee."""
     ranked = sorted(passed, key=lambda call: (-call.premium_usd / call.dte_days, call.option.symbol))
-    return tuple(candidate_from(call.option, call.quote, spot_usd, now) for call in ranked[:MAX_CANDIDATES])
+    return tuple(candidate_from(call.option, call.quote, spot_usd, now, config) for call in ranked[:MAX_CANDIDATES])
 
 
 def _nearest(missed: list[tuple[_Failure, _Call]], coin: Underlying) -> tuple[NearMiss, ...]:
@@ -154,9 +158,13 @@ def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> boo
     return 0.0 < mark < 1.0 and not is_crossed(bid, ask) and is_fresh(quote.quoted_at, now, max_age_seconds)
 
 
-def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> _Call:
+def _measure(
+    option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
+) -> _Call:
     bid, ask = quote.bid_price_coin or 0.0, quote.ask_price_coin
     iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
+    asked = asked_price(quote.bid_price_coin, ask, quote.mark_price_coin or 0.0)
+    tick = tick_size_at(asked, option.tick_size_coin, option.tick_steps)
     return _Call(
         option=option,
         quote=quote,
@@ -164,11 +172,14 @@ def _measure(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now:
         delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
         spread_pct=None if ask is None else 200.0 * (ask - bid) / (ask + bid),
         premium_usd=(bid - trade_fee_coin(bid, 1.0)) * spot_usd,
+        floor_price_coin=sale_floor(quote.bid_price_coin, asked, config.run.order_concession_pct, tick),
+        tick_size_coin=tick,
     )
 
 
-def _failures(call: _Call, rules: StrategyConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
+def _failures(call: _Call, config: AgentConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
     """The settings this call fails, in the order of the funnel."""
+    rules = config.strategy(call.option.underlying)
     if not call.dte_days >= rules.dte_min:
         yield _Failure("dte", "DTE_MIN", call.dte_days, rules.dte_min, 2)
     elif not call.dte_days <= rules.dte_max:
@@ -179,19 +190,32 @@ def _failures(call: _Call, rules: StrategyConfig, iv_rv_ratio: float | None) -> 
         yield _Failure("delta", "DELTA_MAX", call.delta, rules.delta_max, 3)
     if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
         yield _Failure("spread", "MAX_SPREAD_PCT", call.spread_pct, rules.max_spread_pct, 1)
+    yield from _outside_collar(call, config.risk.price_collar_pct)
     if not call.premium_usd >= rules.premium_min_usd:
         yield _Failure("premium", "PREMIUM_MIN_USD", call.premium_usd, rules.premium_min_usd, 2)
     if rules.ivrv_min > 0.0 and (iv_rv_ratio is None or not iv_rv_ratio >= rules.ivrv_min):
         yield _Failure("ivrv", "IVRV_MIN", iv_rv_ratio, rules.ivrv_min, 3)
 
 
-def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime) -> CandidateOption:
+def _outside_collar(call: _Call, collar_pct: float) -> Iterator[_Failure]:
+    """What the risk engine would refuse: a sale may end at its floor, and that lies too far below the mark."""
+    mark = call.quote.mark_price_coin or 0.0
+    if is_inside_collar(call.floor_price_coin, mark, collar_pct, call.tick_size_coin):
+        return
+    below_pct = 100.0 * (1.0 - call.floor_price_coin / mark)
+    can_be_mended = below_pct <= WIDEST_COLLAR_PCT
+    yield _Failure("collar", "RISK_PRICE_COLLAR_PCT", below_pct, collar_pct, 1, True, can_be_mended)
+
+
+def candidate_from(
+    option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
+) -> CandidateOption:
     """The figures of one call, given a usable quote.
 
     premium: bid less fee, at spot. Yield if flat: premium / spot. Yield if called: (strike - spot + premium) / spot.
     Breakeven: spot - premium, the price below which holding coin and call loses against today.
     """
-    call = _measure(option, quote, spot_usd, now)
+    call = _measure(option, quote, spot_usd, now, config)
     bid, mark = quote.bid_price_coin or 0.0, quote.mark_price_coin or 0.0
     flat_pct = 100.0 * call.premium_usd / spot_usd
     return CandidateOption(
@@ -207,6 +231,8 @@ def candidate_from(option: OptionInstrument, quote: OptionQuote, spot_usd: float
         mark_price_coin=mark,
         mark_iv_fraction=quote.mark_iv_fraction or 0.0,
         spread_pct=call.spread_pct,
+        floor_price_coin=call.floor_price_coin,
+        tick_size_coin=call.tick_size_coin,
         premium_usd=call.premium_usd,
         yield_if_flat_pct=flat_pct,
         yield_if_flat_annual_pct=flat_pct * 365.0 / call.dte_days,

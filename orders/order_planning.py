@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from config import AgentConfig
 from core.pricing import round_price_down, round_price_up, tick_size_at
-from core.quotes import mid_price
+from core.quotes import asked_price, mid_price, percent_or_two_ticks
 from deribit.symbols import SymbolParts, parse_symbol
 from models import (
     OWN_LABEL_PREFIX,
@@ -24,8 +24,6 @@ from models import (
     ProposedAction,
     Ticker,
 )
-
-MIN_CONCESSION_TICKS = 2  # cheap options move by whole ticks: a percentage alone would never reach the other side
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
     option: CandidateOption | OptionPosition | None = state.candidate(symbol) or state.position(symbol)
     if option is None:
         return None
-    mid = mid_price(option.bid_price_coin, option.ask_price_coin)
-    return option.mark_price_coin if mid is None else mid
+    return asked_price(option.bid_price_coin, option.ask_price_coin, option.mark_price_coin)
 
 
 def price_ladder(
@@ -88,8 +85,8 @@ def price_ladder(
     """
     mark = ticker.mark_price_coin
     start = _inside_band(ticker, start_price(ticker, config.risk.price_collar_pct))
-    concession = _percent_or_two_ticks(start, config.run.order_concession_pct, option)
-    collar = _percent_or_two_ticks(mark, config.risk.price_collar_pct, option)
+    concession = percent_or_two_ticks(start, config.run.order_concession_pct, _tick_at(start, option))
+    collar = percent_or_two_ticks(mark, config.risk.price_collar_pct, _tick_at(mark, option))
     if direction == "sell":
         end = _sell_floor(ticker, max(start - concession, mark - collar))
         start = max(start, end)
@@ -117,9 +114,8 @@ def start_price(ticker: Ticker, collar_pct: float) -> float:
     return mark
 
 
-def _percent_or_two_ticks(price: float, pct: float, option: OptionInstrument) -> float:
-    tick = tick_size_at(price, option.tick_size_coin, option.tick_steps)
-    return max(price * pct / 100.0, MIN_CONCESSION_TICKS * tick)
+def _tick_at(price: float, option: OptionInstrument) -> float:
+    return tick_size_at(price, option.tick_size_coin, option.tick_steps)
 
 
 def _inside_band(ticker: Ticker, price: float) -> float:

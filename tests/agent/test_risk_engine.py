@@ -410,10 +410,22 @@ def test_a_crossed_book_is_not_traded_on(ask: float | None, hit: list[str]) -> N
     assert rules_hit(a_closing(held), state) == hit
 
 
-@pytest.mark.parametrize(("bid", "hit"), [(0.02, []), (0.015, []), (0.0149, ["price_collar"])])
-def test_a_bid_too_far_below_the_mark_is_not_sold_into(bid: float, hit: list[str]) -> None:
-    call = a_candidate(mark_price_coin=0.02, bid_price_coin=bid, ask_price_coin=None)
+@pytest.mark.parametrize(("floor", "hit"), [(0.02, []), (0.015, []), (0.0149, ["price_collar"])])
+def test_a_sale_that_might_end_too_far_below_the_mark_is_refused(floor: float, hit: list[str]) -> None:
+    call = a_candidate(mark_price_coin=0.02, bid_price_coin=0.008, ask_price_coin=None, floor_price_coin=floor)
     assert rules_hit(an_opening(call), a_state(candidates=(call,)), risk={"price_collar_pct": 25}) == hit
+
+
+def test_two_ticks_below_the_mark_are_inside_the_collar_of_a_cheap_call() -> None:
+    call = a_candidate(mark_price_coin=0.0005, bid_price_coin=0.0003, floor_price_coin=0.0003, tick_size_coin=0.0001)
+    assert rules_hit(an_opening(call), a_state(candidates=(call,))) == []
+    one_below = call.model_copy(update={"floor_price_coin": 0.0002})
+    assert rules_hit(an_opening(one_below), a_state(candidates=(one_below,))) == ["price_collar"]
+
+
+def test_a_call_from_a_log_that_does_not_know_its_floor_is_judged_at_its_bid() -> None:
+    call = a_candidate(mark_price_coin=0.02, bid_price_coin=0.0149, ask_price_coin=0.0160)
+    assert rules_hit(an_opening(call), a_state(candidates=(call,))) == ["price_collar"]
 
 
 # --- coverage ---------------------------------------------------------------------------------------

@@ -18,10 +18,13 @@ from core.candidates import HARD_RULES, MAX_CANDIDATES, SETTING_RULES, candidate
 from core.market_context import CoinData
 from core.pricing import black76_delta, years_between
 from models import (
+    ActionType,
     NearMiss,
     OptionInstrument,
     OptionQuote,
+    ProposedAction,
 )
+from risk_engine import judge_action
 from state_builder import RawState, assemble_state
 from tests.builders.configs import a_config
 from tests.builders.states import NOW, SPOT_USD, a_call, a_coin, a_raw_state, simulated_raw, some_bars, symbol_of
@@ -132,6 +135,32 @@ def test_the_premium_is_at_the_bid_less_the_fee_and_at_least_its_limit(least: fl
     assert fell_at(a_call(), premium_min_usd=least) == rule
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "rule"),
+    [
+        (0.0140, 0.0214, None),  # 15 % under mid is 24.8 % under the mark
+        (0.0140, 0.0212, "collar"),  # and here 25.2 %
+        (0.0150, 0.0170, None),  # somebody bids at the collar's edge, so less is never taken
+        (0.0085, None, None),  # nobody offers: it is asked for at the mark, however low the bid
+    ],
+)
+def test_the_collar_is_judged_at_the_least_a_sale_would_take(bid: float, ask: float | None, rule: str | None) -> None:
+    assert fell_at(a_call(bid_price_coin=bid, ask_price_coin=ask, mark_price_coin=0.02), max_spread_pct=50) == rule
+
+
+def test_what_the_filter_lets_pass_the_risk_engine_does_not_hold_against_its_collar() -> None:
+    config = a_config(btc={"premium_min_usd": 0.0, "max_spread_pct": 200.0, "delta_min": 0.001, "delta_max": 0.999})
+    passed, sale = 0, ActionType.OPEN_COVERED_CALL
+    for ticks in range(1, 40):
+        quote = {"bid_price_coin": ticks / 10_000, "ask_price_coin": ticks / 10_000 + 0.001, "mark_price_coin": 0.003}
+        state = assemble_state(a_raw_state(a_coin(a_call(**quote))), config)
+        for call in state.candidates:
+            action = ProposedAction(type=sale, underlying="BTC", symbol=call.symbol, size=0.1, reason="-")
+            assert "price_collar" not in {reason.rule for reason in judge_action(state, action, config).reasons}
+            passed += 1
+    assert 10 < passed < 39
+
+
 def iv_rv_of(coin: CoinData) -> float | None:
     return assemble_state(a_raw_state(coin), a_config()).markets[0].iv_rv_ratio
 
@@ -163,7 +192,7 @@ def test_six_hourly_closes_are_enough_for_the_filter() -> None:
 
 def test_premium_yields_and_breakeven_by_hand() -> None:
     expiry = NOW + timedelta(days=10)
-    call = candidate_from(*a_call(expiry=expiry, strike=105_000.0), spot_usd=100_000.0, now=NOW)
+    call = candidate_from(*a_call(expiry=expiry, strike=105_000.0), spot_usd=100_000.0, now=NOW, config=a_config())
     assert call.premium_usd == pytest.approx(970.0)
     assert call.yield_if_flat_pct == pytest.approx(0.97)
     assert call.yield_if_flat_annual_pct == pytest.approx(0.97 * 36.5)
@@ -175,24 +204,25 @@ def test_premium_yields_and_breakeven_by_hand() -> None:
 
 
 def test_the_fee_of_a_cheap_call_is_an_eighth_of_its_bid() -> None:
-    call = candidate_from(*a_call(bid_price_coin=0.0008), spot_usd=100_000.0, now=NOW)
+    call = candidate_from(*a_call(bid_price_coin=0.0008), spot_usd=100_000.0, now=NOW, config=a_config())
     assert call.premium_usd == pytest.approx(0.0007 * 100_000.0)
 
 
 def test_without_an_ask_the_mid_is_the_mark_and_the_spread_unknown() -> None:
-    call = candidate_from(*a_call(ask_price_coin=None), spot_usd=100_000.0, now=NOW)
+    call = candidate_from(*a_call(ask_price_coin=None), spot_usd=100_000.0, now=NOW, config=a_config())
     assert (call.mid_price_coin, call.spread_pct, call.ask_price_coin) == (0.0105, None, None)
 
 
 def test_delta_is_black76_on_the_forward_of_the_expiry() -> None:
-    call = candidate_from(*a_call(underlying_price_usd=101_000.0), spot_usd=100_000.0, now=NOW)
+    call = candidate_from(*a_call(underlying_price_usd=101_000.0), spot_usd=100_000.0, now=NOW, config=a_config())
     assert call.delta == delta_of(a_call(underlying_price_usd=101_000.0))
     assert call.delta > delta_of(a_call())
 
 
 def test_the_five_calls_that_pay_most_a_day_are_the_candidates() -> None:
     bids = [0.004, 0.005, 0.0055, 0.006, 0.0065, 0.007, 0.0075]
-    calls = [a_call(strike=110_000.0 + n, bid_price_coin=bid) for n, bid in enumerate(bids)]
+    quotes = [{"bid_price_coin": bid, "ask_price_coin": bid + 0.001, "mark_price_coin": bid + 0.0005} for bid in bids]
+    calls = [a_call(strike=110_000.0 + n, **quote) for n, quote in enumerate(quotes)]
     state = assemble_state(a_raw_state(a_coin(*calls)), a_config(btc={"max_spread_pct": 200}))
     assert [call.bid_price_coin for call in state.candidates] == bids[:1:-1]
     assert state.funnels[0].passed == len(bids) > MAX_CANDIDATES
@@ -239,6 +269,18 @@ def test_a_near_miss_names_rule_value_limit_and_change() -> None:
     assert miss.value == pytest.approx(970.0)
 
 
+def test_a_call_outside_the_collar_is_a_near_miss_that_names_the_setting() -> None:
+    raw = a_raw_state(a_coin(a_call(bid_price_coin=0.0140, ask_price_coin=0.0190, mark_price_coin=0.02)))
+    (miss,) = assemble_state(raw, a_config(btc={"max_spread_pct": 50})).near_misses
+    assert (miss.rule, miss.change) == ("collar", "RISK_PRICE_COLLAR_PCT=29.9")
+    assert admitted(raw, with_change(a_config(btc={"max_spread_pct": 50}), miss.change), miss)
+
+
+def test_a_collar_wider_than_the_setting_accepts_is_not_proposed() -> None:
+    raw = a_raw_state(a_coin(a_call(bid_price_coin=0.0090, ask_price_coin=0.0100, mark_price_coin=0.02)))
+    assert assemble_state(raw, a_config(btc={"max_spread_pct": 50})).near_misses == ()
+
+
 # Settings that each turn away calls which another value would admit.
 STRICT_SETTINGS: tuple[dict[str, float], ...] = (
     {},
@@ -258,7 +300,7 @@ def with_change(config: AgentConfig, change: str) -> AgentConfig:
     """The settings after a near miss's line went into .env: parsed and checked like any other."""
     name, _, value = change.split(" ")[0].partition("=")
     section, _, field = name.lower().partition("_")
-    settings = {part: getattr(config, part).model_dump() for part in ("btc", "eth")}
+    settings = {part: getattr(config, part).model_dump() for part in ("btc", "eth", "risk")}
     settings[section][field] = value
     return a_config(**settings)
 
