@@ -45,6 +45,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
             steps.execution = execute_action(agent.client, answer.action, agent.config, state)
             agent.memory.remember_trade(steps.execution)
         steps.ledger = agent.ledger.read_on(state, steps.execution)
+        steps.ledger = agent.ledger.with_equities(steps.ledger, state, steps.execution)
     except AgentError as error:
         steps.fail(error)
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line

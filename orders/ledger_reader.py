@@ -50,17 +50,30 @@ class LedgerReader:
         self.is_due = True
 
     def read_on(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:
-        """What was booked since the last time, if anything can have been; equities too where this iteration traded."""
+        """What was booked since the last time, if anything can have been."""
         now = self._client.server_now()
         self._expect_fills(execution, now)
-        traded = execution is not None and any(leg.filled_coin > 0.0 for leg in execution.legs)
         self.read_until = since = self.read_until or state.timestamp - FIRST_LOOK_BACK
-        self.is_due = self.is_due or traded or last_delivery(now) >= since
+        self.is_due = self.is_due or has_traded(execution) or last_delivery(now) >= since
         if not self.is_due:
             return LedgerReading()
         self._is_open_ended = _is_settling(state) or (execution is not None and execution.status == "unknown")
-        reading = self._read(since, now)
-        return self._with_equities(reading, state) if traded else reading
+        return self._read(since, now)
+
+    def with_equities(
+        self, reading: LedgerReading, state: AgentState, execution: ExecutionResult | None
+    ) -> LedgerReading:
+        """With the equities after a trade; without where they cannot be read, or still are those from before it."""
+        if not has_traded(execution):
+            return reading
+        try:
+            accounts = self._client.get_account_summaries()
+        except DeribitError as error:
+            return replace(reading, error=reading.error or f"{type(error).__name__} after the trade: {error}")
+        before = {account.currency: account.balance_coin for account in state.portfolio.accounts}
+        if all(before.get(account.currency) == account.balance_coin for account in accounts):
+            return reading
+        return replace(reading, equity_after_coin={account.currency: account.equity_coin for account in accounts})
 
     def read_rest(self) -> LedgerReading:
         """At the end of a run: what no line holds yet, as far as one iteration's requests go."""
@@ -119,16 +132,10 @@ class LedgerReader:
         self._not_booked.clear()
         return False
 
-    def _with_equities(self, reading: LedgerReading, state: AgentState) -> LedgerReading:
-        """With the equities after a trade; without where they cannot be read, or still are those from before it."""
-        try:
-            accounts = self._client.get_account_summaries()
-        except DeribitError as error:
-            return replace(reading, error=reading.error or f"{type(error).__name__} after the trade: {error}")
-        before = {account.currency: account.balance_coin for account in state.portfolio.accounts}
-        if all(before.get(account.currency) == account.balance_coin for account in accounts):
-            return reading
-        return replace(reading, equity_after_coin={account.currency: account.equity_coin for account in accounts})
+
+def has_traded(execution: ExecutionResult | None) -> bool:
+    """Whether anything was filled."""
+    return execution is not None and any(leg.filled_coin > 0.0 for leg in execution.legs)
 
 
 def read_until_of(before: IterationRecord | None, order_log: OrderMemory) -> datetime | None:

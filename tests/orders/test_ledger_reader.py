@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import agent_loop
 from core.exposure import portfolio_value_usd
 from deribit.replies import ms_from_utc
 from logging_utils import read_ledger
-from models import AgentState
+from models import AgentState, WrongEnvironmentError
 from orders.ledger_reader import LedgerReader
 from tests.builders.agent import (
     ScriptedDesk,
@@ -61,6 +62,19 @@ def test_the_value_after_a_trade_that_cannot_be_read_is_null_and_said(tmp_path: 
     assert line.portfolio_value_usd_before is not None
     assert "after the trade" in (line.error or "")
     assert len(line.ledger) == 1
+
+
+def test_an_answer_that_ends_the_run_after_the_ledger_was_read_loses_none_of_its_entries(tmp_path: Path) -> None:
+    def redirect(request: httpx.Request, _: Answer) -> httpx.Response:
+        return httpx.Response(302, headers={"location": "https://elsewhere.example/"})
+
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb(ACCOUNTS, lambda _, answer: answer(), redirect)
+    with suppress(WrongEnvironmentError):
+        run_for(agent_at(desk, always_sell), 1)
+    (line,) = decision_lines(tmp_path)
+    assert "redirect" in line["error"]
+    assert traded_coin(tmp_path) == pytest.approx(0.1)
 
 
 def test_an_account_that_still_shows_the_balance_before_the_trade_is_not_its_value_after(tmp_path: Path) -> None:
