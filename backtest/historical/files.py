@@ -7,6 +7,7 @@ their spacing. Out: bars and prices. Reads disk; what cannot be used is a Record
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pandas as pd
 
 from backtest.surface.conditions import CoinHistory
 from backtest.surface.known import TimeArray
+from backtest.surface.observed import OptionTrades
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 from paper_exchange.market.market import Bar, DeliveryPrice
+from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.recorded.tables import COINS, DeliveryKey, read_candles, read_delivery_prices
 
+TRADE_COLUMNS = ("timestamp", "instrument_name", "iv", "index_price")
 TIME_COLUMNS = ("date", "timestamp", "open_time", "time")
 CLOSE_COLUMNS = ("close", "dvol", "dvol_close")
 MOST_PCT = 1000.0
@@ -84,6 +88,39 @@ def read_dvol(source: Path) -> dict[tuple[str, int], list[Bar]]:
     if not found:
         raise RecordingError(f"{source}: no DVOL file there (BTC_*.csv, ETH_*.csv, also .gz)")
     return {key: [bars[opened] for opened in sorted(bars)] for key, bars in found.items()}
+
+
+def read_trades(source: Path, coin: str) -> OptionTrades:
+    """Option trades as the download writes them (timestamp in ms, instrument_name, iv in percent, index_price).
+
+    Rows without a volatility, of other coins or of anything but options are left out.
+    """
+    found = (_read_trade(row) for path in _files(source) if _names(path, coin) for row in _rows_of(path))
+    rows = sorted(row for row in found if row is not None)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    at_ms, index, strikes, expiries, volatility = table.T
+    return OptionTrades(at_ms.astype(np.int64), index, strikes, expiries, volatility)
+
+
+def _names(path: Path, coin: str) -> bool:
+    return path.name.upper().startswith(f"{coin}_")
+
+
+def _rows_of(path: Path) -> list[dict[Hashable, Any]]:
+    try:
+        table = pd.read_csv(path, encoding="utf-8-sig")
+        return table[list(TRADE_COLUMNS)].to_dict("records")
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise RecordingError(f"{path}: cannot be read as option trades: {error}") from error
+
+
+def _read_trade(row: dict[Hashable, Any]) -> tuple[float, ...] | None:
+    parts = parse_option_name(str(row["instrument_name"]))
+    usable = parts is not None and row["iv"] > 0.0 and row["index_price"] > 0.0
+    if parts is None or not usable:
+        return None
+    index_usd, volatility = float(row["index_price"]), row["iv"] / 100.0
+    return float(row["timestamp"]), index_usd, parts.strike_usd, float(parts.expires_at_ms), volatility
 
 
 def _files(source: Path) -> list[Path]:

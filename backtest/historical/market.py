@@ -165,6 +165,10 @@ class HistoricalMarket:
         rows = zip(opens.tolist(), first.tolist(), last.tolist(), strict=True)
         return [Bar(at, a, max(a, b), min(a, b), b) for at, a, b in rows if np.isfinite(a) and np.isfinite(b)]
 
+    def sources(self, currency: str) -> tuple[SurfaceSet, ...]:
+        """The sets that have been used for a coin, with their errors: what stands beside a result."""
+        return tuple(self._surfaces.named(name) for name in self.used_sets if name.startswith(currency))
+
     # --- the chain as columns -----------------------------------------------------
 
     def chain(self, currency: str) -> HistoricalChain | None:
