@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Literal
 
 from config import AgentConfig
+from core.exposure import coins_behind_calls
 from core.pricing import floor_to_step
 from core.quotes import age_problem, is_crossed, is_fresh
 from core.trading_hours import settlement_problem
@@ -142,8 +143,10 @@ def read_room(client: ExchangeClient, currency: str, step: float) -> float:
     positions = client.get_positions()
     account = client.get_account_summary(currency)
     on_offer = sum(order.unfilled_amount_coin for order in live if order.direction == "sell")
-    short = sum(-held.size for held in positions if held.is_short_call and held.parts.underlying == currency)
-    return floor_to_step(account.coins_held - short - on_offer + 1e-9, step)
+    of_coin = [held for held in positions if held.parts.underlying == currency]
+    coins = coins_behind_calls(account, math.fsum(-h.size * h.mark_price for h in of_coin if h.is_short_put))
+    short = math.fsum(-held.size for held in of_coin if held.is_short_call)
+    return floor_to_step(coins - short - on_offer + 1e-9, step)
 
 
 def _work_order(

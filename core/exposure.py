@@ -35,10 +35,19 @@ def restrictions(portfolio: PortfolioState, risks: tuple[CoinRisk, ...]) -> Iter
             yield Reason(rule="liquidation", text=f"the exchange is closing {order.symbol}")
 
 
+def coins_behind_calls(account: CoinAccount, short_puts_cost_coin: float) -> float:
+    """What stands behind calls of one coin, held and new: the coins, less what buying back the puts sold would cost.
+
+    The same before a sale as after its fill, where the premium, always above the fee, comes on top.
+    """
+    return max(0.0, account.coins_held - short_puts_cost_coin)
+
+
 def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
     """What is short, on offer and held in one coin."""
     coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
     held = [position for position in portfolio.positions if position.underlying == coin]
+    puts = [position for position in held if position.side == "short" and position.option_type == "put"]
     sells = [o for o in portfolio.open_orders if o.parts.underlying == coin and o.direction == "sell" and o.is_live]
     return CoinRisk(
         underlying=coin,
@@ -46,7 +55,7 @@ def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
         net_delta=math.fsum(position.delta for position in held),
         short_calls_coin=math.fsum(position.size for position in held if position.is_short_call),
         resting_sells_coin=math.fsum(order.unfilled_amount_coin for order in sells),
-        coins_held=account.coins_held,
+        coins_held=coins_behind_calls(account, math.fsum(put.size * put.mark_price_coin for put in puts)),
     )
 
 

@@ -124,8 +124,12 @@ class CoinAccount(Frozen):
 
     @property
     def coins_held(self) -> float:
-        """Coins that can stand behind short calls. Never available_funds: cross margin shows foreign funds there."""
-        return max(0.0, min(self.balance_coin, self.equity_coin))
+        """Coins that can stand behind calls: the balance, less what futures have lost.
+
+        Marks of options are left out: a short inverse call never costs more than its coin, so its own mark takes no
+        cover away. Never available_funds: cross margin shows foreign funds there.
+        """
+        return max(0.0, min(self.balance_coin, self.equity_coin - self.options_value_coin))
 
 
 class RawPosition(Frozen):
@@ -145,6 +149,10 @@ class RawPosition(Frozen):
     @property
     def is_short_call(self) -> bool:
         return self.kind == "option" and self.size < 0.0 and self.parts.is_call
+
+    @property
+    def is_short_put(self) -> bool:
+        return self.kind == "option" and self.size < 0.0 and self.parts.option_type == "put"
 
 
 class Order(Frozen):

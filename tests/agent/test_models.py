@@ -100,10 +100,16 @@ def test_foreign_funds_of_a_cross_margin_account_are_not_coins_held() -> None:
 
 
 @pytest.mark.parametrize(("balance", "equity", "held"), [(1.0, 0.9, 0.9), (0.9, 1.0, 0.9), (-0.1, 0.5, 0.0)])
-def test_coins_held_are_the_lesser_of_balance_and_equity_and_never_negative(
+def test_coins_held_are_the_balance_less_what_futures_lost_and_never_negative(
     balance: float, equity: float, held: float
 ) -> None:
     assert an_account(balance_coin=balance, equity_coin=equity).coins_held == held
+
+
+@pytest.mark.parametrize("mark", [0.0037, 0.007, 0.1, 0.6])
+def test_the_mark_of_a_call_sold_takes_no_cover_away(mark: float) -> None:
+    account = an_account(balance_coin=1.0034, equity_coin=1.0034 - mark, options_value_coin=-mark)
+    assert account.coins_held == pytest.approx(1.0034, abs=1e-12)
 
 
 @pytest.mark.parametrize(("ask", "mark", "captured"), [(0.002, 0.001, 80.0), (None, 0.001, 90.0), (0.02, 0.02, -100.0)])

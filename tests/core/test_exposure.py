@@ -47,6 +47,13 @@ def test_calls_without_coins_behind_them_restrict_the_account(coins: float, prob
     assert wrong_with(positions=held, accounts=(an_account(coins=coins),)) == problems
 
 
+@pytest.mark.parametrize(("mark", "problems"), [(0.05, []), (0.1, []), (0.101, ["uncovered"])])
+def test_what_a_put_sold_may_cost_is_taken_off_the_coins(mark: float, problems: list[str]) -> None:
+    put = a_short_call(option_type="put", symbol=symbol_of(kind="P"), size=1.0, mark_price_coin=mark)
+    accounts = (an_account(coins=1.0),)
+    assert wrong_with(positions=(a_short_call(size=0.9), put), accounts=accounts) == problems
+
+
 @pytest.mark.parametrize("change", [{"side": "long"}, {"option_type": "put"}, {"underlying": "ETH"}])
 def test_only_sold_calls_of_the_coin_itself_need_its_coins(change: dict[str, Any]) -> None:
     held = a_short_call(size=5.0, **change) if "underlying" not in change else a_short_call("ETH", size=5.0)

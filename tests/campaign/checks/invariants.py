@@ -27,7 +27,7 @@ Check = Callable[[View], Iterator[str]]
 MOST_PER_CHECK = 3  # a thing that goes wrong in every iteration is told three times
 
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "I1": (ledger_watch.covered, ledger_watch.covered_by_equity),
+    "I1": (ledger_watch.covered, ledger_watch.covered_by_what_is_behind, ledger_watch.no_own_mark_counts),
     "I2": (ledger_watch.roll_never_adds,),
     "I3": (ledger_watch.never_long, order_checks.buys_only_reduce),
     "I4": (order_checks.limit_calls_only,),

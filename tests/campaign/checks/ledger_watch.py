@@ -8,7 +8,7 @@ where it is made. Amounts in coin. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from core import pricing
 from paper_exchange.market.market import MIN_TRADE_AMOUNT
@@ -16,6 +16,7 @@ from tests.campaign.checks.joins import COINS, EPSILON, OUTSIDE_ROWS, View, Wher
 from tests.campaign.world.trace import LedgerPoint, WireCall
 
 HALTED = "HALTED"
+POSITIONS_LAG = timedelta(seconds=60)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -42,8 +43,8 @@ def covered(view: View) -> Iterator[str]:
             excess, last_at = now, point.event.at
 
 
-def covered_by_equity(view: View) -> Iterator[str]:
-    """I1, the agent's own stricter measure at each sale of ours: <= min(balance, equity), as the exchange last told.
+def covered_by_what_is_behind(view: View) -> Iterator[str]:
+    """I1, the agent's own stricter measure at each sale of ours: <= coins less what puts sold may cost, as last told.
 
     The larger of what it told in that iteration and what it is at acceptance counts, because marks move in between.
     Exempt as in `covered`.
@@ -57,7 +58,26 @@ def covered_by_equity(view: View) -> Iterator[str]:
         if exposure(point, coin) > _whole_steps(coins, coin) + EPSILON and not _is_the_outside(
             view, point, point.event.at
         ):
-            yield f"{point.event.label}: {exposure(point, coin):g} {coin} of calls on {coins:.6g} coins (equity)"
+            yield f"{point.event.label}: {exposure(point, coin):g} {coin} of calls on {coins:.6g} coins behind them"
+
+
+def no_own_mark_counts(view: View) -> Iterator[str]:
+    """I1, the other way round: no state calls a coin uncovered on which the ledger has a coin behind every call.
+
+    What the agent sold would then be bought back because of its own mark. Exempt: a time in which positions may lag
+    or somebody else changed the account, as the state then shows what was a moment before.
+    """
+    for record in view.trace.decisions:
+        state = record.get("agent_state") or {}
+        for risk in state.get("risks", ()):
+            coin, at = risk["underlying"], datetime.fromisoformat(state["timestamp"])
+            points = [p for p in view.trace.points if p.event.currency == coin and p.event.at <= at]
+            was = [p for p in points if p.event.at >= at - POSITIONS_LAG] or points[-1:]
+            is_covered = all(p.short_calls[coin] <= p.coins_held[coin] + EPSILON for p in (*was, *points[-1:]))
+            if risk["short_calls_coin"] <= risk["coins_held"] + EPSILON or not is_covered or not was:
+                continue
+            if len(was) == 1 and not view.outside_between(was[0].event.at, at):
+                yield f"{coin} called uncovered at {at}: {risk['short_calls_coin']:g} on {risk['coins_held']:.6g} coins"
 
 
 def exposure(point: LedgerPoint, coin: str) -> float:
@@ -236,7 +256,7 @@ def _last_look_at(view: View, point: LedgerPoint) -> datetime:
 
 
 def _coins_told(view: View, point: LedgerPoint, coin: str) -> float | None:
-    """min(balance, equity) as the exchange last answered before this order, in the same iteration."""
+    """The balance, less what futures lost, as the exchange last answered before this order, in the same iteration."""
     call = view.send_of_label.get(point.event.label)
     for other in () if call is None else view.before(call):
         if other.method == "private/get_account_summary" and other.params.get("currency") != coin:
@@ -247,7 +267,7 @@ def _coins_told(view: View, point: LedgerPoint, coin: str) -> float | None:
         rows = result.get("summaries", [result]) if isinstance(result, dict) else []
         found = [row for row in rows if row.get("currency", coin) == coin]
         if found:
-            return min(float(found[0]["balance"]), float(found[0]["equity"]))
+            return min(float(found[0]["balance"]), float(found[0]["equity"]) - float(found[0]["options_value"]))
     return None
 
 

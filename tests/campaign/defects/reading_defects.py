@@ -18,6 +18,7 @@ from deribit import wire as deribit_wire
 from deribit.wire import ServerClock
 from deribit_client import DeribitClient
 from models import (
+    CoinAccount,
     DeribitError,
     ExecutionResult,
     OrderRequest,
@@ -141,6 +142,22 @@ def retries_without_limit() -> Iterator[None]:
 
 
 # --- covering ---
+
+
+def _full_size(schedule: Schedule) -> Schedule:
+    """Every coin of the account stands behind a call at once."""
+    settings = schedule.settings | {
+        coin: schedule.settings[coin] | {"order_size": size} for coin, size in (("btc", 1.0), ("eth", 10.0))
+    }
+    return replace(schedule, settings=settings, acts=(), policy="rule_based")
+
+
+@defect("I1", occasion=_full_size)
+def its_own_mark_takes_cover_away() -> Iterator[None]:
+    """What a call sold would cost now is taken off the coins behind it."""
+    lesser = property(lambda account: max(0.0, min(account.balance_coin, account.equity_coin)))
+    with replaced(CoinAccount, coins_held=lesser):
+        yield
 
 
 @defect("I1", "I2", "I13")

@@ -24,7 +24,7 @@ class LedgerPoint:
     iteration: int  # the agent's iteration in that life; 0 before the first
     call_number: int  # the request under way, -1 where time alone caused the event
     rows: frozenset[str]  # catalogue rows at work just then: those of the request, and outside acts (X21, X23, T30 ...)
-    coins_held: Mapping[str, float]  # min(balance, equity)
+    coins_held: Mapping[str, float]  # what stands behind calls: the balance less the marks of puts sold
     short_calls: Mapping[str, float]
     resting_sells: Mapping[str, float]  # unfilled amounts of all sell orders of calls, foreign ones too
     own_live_labels: Mapping[str, tuple[str, ...]]  # labels of the live orders that begin with cc-

@@ -188,8 +188,9 @@ class Venue:
         )
 
     def _coins_held(self, coin: str) -> float:
-        balance = self.account.state.balances_coin[coin]
-        return min(balance, self.account.figures(coin).equity_coin)
+        figures = self.account.figures(coin)
+        puts = (row for row in figures.options if row.instrument_name.endswith("-P") and row.size < 0.0)
+        return figures.balance_coin + sum(put.value_coin for put in puts)
 
     def _own_live_labels(self) -> dict[str, tuple[str, ...]]:
         live: dict[str, tuple[str, ...]] = dict.fromkeys(COINS, ())
