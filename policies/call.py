@@ -2,7 +2,8 @@
 
 In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
 nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
-risk engine. A watchdog (SIGALRM, real time) ends one that does not return; a thread has none.
+risk engine; the precision of decimals, which it may change for the whole process, is put back. A watchdog (SIGALRM,
+real time) ends one that does not return; a thread has none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import localcontext
 from types import FrameType
 
 from config import AgentConfig, without_secrets
@@ -47,7 +49,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     by itself.
     """
     try:
-        with _watchdog(POLICY_SECONDS):
+        with _watchdog(POLICY_SECONDS), localcontext():
             action = read_action(policy(_copy_of(state), _keyless_copy_of(config)))
         return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
     except PolicyOutputError as error:

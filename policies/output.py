@@ -160,7 +160,15 @@ def reason_of(error: BaseException) -> str:
         reasons = [_reason_of_problem(problem["type"], problem["loc"], problem["msg"]) for problem in problems]
         if not any(problem["type"] == "frozen_instance" for problem in problems):
             return plain_ascii("; ".join(reasons), MAX_REASON_LENGTH)
-    return plain_ascii(f"policy_error: {type(error).__name__}: {error}", MAX_REASON_LENGTH)
+    return plain_ascii(f"policy_error: {type(error).__name__}: {_words_of(error)}", MAX_REASON_LENGTH)
+
+
+def _words_of(error: BaseException) -> str:
+    """What an exception says; its __str__ is the policy's own code and may raise anything itself."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - as everything a policy does
+        return "(its message cannot be read)"
 
 
 def _reason_of_problem(kind: str, place: tuple[int | str, ...], message: str) -> str:

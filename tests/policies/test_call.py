@@ -5,6 +5,7 @@ The watchdog works in real time; its tests shorten it to a few hundredths of a s
 
 from __future__ import annotations
 
+import decimal
 import signal
 import threading
 import time
@@ -109,6 +110,42 @@ def test_a_policy_that_raises_is_doing_nothing_with_a_sentence_and_a_traceback(
     assert answer.action.reason.startswith("policy_error: ")
     assert words in answer.action.reason
     assert "Traceback" in (answer.error or "")
+
+
+class WordlessError(Exception):
+    """A mistake that makes another one when it is to be told."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no words")
+
+
+def raise_wordless() -> object:
+    raise WordlessError
+
+
+def test_an_error_that_cannot_be_told_is_doing_nothing_all_the_same() -> None:
+    answer = asked(raise_wordless)
+    assert answer.action.type == ActionType.DO_NOTHING
+    assert answer.action.reason == "policy_error: WordlessError: (its message cannot be read)"
+
+
+def leave_decimals_at_two_digits() -> object:
+    decimal.getcontext().prec = 2
+    decimal.getcontext().traps[decimal.Inexact] = True
+    return an_opening()
+
+
+def set_another_context() -> object:
+    decimal.setcontext(decimal.Context(prec=1))
+    raise ValueError("and is gone")
+
+
+@pytest.mark.parametrize("misbehaviour", [leave_decimals_at_two_digits, set_another_context])
+def test_the_precision_of_decimals_is_as_before(misbehaviour: Misbehaviour) -> None:
+    before = decimal.getcontext().copy()
+    asked(misbehaviour)
+    now = decimal.getcontext()
+    assert (now.prec, now.traps) == (before.prec, before.traps)
 
 
 def test_a_policy_can_say_itself_why_it_has_no_answer() -> None:

@@ -6,6 +6,8 @@ In: nothing. Out: entries of `DEFECTS`. Each patches the agent while it is put i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import risk_engine
@@ -22,7 +24,9 @@ from models import (
 from orders import jsonl_file, trading_state
 from orders.order_log import OrderLogFile
 from orders.trading_state import TradingStateKeeper
+from policies import call as policy_call
 from tests.campaign.defects.defects import defect, replaced
+from tests.campaign.world.schedule import Act, Schedule
 
 SENDS = ("private/buy", "private/sell")
 NEVER = 1_000_000
@@ -208,3 +212,15 @@ def a_failed_read_ends_the_process() -> Iterator[None]:
 
 class _FatalError(AgentError):
     exit_code = 1
+
+
+def _changed_by_the_policy(schedule: Schedule) -> Schedule:
+    """The agent's own policy, which explains its near misses with decimals, and which changes their precision once."""
+    return replace(schedule, acts=(Act("P12", 3, 0),), disk_faults=(), crashes=(), policy="rule_based", intensity_pct=0)
+
+
+@defect("I24", "I26", occasion=_changed_by_the_policy)
+def the_policy_may_change_the_process() -> Iterator[None]:
+    """The precision of decimals stays as a policy has left it."""
+    with replaced(policy_call, localcontext=nullcontext):
+        yield

@@ -186,6 +186,7 @@ def _rows() -> dict[str, Row]:
         Row("P09", "dependency missing", "scenario"),
         Row("P10", "folder cannot be written", "scenario"),
         Row("P11", "restarted again and again", "act"),
+        Row("P12", "policy changes the process, or raises what cannot be told", "act"),
         Row("D01", "disk full on an intent", "disk"),
         Row("D02", "disk full on an iteration's line", "disk"),
         Row("D03", "fsync fails", "disk"),

@@ -7,6 +7,7 @@ risk engine and the execution. Draws follow from seed and time of the state.
 
 from __future__ import annotations
 
+import decimal
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,7 +71,9 @@ class CampaignPolicy:
         if self.fault is not None:
             (row, form), self.fault = self.fault, None
             self.met.append(row)
-            return _misbehave(row, form, state)
+            if row != "P12":
+                return _misbehave(row, form, state)
+            _leave_traces(form)
         decide = policy_rule_based.decide_action if self.kind == "rule_based" else self._eager
         action = decide(state, config)
         self.on_decided(str(action.type))
@@ -78,6 +81,21 @@ class CampaignPolicy:
 
     def _eager(self, state: AgentState, config: AgentConfig) -> ProposedAction:
         return eager_action(state, config, self.seed)
+
+
+class _WordlessError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("an error that cannot be told")
+
+
+def _leave_traces(form: int) -> None:
+    """What a policy may change for the whole process, or raise, beside its answer."""
+    if form % 4 == 3:
+        raise _WordlessError
+    if form % 4 == 2:
+        decimal.setcontext(decimal.Context(prec=1))
+    else:
+        decimal.getcontext().prec = 1 + form % 2
 
 
 def _misbehave(row: str, form: int, state: AgentState) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -32,6 +33,7 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
     *("X21", "X21", "X22", "X22", "X23", "X33", "X35", "P02", "P05", "P06", "P11", "R01", "R02", "C02"),
     *("X13", "X13", "X13", "X20", "X20", "X21"),
 )
+LATER_ACTS = ("P12",)  # drawn apart, so that what was drawn before there were these stays as it was
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 
@@ -142,7 +144,10 @@ def draw_schedule(campaign_seed: int, index: int) -> Schedule:
         settings=_with_coins_of(_settings(dice, interval_seconds), index),
         crashes=tuple(_crash(dice) for _ in range(dice.choice((0, 0, 1, 1, 2, 3, 4)))),
         disk_faults=tuple(_disk_fault(dice) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
-        acts=tuple(_act(dice, iterations) for _ in range(dice.choice((0, 1, 1, 2, 3)))),
+        acts=(
+            *(_act(dice, iterations) for _ in range(dice.choice((0, 1, 1, 2, 3)))),
+            *_later_acts(random.Random(f"{campaign_seed}:{index}:later"), iterations),
+        ),
     )
 
 
@@ -232,6 +237,11 @@ def _disk_fault(dice: random.Random) -> DiskFault:
     return DiskFault(row, log, dice.randint(1, most), dice.choice((1, 1, 2, 5)))
 
 
-def _act(dice: random.Random, iterations: int) -> Act:
-    row, iteration, number = dice.choice(ACTS), dice.randint(2, iterations - 1), dice.randrange(1_000)
+def _later_acts(dice: random.Random, iterations: int) -> Iterator[Act]:
+    if dice.random() < 0.25:
+        yield _act(dice, iterations, LATER_ACTS)
+
+
+def _act(dice: random.Random, iterations: int, rows: tuple[str, ...] = ACTS) -> Act:
+    row, iteration, number = dice.choice(rows), dice.randint(2, iterations - 1), dice.randrange(1_000)
     return Act(row, iteration, number, is_late=number % 2 == 1)

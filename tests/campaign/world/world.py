@@ -13,6 +13,7 @@ import shutil
 import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
+from decimal import localcontext
 from pathlib import Path
 
 import agent_loop
@@ -46,7 +47,7 @@ def run_schedule(schedule: Schedule, folder: Path) -> Trace:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     world = World(schedule, folder)
-    with mounted(world.disk):
+    with mounted(world.disk), localcontext():  # P12 changes it
         return world.run()
 
 
@@ -239,7 +240,7 @@ class World:
             self._act_outside(act)
         elif act.row in ("X13", "X20"):
             self.wire.spells.standing.add(act.row)
-        elif act.row in ("P05", "P06"):
+        elif act.row in ("P05", "P06", "P12"):
             self.policy.fault = act.row, act.number
             self.wire.note_fired(act.row, "policy")
         elif act.row == "P02":
