@@ -117,7 +117,7 @@ def wait_for_earlier_orders(agent: Agent) -> None:
 def end_run(agent: Agent) -> None:
     """Cancel what may still rest of ours, say which orders may be left, write the lines that wait."""
     agent.client.begin_iteration()
-    problem = "its end is not known"
+    problem = "its outcome is not known"
     try:
         cancel_leftovers(agent.client, agent.order_log)
     except AgentError as error:
@@ -126,7 +126,7 @@ def end_run(agent: Agent) -> None:
         complain(f"halted: {agent.trading.breaker.why}")
     left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
     if left:
-        complain(f"{', '.join(left)}: an order of ours may rest until 08:00 UTC: {problem}")
+        complain(f"{', '.join(left)}: an order of ours may stay open until 08:00 UTC: {problem}")
     log_rest_of_ledger(agent)
     if agent.recorder.unwritten:
         write_lines(agent)

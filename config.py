@@ -305,7 +305,7 @@ def _text_of(env_file: Path) -> str:
     if not env_file.is_file():
         raise ConfigurationError(f"{env_file.name} is not a file")
     if env_file.stat().st_size > MAX_ENV_FILE_BYTES:
-        raise ConfigurationError(f"{env_file.name} is larger than {MAX_ENV_FILE_BYTES} bytes: this is no settings file")
+        raise ConfigurationError(f"{env_file.name} is larger than {MAX_ENV_FILE_BYTES} bytes")
     try:
         return env_file.read_text(encoding=ENV_FILE_ENCODING)
     except (OSError, UnicodeDecodeError) as error:

@@ -287,7 +287,7 @@ class DeribitClient:
             self._note(closed_of(order, self.server_now()))
 
     def note_duplicated(self, label: str, symbol: str) -> None:
-        """Write down that two orders stood under one label, so that the next run knows whatever becomes of this one."""
+        """Write down that two orders carry one label, so that the next run knows whatever becomes of this one."""
         if self._order_log is not None:
             self._note(OrderDuplicated(label=label, symbol=symbol, at=self.server_now()))
 
@@ -301,15 +301,15 @@ class DeribitClient:
         if not request.amount_coin <= limit:
             return f"{request.amount_coin:g} is above max_order_size {limit:g}"
         if not self.server_now() < send_before:
-            return "the order's deadline passed before it could leave"
+            return "the order's deadline passed before it could be sent"
         if self._orders_left is not None and self._orders_left <= 0:
-            return f"{MAX_ORDERS_PER_ITERATION} orders have left in this iteration"
+            return f"{MAX_ORDERS_PER_ITERATION} orders have been sent in this iteration"
         return self._reason_to_send_nothing(request.quoted_at)
 
     def _reason_to_send_nothing(self, quoted_at: datetime) -> str | None:
         """What forbids any order, and any new price of one."""
         if self._order_log is None:
-            return "there is no order log: no line, no order"
+            return "there is no order log, so no order is sent"
         now = self.server_now()
         age = age_problem(quoted_at, now, self._config.risk.max_quote_age_seconds)
         if age is not None:

@@ -103,7 +103,7 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
         leg = replace(leg, decision_mid_coin=start_price(ticker, config.risk.price_collar_pct))
     amount = floor_to_step(amount, option.min_trade_amount_coin)
     if amount <= 0.0:
-        return _not_sent(leg, amount, "no uncovered coins left to sell a call on, or an order of ours still rests")
+        return _not_sent(leg, amount, "no free coins left to sell a call against, or one of our orders is still open")
     prices = price_ladder(leg.direction, ticker, option, config)
     return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
 
@@ -234,12 +234,14 @@ def _finish(
     except DeribitError as error:
         if error.exit_code is not None:
             raise
-        return _leg_result(leg, amount, tried, order, 0.0, "unknown", f"{note} its end is not known: {error}".strip())
+        return _leg_result(
+            leg, amount, tried, order, 0.0, "unknown", f"{note} its outcome is not known: {error}".strip()
+        )
     if final.is_live:
         return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
     others = _others_under(client, leg, order)
     if others:
-        result = _leg_result(leg, amount, tried, final, None, "unknown", "two orders stand under one label")
+        result = _leg_result(leg, amount, tried, final, None, "unknown", "two orders carry one label")
         return result.model_copy(update={"is_duplicated": True})
     if others is not None:
         client.note_closed(final)

@@ -465,7 +465,7 @@ class ExchangeClient(Protocol):
         """Write down that an order of ours is over."""
 
     def note_duplicated(self, label: str, symbol: str) -> None:
-        """Write down that two orders stood under one label."""
+        """Write down that two orders carry one label."""
 
 
 class OrderLog(Protocol):

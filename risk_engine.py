@@ -137,7 +137,7 @@ def one_order_at_a_time(trade: ProposedTrade) -> Iterator[Reason]:
             text = f"our last order on {symbol} may still be open, or was filled within the last minute"
             yield Reason(rule="intent_pending", text=text)
     if trade.underlying in trade.state.waiting_underlyings:
-        text = "an earlier run may have sent an order that the order log does not show; its coins wait a minute"
+        text = "an earlier run may have sent an order that is not in the order log; no new order for a minute"
         yield Reason(rule="intent_pending", text=text)
 
 
@@ -145,7 +145,7 @@ def trading_state(trade: ProposedTrade) -> Iterator[Reason]:
     """HALTED sends nothing; REDUCING buys back, and sells nothing."""
     state = trade.state
     if state.trading_state == TradingState.HALTED:
-        yield Reason(rule="halted", text=f"{_why(state)}; start with --resume once you have looked")
+        yield Reason(rule="halted", text=f"{_why(state)}; look at the logs, then start with --resume")
     elif state.trading_state == TradingState.REDUCING and trade.sold is not None:
         yield Reason(rule="reducing", text=f"{_why(state)}")
 
@@ -167,7 +167,7 @@ def foreign_derivatives(trade: ProposedTrade) -> Iterator[Reason]:
         if trade.sold is not None and held.parts.concerns(trade.underlying):
             yield Reason(
                 rule="unknown_position",
-                text=f"{held.symbol} ({held.size:g}) is not a plain option; no new call beside it",
+                text=f"{held.symbol} ({held.size:g}) is not a plain option; no new call is sold while it is held",
             )
 
 
@@ -184,7 +184,7 @@ def roll_direction(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.sold is None or trade.bought_back is None:
         return
     if trade.sold.symbol == trade.bought_back.symbol:
-        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} would be rolled to itself")
+        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} would be rolled into itself")
     if trade.sold.expiry < trade.bought_back.expiry:
         yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} expires before {trade.bought_back.symbol}")
 

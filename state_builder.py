@@ -187,7 +187,7 @@ def _instruments(
         memory.spare_requests -= 1
         known = client.get_instruments(coin)
         if quotes and not known:
-            raise InvalidReplyError(f"{coin}: the exchange quotes options but lists none")
+            raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
         memory.instruments[coin] = (known, now)
     return known
 

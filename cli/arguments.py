@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
         unknown: list[str] = []
         if "unrecognized" in message:  # what was typed behind an option nobody knows may be a key
             unknown = [word.partition("=")[0] for word in message.split() if word.startswith("-")]
-            message = "unrecognized arguments: " + (" ".join(unknown) or "words that belong to no option")
+            message = "unrecognized arguments: " + (" ".join(unknown) or "words that are not options")
         nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         self.exit(2, f"agent_loop.py: {message}{hint}\n(--help lists all options)\n")
@@ -61,13 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--interval", type=float, metavar="SECONDS", help="time between iterations, 30 to 86400")
     how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
-    how.add_argument("--resume", action="store_true", help="go on after the agent halted itself: you have looked")
+    how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
     files = parser.add_argument_group("files")
     files.add_argument("--log-dir", type=_path, metavar="DIR", help="default logs/ (logs/simulated/, logs/recorded/)")
     files.add_argument("--data-dir", type=_path, metavar="DIR", help="default data/ (data/simulated/, data/recorded/)")
     files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
-    look = parser.add_argument_group("looking instead of running")
+    look = parser.add_argument_group("look without running")
     look.add_argument(
         "--check", action="store_true", help="test settings, host, clock, key, account, instruments, disk"
     )

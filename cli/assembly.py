@@ -63,7 +63,7 @@ class Agent:
         except LogWriteError as error:
             return str(error)
         waiting = len(self.recorder.unwritten)
-        return f"{waiting} decision lines wait for the disk" if waiting else None
+        return f"{waiting} decision lines could not be written yet" if waiting else None
 
 
 @dataclass(frozen=True)

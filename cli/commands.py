@@ -42,7 +42,7 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
         complain(str(error) or f"{type(error).__name__}, and nothing more is known of it")
         return error.exit_code or 1
     except KeyboardInterrupt:
-        complain("stopped at once by a second signal; an order may be open, the next start takes it back")
+        complain("stopped at once by a second signal; an order may still be open; the next start cancels it")
         return 1
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error) or type(error).__name__)

@@ -57,4 +57,4 @@ def _flock(path: Path, problem: str) -> int:
 def _holder(path: Path) -> str:
     """What the holder of a lock wrote into it; the file itself is never touched."""
     text = path.read_bytes()[:200].decode(errors="replace").strip()
-    return printable(text) or "a process that left no name"
+    return printable(text) or "an unknown process"

@@ -36,5 +36,5 @@ def load_policy(name: str) -> tuple[Policy, str]:
         return decide, inspect.getsource(module)
     except OSError:
         raise ConfigurationError(
-            f"policy {name}: there is no source of it, and a log without one says nothing"
+            f"policy {name}: its source cannot be read, and every log line carries a hash of it"
         ) from None

@@ -81,7 +81,7 @@ class Recorder:
                 self._log.write_line(self.unwritten[0].model_dump_json())
                 self.unwritten.popleft()
         except LogWriteError as error:
-            return f"{error}; {len(self.unwritten)} lines are kept in memory and tried again"
+            return f"{error}; {len(self.unwritten)} lines are kept in memory and will be written later"
         return None
 
 

@@ -18,7 +18,7 @@ REDUCE_AFTER_POLICY_ERRORS = 3  # decisions in a row
 REDUCE_AFTER_SAME_BLOCK = 10  # the same action, blocked by the risk engine
 HALT_AFTER = 10  # failed iterations, rejected orders or policy errors in a row
 GOOD_TO_RECOVER = 2  # iterations in a row that end REDUCING
-DUPLICATED = "two orders stood under one label: something between here and the exchange sends requests twice"
+DUPLICATED = "two orders carry one label: something between here and the exchange sends requests twice"
 
 
 class Breaker(Frozen):
@@ -45,7 +45,7 @@ class IterationEvents:
     orders_rejected: int = 0
     orders_accepted: int = 0
     blocked_action: str = ""  # what the risk engine refused for reasons of its own, not because of the breaker
-    is_duplicated: bool = False  # two orders stood under one label
+    is_duplicated: bool = False  # two orders carry one label
 
 
 def after_iteration(breaker: Breaker, events: IterationEvents) -> Breaker:

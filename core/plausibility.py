@@ -42,7 +42,7 @@ class LastSeen:
             self.figures[name] = (value, now)
             return
         self.doubted[name] = value
-        yield f"{name} leapt from {before:g} to {value:g}: not believed until it is seen again"
+        yield f"{name} jumped from {before:g} to {value:g}: ignored until a second reading confirms it"
 
     def remember_markets(self, markets: Sequence[MarketSnapshot], now: datetime) -> None:
         """Take readings over without a doubt: an earlier run has believed them."""
@@ -64,7 +64,7 @@ class LastSeen:
             options = (held for held in positions if held.kind == "option")
             has_some = any(held.parts.underlying == account.currency for held in options)
             if abs(account.options_value_coin) > ROUNDING and not has_some:
-                return f"the {account.currency} account counts options in its value and lists none"
+                return f"the {account.currency} account has options in its value, but lists no position"
         return None
 
     def believes(self, problem: str | None) -> bool:

@@ -17,7 +17,7 @@ def read_kill_note(kill_file: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return f"it cannot be looked at: {error.strerror}"
+        return f"its folder cannot be read: {error.strerror}"
     if not kill_file.is_file():
         return "it is not a plain file"
     try:

@@ -115,7 +115,9 @@ class ServerClock:
             self._doubted is None or self._is_far_from(self._doubted, moment)
         ):
             self._doubted = heard
-            raise InvalidReplyError(f"the exchange's clock jumped to {moment:%Y-%m-%d %H:%M:%S}: not believed yet")
+            raise InvalidReplyError(
+                f"the exchange's clock jumped to {moment:%Y-%m-%d %H:%M:%S}: ignored until a second reply confirms it"
+            )
         self._heard, self._doubted = heard, None
 
     def _carried_on(self, heard: tuple[datetime, float]) -> datetime:

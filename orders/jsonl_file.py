@@ -27,14 +27,14 @@ class JsonlLog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LogWriteError(f"the log folder {folder} cannot be made: {error.strerror}") from None
+            raise LogWriteError(f"the log folder {folder} cannot be created: {error.strerror}") from None
         for path in files_of_last_days(folder, prefix, f"{clock.now():%Y-%m-%d}"):
             if not path.is_file():  # a device or a pipe would be read without end
                 raise LogWriteError(f"{path} is not a file: move it away, or use --log-dir")
             try:
                 set_torn_line_aside(path)
             except OSError as error:
-                raise LogWriteError(f"{path} cannot be mended: {error.strerror}") from None
+                raise LogWriteError(f"{path} cannot be repaired: {error.strerror}") from None
 
     @property
     def folder(self) -> Path:
@@ -71,7 +71,7 @@ class JsonlLog:
         size_before = os.fstat(handle).st_size
         if size_before > 0 and os.pread(handle, 1, size_before - 1) != b"\n":
             self._begin_another_part()
-            raise OSError(errno.ESTALE, "somebody cut it in the middle of a line")
+            raise OSError(errno.ESTALE, "another program cut it in the middle of a line")
         try:
             if os.write(handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -114,7 +114,7 @@ def _see_that_it_is_there(handle: int, path: Path, size: int) -> None:
     """Raise OSError where somebody removed, renamed or emptied the file: after a restart nobody would know the line."""
     written, there = os.fstat(handle), path.stat()
     if not os.path.samestat(written, there) or there.st_size < size:
-        raise OSError(errno.ESTALE, "somebody replaced it while it was written")
+        raise OSError(errno.ESTALE, "another program replaced it while it was being written")
 
 
 def files_of_last_days(folder: Path, prefix: str, today: str) -> list[Path]:

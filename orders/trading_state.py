@@ -20,7 +20,7 @@ RESUMED = "resumed by hand after: "
 
 
 class TradingStateKeeper:
-    """Keeps the breaker of a run. That two orders stood under one label it hears from the order log."""
+    """Keeps the breaker of a run. That two orders carry one label it hears from the order log."""
 
     def __init__(self, order_log: OrderMemory, breaker: Breaker | None = None) -> None:
         self.breaker = Breaker() if breaker is None else breaker
@@ -47,7 +47,7 @@ class TradingStateKeeper:
         why = [Reason(rule="breaker", text=self.breaker.why)] if self.breaker.state != TradingState.ACTIVE else []
         why += [Reason(rule="disk", text=disk_problem)] if disk_problem else []
         why += [] if may_trade else [Reason(rule="key", text="it may not trade")]
-        why += [Reason(rule="duplicated", text="two orders stood under one label")] if self.has_new_duplicate else []
+        why += [Reason(rule="duplicated", text="two orders carry one label")] if self.has_new_duplicate else []
         reduced = TradingState.REDUCING if why else state.trading_state
         midnight = state.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
         busy = (*self._order_log.busy_symbols(state.timestamp), *cancelled)

@@ -144,7 +144,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise PolicyOutputError(f"duplicate_key: {plain_ascii(twice, MAX_NAME_LENGTH)} stands more than once")
+        raise PolicyOutputError(f"duplicate_key: {plain_ascii(twice, MAX_NAME_LENGTH)} appears more than once")
     return fields
 
 

@@ -40,7 +40,7 @@ def entries_of(text: str, source: str) -> tuple[dict[str, str], list[str], list[
     entries = [(line.key.upper(), line.value) for line in lines if line.key is not None and line.value is not None]
     names = [name for name, _ in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
-    return dict(entries), [f"{name} stands more than once in {source}: keep one" for name in twice], broken
+    return dict(entries), [f"{name} appears more than once in {source}: keep one" for name in twice], broken
 
 
 def _is_broken(line: Binding) -> bool:

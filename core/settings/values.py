@@ -50,7 +50,7 @@ def secret_text(value: object) -> object:
     if text in EXAMPLE_VALUES:
         raise ValueError("is still the example value")
     if not (text.isascii() and text.isprintable()) or set(text) & set(" \"'"):
-        raise ValueError("must be letters, digits and signs only: no blanks, quotes or other alphabets inside")
+        raise ValueError("must be letters, digits and signs only: no spaces, quotes or other alphabets")
     return text
 
 
@@ -59,7 +59,7 @@ def path_problem(text: str) -> str | None:
     if not text.strip():
         return "must not be blank"
     if text != text.strip():
-        return "must not begin or end with a blank"
+        return "must not begin or end with a space"
     if not text.isprintable():
         return "must not contain control characters"
     if ".." in text.split("/"):
@@ -83,7 +83,7 @@ def allowed_url(value: object) -> object:
 def url_problem(url: str) -> str | None:
     """Why this base URL may not be used, or None: only testnet over https, or this machine."""
     if " " in url or not url.isprintable():
-        return "must not contain blanks"  # urlsplit forgives them, httpx does not
+        return "must not contain spaces"  # urlsplit forgives them, httpx does not
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

@@ -286,7 +286,7 @@ def test_a_price_that_leaps_skips_one_iteration_and_is_then_believed(tmp_path: P
     desk.market.index_usd["BTC"] = 60_000.0
     skipped, believed = run_for(agent, 2)
     assert (skipped.agent_state, skipped.action_type) == (None, "DO_NOTHING")
-    assert "BTC spot leapt" in (skipped.error or "")
+    assert "BTC spot jumped" in (skipped.error or "")
     assert (believed.error, believed.spot_btc) == (None, 60_000.0)
 
 
@@ -331,7 +331,7 @@ def test_a_restart_holds_its_first_reading_against_the_last_one_before_it(tmp_pa
     run_for(next_process(desk), 1)
     desk.market.index_usd["BTC"] = 60_000.0
     skipped, believed = run_for(next_process(desk), 2)
-    assert ("leapt" in (skipped.error or ""), believed.error) == (True, None)
+    assert ("jumped" in (skipped.error or ""), believed.error) == (True, None)
 
 
 def test_a_restart_misses_a_call_that_was_there_before_it(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_an_order_that_cannot_be_taken_back_at_the_end_is_complained_about(
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
     desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 6)
     assert agent_loop.run_loop(agent_at(desk), options("--once")) == 1
-    assert "an order of ours may rest until 08:00 UTC" in capsys.readouterr().err
+    assert "an order of ours may stay open until 08:00 UTC" in capsys.readouterr().err
 
 
 def test_an_order_left_live_at_the_end_is_complained_about_although_every_question_was_answered(
@@ -483,7 +483,7 @@ def test_an_order_left_live_at_the_end_is_complained_about_although_every_questi
     agent_loop.run_loop(agent_at(desk), options("--once"))
     assert len(desk.account.open_orders()) == 1
     complaint = capsys.readouterr().err
-    assert f"{an_order_request().label}: an order of ours may rest until 08:00 UTC" in complaint
+    assert f"{an_order_request().label}: an order of ours may stay open until 08:00 UTC" in complaint
 
 
 class StoppableClock(SimulatedClock):

@@ -385,7 +385,7 @@ def test_lines_that_a_full_disk_does_not_take_are_kept_and_written_later(
         run_for(agent, 3)
     shown = capsys.readouterr()
     assert decision_lines(tmp_path) == []
-    assert "No space left on device; 3 lines are kept in memory and tried again" in shown.err
+    assert "No space left on device; 3 lines are kept in memory and will be written later" in shown.err
     assert "Traceback" not in shown.out + shown.err
     run_for(agent, 1)
     assert [line["iteration"] for line in decision_lines(tmp_path)] == [1, 2, 3, 4]

@@ -429,7 +429,7 @@ def test_without_an_order_log_nothing_is_sent() -> None:
     client = DeribitClient(a_config(), transport=wire, clock=SimulatedClock(START), credentials=(ID, SECRET))
     receipt = client.place_limit_order(an_order_request())
     assert (receipt.outcome, wire.sent) == (SendOutcome.NOT_SENT, [])
-    assert "no line, no order" in (receipt.error or "")
+    assert "there is no order log" in (receipt.error or "")
 
 
 def test_with_a_full_disk_nothing_is_sent(tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_a_file_called_kill_in_the_data_folder_stops_every_order_too_and_says_wh
 
 def test_a_kill_file_that_cannot_be_looked_at_counts_as_there(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path, risk={"kill_file": tmp_path / ("x" * 300)})
-    assert "cannot be looked at" in (desk.client.kill_note() or "")
+    assert "its folder cannot be read" in (desk.client.kill_note() or "")
     assert desk.client.place_limit_order(an_order_request()).outcome == SendOutcome.NOT_SENT
 
 

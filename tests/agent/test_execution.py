@@ -364,7 +364,7 @@ def test_no_more_calls_are_sold_than_coins_are_held(tmp_path: Path, coins: float
     desk = scripted_desk(tmp_path, coins_btc=coins)
     result = execute(desk, opening(size=1.0))
     if sold is None:
-        assert_nothing_sent(desk, result, "no uncovered coins left")
+        assert_nothing_sent(desk, result, "no free coins left")
     else:
         assert [params["amount"] for params in desk.wire.params(SELL)] == [sold]
 
@@ -551,7 +551,7 @@ def test_an_order_whose_end_cannot_be_found_out_is_unknown(tmp_path: Path) -> No
     desk.wire.disturb("private/get_order_state", *[lost_on_the_way()] * 3)
     result = execute(desk, opening())
     assert (result.status, only_leg(result).status) == ("unknown", "unknown")
-    assert "its end is not known" in only_leg(result).note
+    assert "its outcome is not known" in only_leg(result).note
 
 
 def test_an_order_in_a_state_nobody_knows_is_live_until_it_is_cancelled(tmp_path: Path) -> None:
@@ -683,7 +683,7 @@ def test_a_second_order_under_one_label_is_taken_back_and_reported(tmp_path: Pat
     desk.wire.disturb(SELL, delivered_twice)
     leg = only_leg(execute(desk, opening()))
     assert (leg.status, leg.is_duplicated) == ("unknown", True)
-    assert "two orders stand under one label" in leg.note
+    assert "two orders carry one label" in leg.note
     assert desk.account.open_orders() == []
 
 
@@ -717,7 +717,7 @@ def test_a_roll_whose_buy_back_may_have_been_doubled_sells_nothing_while_the_cop
     desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
     result = execute(desk, rolling())
     assert [leg.status for leg in result.legs] == ["filled", "not_sent"]
-    assert "an order of ours still rests" in result.note
+    assert "one of our orders is still open" in result.note
     assert desk.wire.methods(SELL) == []
 
 

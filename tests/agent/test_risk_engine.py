@@ -363,7 +363,7 @@ def test_a_roll_never_goes_to_an_earlier_expiry(expiry: datetime, hit: list[str]
 def test_a_call_is_never_rolled_to_itself() -> None:
     held = a_short_call()
     found = reasons(a_roll(held, a_candidate()), a_state(positions=(held,)))
-    assert found == [f"bad_roll: {held.symbol} would be rolled to itself"]
+    assert found == [f"bad_roll: {held.symbol} would be rolled into itself"]
 
 
 # --- time to expiry -------------------------------------------------------------------------------

@@ -390,13 +390,13 @@ def index_times(ratio: float) -> Fault:
 
 def test_an_index_that_leaps_skips_one_reading_and_one_that_comes_back_is_believed_at_once(reader: Reader) -> None:
     reader.desk.wire.disturb(INDEX, index_times(1.3))
-    assert reader.is_refused("BTC spot leapt from 90000 to 117000")
+    assert reader.is_refused("BTC spot jumped from 90000 to 117000")
     assert reader.spot_usd() == 90_000.0
 
 
 def test_an_index_that_stays_where_it_leapt_to_is_believed_at_the_second_reading(reader: Reader) -> None:
     reader.desk.market.index_usd["BTC"] = 60_000.0
-    assert reader.is_refused("BTC spot leapt from 90000 to 60000")
+    assert reader.is_refused("BTC spot jumped from 90000 to 60000")
     assert reader.spot_usd() == 60_000.0
 
 
@@ -451,7 +451,7 @@ def test_a_call_that_was_settled_is_not_missed(seller: Reader) -> None:
 def test_an_account_that_values_options_and_lists_none_is_not_believed_even_by_a_fresh_memory(seller: Reader) -> None:
     seller.memory = MarketMemory()
     seller.desk.wire.disturb(POSITIONS, *[NO_POSITIONS] * 2)
-    assert seller.is_refused("counts options in its value and lists none")
+    assert seller.is_refused("has options in its value, but lists no position")
     assert seller.held() == [CALL]
 
 
@@ -477,7 +477,7 @@ def test_a_reading_that_took_more_than_a_minute_is_not_used(reader: Reader, seco
 def test_an_empty_list_of_instruments_is_not_believed_and_not_kept(reader: Reader) -> None:
     reader.memory.instruments.clear()
     reader.desk.wire.disturb(INSTRUMENTS, result_of([]))
-    assert reader.is_refused("quotes options but lists none")
+    assert reader.is_refused("quotes options but lists no instrument")
     assert reader.read().markets[0].option_count == 2
 
 

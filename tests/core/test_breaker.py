@@ -93,7 +93,7 @@ def test_each_kind_of_trouble_has_its_thresholds(event: IterationEvents, count: 
         (REJECTED, 3, "3 rejected orders in a row"),
         (POLICY_ERROR, 3, "3 policy errors in a row"),
         (BLOCKED, 10, "the same action was blocked 10 times in a row"),
-        (DUPLICATED, 1, "two orders stood under one label"),
+        (DUPLICATED, 1, "two orders carry one label"),
         (GOOD, 1, ""),
     ],
 )
@@ -297,7 +297,7 @@ def test_two_orders_under_one_label_halt_at_once_and_both_are_taken_back(tmp_pat
     (record,) = run_for(agent_at(desk), 1)
     assert (record.trading_state, desk.account.open_orders()) == ("HALTED", [])
     assert record.breaker is not None
-    assert "two orders stood under one label" in record.breaker.why
+    assert "two orders carry one label" in record.breaker.why
 
 
 def test_a_disk_that_takes_no_decision_lines_stops_sales_until_it_does(tmp_path: Path) -> None:
@@ -307,7 +307,9 @@ def test_a_disk_that_takes_no_decision_lines_stops_sales_until_it_does(tmp_path:
         run_for(agent, 1)
         (blocked,) = run_for(agent, 1)
     assert blocked.agent_state is not None
-    assert [str(reason) for reason in blocked.agent_state.restrictions] == ["disk: 1 decision lines wait for the disk"]
+    assert [str(reason) for reason in blocked.agent_state.restrictions] == [
+        "disk: 1 decision lines could not be written yet"
+    ]
     assert (blocked.trading_state, blocked.executed_status) == ("REDUCING", "none")
     still, sold = run_for(agent, 2)
     assert (still.executed_status, sold.executed_status) == ("none", "filled")
@@ -385,9 +387,9 @@ def test_two_orders_under_one_label_seen_only_by_the_last_look_of_a_run_halt_the
 
     desk.wire.disturb("private/get_account_summaries", meanwhile(stop_with_two_orders))
     assert agent_loop.run_loop(agent, options()) == 0
-    assert "halted: two orders stood under one label" in capsys.readouterr().err
+    assert "halted: two orders carry one label" in capsys.readouterr().err
     assert desk.account.open_orders() == []
-    with pytest.raises(HaltedError, match="two orders stood under one label"):
+    with pytest.raises(HaltedError, match="two orders carry one label"):
         next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 
@@ -408,7 +410,7 @@ def test_two_orders_under_one_label_halt_the_next_run_although_this_one_was_kill
     with pytest.raises(KilledError):
         run_for(first, 1)
     desk.clock.sleep(2_400.0)
-    with pytest.raises(HaltedError, match="two orders stood under one label"):
+    with pytest.raises(HaltedError, match="two orders carry one label"):
         next_process(desk).trading.resume_or_stay_halted(is_resumed=False)
 
 

@@ -27,7 +27,7 @@ ETH_CALL = symbol_of("ETH")
 def doubts(last: LastSeen, minutes: float = 5.0, **fields: Any) -> list[str]:
     """What is doubted about a BTC market read some minutes later."""
     market = a_market("BTC", **{"spot_usd": SPOT_USD, "atm_iv_fraction": IV_FRACTION, **fields})
-    return [doubt.partition(" leapt")[0] for doubt in last.doubts_about((market,), NOW + timedelta(minutes=minutes))]
+    return [doubt.partition(" jumped")[0] for doubt in last.doubts_about((market,), NOW + timedelta(minutes=minutes))]
 
 
 def seen_once() -> LastSeen:
@@ -93,7 +93,7 @@ def test_a_leap_of_one_coin_says_nothing_about_the_other() -> None:
     last = LastSeen()
     list(last.doubts_about((a_market("BTC"), a_market("ETH")), NOW))
     found = list(last.doubts_about((a_market("BTC"), a_market("ETH", spot_usd=8_000.0)), NOW))
-    assert [doubt.partition(" leapt")[0] for doubt in found] == ["ETH spot"]
+    assert [doubt.partition(" jumped")[0] for doubt in found] == ["ETH spot"]
 
 
 def test_readings_of_an_earlier_run_are_what_the_first_one_of_this_run_is_held_against() -> None:
@@ -106,7 +106,7 @@ def test_the_doubt_names_both_figures() -> None:
     last = seen_once()
     market = a_market(spot_usd=130_000.0)
     (doubt,) = last.doubts_about((market,), NOW + timedelta(minutes=5))
-    assert doubt == "BTC spot leapt from 100000 to 130000: not believed until it is seen again"
+    assert doubt == "BTC spot jumped from 100000 to 130000: ignored until a second reading confirms it"
 
 
 # --- positions ----------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def test_a_list_is_not_one_action(answer: object) -> None:
 @pytest.mark.parametrize("again", ['"size": 0.1', '"size": 5', '"symbol": "x"'])
 def test_a_name_that_stands_twice_is_refused_whatever_it_says(again: str) -> None:
     text = f"{json.dumps(OPEN)[:-1]}, {again}}}"
-    assert reason_for_text(text) == f"duplicate_key: {again.split(chr(34))[1]} stands more than once"
+    assert reason_for_text(text) == f"duplicate_key: {again.split(chr(34))[1]} appears more than once"
 
 
 def test_a_name_that_stands_twice_inside_a_choice_is_refused_too() -> None:

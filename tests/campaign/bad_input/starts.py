@@ -145,7 +145,7 @@ FILES = [
     refused(
         "B11",
         "a key twice",
-        f"{KEY} stands more than once",
+        f"{KEY} appears more than once",
         env_file=f"DERIBIT_CLIENT_ID={CLIENT_ID}\n{KEY}={CLIENT_SECRET}\n{KEY}=madeUpOther\n".encode(),
     ),
     refused("B12", "UTF-16", ".env cannot be read", env_file="AGENT_SEED=1\n".encode("utf-16")),
@@ -162,7 +162,10 @@ FILES = [
         "B33", "a trailing comma", "BTC_DELTA_MIN='0.2,': must be a finite number", settings={"BTC_DELTA_MIN": "0.2,"}
     ),
     refused(
-        "B33", "a name twice", "BTC_DELTA_MIN stands more than once", env_file=b"BTC_DELTA_MIN=0.2\nbtc_delta_min=0.1\n"
+        "B33",
+        "a name twice",
+        "BTC_DELTA_MIN appears more than once",
+        env_file=b"BTC_DELTA_MIN=0.2\nbtc_delta_min=0.1\n",
     ),
     refused("B33", "NaN", "BTC_DELTA_MIN='NaN': must be a finite number", settings={"BTC_DELTA_MIN": "NaN"}),
 ]

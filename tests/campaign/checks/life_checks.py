@@ -58,7 +58,7 @@ def _has_cause(view: View, life: Life) -> bool:
 def _halted_in_the_order_log(view: View, life: Life) -> bool:
     """Whether a life before says so there, and no line has been written since: it was killed before its own.
 
-    It may also say that two orders stood under one label, where something has really delivered a request twice.
+    It may also say that two orders carry one label, where something has really delivered a request twice.
     """
     lines = view.trace.order_lines
     halts = {line.get("run_id") for line in lines if line.get("event") == "halted"}
