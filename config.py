@@ -34,6 +34,7 @@ ENV_FILE: Path | None = PROJECT_FOLDER / ".env"
 ENV_FILE_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
 MAX_ENV_FILE_BYTES = 100_000
 MIN_SECRET_LENGTH = 8
+MIN_INTERVAL_SECONDS = 30.0  # what testnet is asked for; an exchange on this machine may be asked every second
 KEY_NAMES = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
 
 # --- kinds of values ----------------------------------------------------------------
@@ -170,8 +171,8 @@ class RunConfig(Section):
 
     dry_run: Switch = False
     """true: testnet quotes, paper account, no order leaves this machine. --dry-run sets it."""
-    interval_seconds: Number = Field(300.0, ge=30, le=86_400)
-    """Seconds between iterations (300 to 900 is sensible)."""
+    interval_seconds: Number = Field(300.0, ge=1, le=86_400)
+    """Seconds between iterations (300 to 900 is sensible; under 30 only with an exchange on this machine)."""
     policy: str = "policy_rule_based"
     """Module with decide_action(agent_state, config). --policy sets it."""
     log_dir: FilePath = Path("logs")
@@ -229,6 +230,11 @@ class AgentConfig(BaseSettings):
         return self._key_source
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether the exchange is one on this machine, a market of its own: never taken for testnet."""
+        return values.is_loopback(self.deribit.base_url)
+
+    @property
     def kill_files(self) -> tuple[Path, ...]:
         """Where a file stops every order: the place in the settings, and KILL in the data folder of this run."""
         return tuple(dict.fromkeys((self.risk.kill_file, self.run.data_dir / "KILL")))
@@ -276,6 +282,9 @@ def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[st
         config = AgentConfig.model_validate(sections)
     except ValidationError as error:
         raise ConfigurationError("\n".join([*problems, *texts.problem_lines(error, SETTINGS, sections)])) from None
+    if not config.is_loopback and config.run.interval_seconds < MIN_INTERVAL_SECONDS:
+        asked = f"AGENT_INTERVAL_SECONDS={config.run.interval_seconds:g}"
+        problems.append(f"{asked}: must be 30 to 86400 (from 1 with an exchange on this machine)")
     if problems:
         raise ConfigurationError("\n".join(problems))
     found_in = {"env" if name in in_environment else ".env" for name in KEY_NAMES if name in given}

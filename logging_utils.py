@@ -179,7 +179,7 @@ def read_ledger(pattern: str | Path) -> pd.DataFrame:
 def _account_of(record: Mapping[str, Any]) -> str:
     """Simulated and recorded runs start with a fresh account each, the others go on with theirs."""
     mode = str(record.get("mode"))
-    return mode if mode in ("testnet", "dry_run") else str(record.get("run_id"))
+    return mode if mode in ("testnet", "loopback", "dry_run") else str(record.get("run_id"))
 
 
 def _found(pattern: str | Path) -> Iterator[dict[str, Any]]:

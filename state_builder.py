@@ -42,6 +42,7 @@ HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 FINE_MINUTES = 5
+MOST_BARS = 4_999  # of more than 5,001 rows Deribit leaves out the oldest, and says nothing
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
 
@@ -229,7 +230,9 @@ def _read_bars(client: ExchangeClient, coin: Underlying, now: datetime, config: 
     """Hourly closes; finer ones where there are too few, as in a recording of a single day."""
     start = now - timedelta(days=config.run.rv_window_days + 1)
     bars = client.get_bars(coin, start, now)
-    return bars if len(bars) > config.run.rv_min_returns else client.get_bars(coin, start, now, FINE_MINUTES)
+    if len(bars) > config.run.rv_min_returns:
+        return bars
+    return client.get_bars(coin, max(start, now - timedelta(minutes=FINE_MINUTES * MOST_BARS)), now, FINE_MINUTES)
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

@@ -28,7 +28,8 @@ from orders.trading_state import TradingStateKeeper, breaker_of
 from policies.call import Policy
 from state_builder import MarketMemory
 
-LASTING_MODES = ("testnet", "dry_run")  # their accounts go on from run to run; the others start afresh
+LASTING_MODES = ("testnet", "loopback", "dry_run")  # their accounts go on from run to run; the others start afresh
+ORDER_MODES = ("testnet", "loopback")  # real orders to an account that others may use too
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
 NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "run": {"log_dir", "data_dir"}}
 
@@ -137,7 +138,7 @@ def assemble_agent(
 def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
     account = run.mode if run.mode in LASTING_MODES else None
     # Orders to a paper account end with the process; others may still be on their way to the exchange.
-    rest_seconds = LAPSE_SECONDS if run.mode == "testnet" and _has_history(config.run.log_dir) else 0.0
+    rest_seconds = LAPSE_SECONDS if run.mode in ORDER_MODES and _has_history(config.run.log_dir) else 0.0
     order_log = OrderLogFile(config.run.log_dir, clock, run.run_id, account, rest_seconds)
     if order_log.unreadable_lines:
         count = order_log.unreadable_lines

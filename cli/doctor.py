@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from config import AgentConfig
-from core.settings.values import LOOPBACK_HOSTS, url_problem
+from core.settings.values import url_problem
 from core.text import printable
 from deribit_client import DeribitClient
 from models import AgentError, ConfigurationError, DeribitError
@@ -68,7 +67,7 @@ def _check_host(config: AgentConfig) -> str:
 def _check_clock(client: DeribitClient, config: AgentConfig) -> str:
     before = client.clock.now()
     skew_seconds = (client.get_time() - before).total_seconds()
-    if urlsplit(config.deribit.base_url).hostname in LOOPBACK_HOSTS:
+    if config.is_loopback:
         return f"this machine's own exchange, {skew_seconds:+.1f} s from its clock"
     if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS:
         raise DeribitError(f"this machine's clock is {skew_seconds:+.1f} s off the exchange's; set it by NTP")

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from config import AgentConfig
-from core.settings.values import LOOPBACK_HOSTS
 from core.text import printable
 from logging_utils import short_hash
 from models import AlreadyRunningError, ConfigurationError
@@ -32,7 +31,7 @@ def take_account_lock(config: AgentConfig) -> int:
     """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
     client_id = config.deribit.client_id
     exchange = urlsplit(config.deribit.base_url)
-    host = "loopback" if exchange.hostname in LOOPBACK_HOSTS else exchange.hostname
+    host = "loopback" if config.is_loopback else exchange.hostname
     account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
     path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
     return _flock(path, "another agent is trading this account")

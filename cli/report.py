@@ -120,7 +120,8 @@ def _number(value: float | None) -> str:
 
 def status_text(record: IterationRecord, now: datetime) -> str:
     """What the last line says, and how old it is."""
-    age = f" ({_age(now - record.timestamp)} ago)" if record.market == "testnet" else ", simulated time"
+    own_time = ", that exchange's time" if record.market == "loopback" else ", simulated time"
+    age = f" ({_age(now - record.timestamp)} ago)" if record.market == "testnet" else own_time
     lines = [f"last line: {record.timestamp:%Y-%m-%d %H:%M:%S} UTC{age}, {record.mode} run {record.run_id}"]
     lines += [*_limits_lines(record), *_state_lines(record.agent_state)]
     orders = () if record.agent_state is None else record.agent_state.portfolio.open_orders

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 import config as settings
-from cli.assembly import Agent, assemble_agent
+from cli.assembly import ORDER_MODES, Agent, assemble_agent
 from cli.console import complain
 from config import AgentConfig
 from deribit.wire import SystemClock, network_transport
@@ -28,12 +28,11 @@ def settings_from(options: argparse.Namespace) -> AgentConfig:
     """Settings with the folders of this way to run."""
     overrides = _overrides(options)
     config = settings.load_config(settings.ENV_FILE, overrides)
-    if options.market is None:
+    market = _market(config, options)
+    if market == "testnet":
         return config
     folders = {
-        name: getattr(config.run, name) / options.market
-        for name in ("log_dir", "data_dir")
-        if name not in overrides["run"]
+        name: getattr(config.run, name) / market for name in ("log_dir", "data_dir") if name not in overrides["run"]
     }
     return config.model_copy(update={"run": config.run.model_copy(update=folders)})
 
@@ -62,7 +61,7 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     if config.run.record_chains:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
-    paper_key = None if mode == "testnet" else ("paper", "paper")  # a paper account never sees the real key
+    paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
     return assemble_agent(config, transport, clock, mode, market, paper_key)
 
 
@@ -115,6 +114,10 @@ def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> ht
 
 def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
     """How and where, for the log: (mode, market)."""
-    if options.market is not None:
-        return options.market, options.market
-    return ("dry_run" if config.run.dry_run else "testnet"), "testnet"
+    market = _market(config, options)
+    return ("dry_run" if options.market is None and config.run.dry_run else market), market
+
+
+def _market(config: AgentConfig, options: argparse.Namespace) -> str:
+    """Where quotes come from: simulated, recorded, an exchange on this machine, or testnet."""
+    return options.market or ("loopback" if config.is_loopback else "testnet")

@@ -80,6 +80,11 @@ def allowed_url(value: object) -> object:
     return str(value).rstrip("/")
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
+
+
 def url_problem(url: str) -> str | None:
     """Why this base URL may not be used, or None: only testnet over https, or this machine."""
     if " " in url or not url.isprintable():

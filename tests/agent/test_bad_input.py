@@ -18,7 +18,9 @@ import pytest
 
 import agent_loop
 import config
+from cli.arguments import parse_arguments
 from cli.assembly import assemble_agent
+from cli.setup import settings_from
 from config import AgentConfig
 from core.breaker import Breaker
 from deribit_client import DeribitClient
@@ -97,7 +99,14 @@ def test_the_right_key_gets_through_to_the_same_exchange(
     settings_are(monkeypatch, DERIBIT_BASE_URL=url, DERIBIT_CLIENT_ID="right-id", DERIBIT_CLIENT_SECRET="right-secret")
     ended = run_main("--once", *folders(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert decision_lines(tmp_path)[0]["mode"] == "testnet"
+    line = decision_lines(tmp_path)[0]
+    assert (line["mode"], line["market"]) == ("loopback", "loopback")
+
+
+def test_an_exchange_on_this_machine_has_folders_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_are(monkeypatch, DERIBIT_BASE_URL="http://127.0.0.1:8700")
+    run = settings_from(parse_arguments([])).run
+    assert (run.log_dir.name, run.data_dir.name) == ("loopback", "loopback")
 
 
 # --- a run that halted itself -----------------------------------------------------------------------
@@ -109,7 +118,7 @@ def halted_run(
 ) -> tuple[str | Path, ...]:
     """The options of a run on testnet whose last run ended halted; its exchange is on this machine."""
     desk = scripted_desk(tmp_path)
-    agent = assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
+    agent = assemble_agent(desk.config, desk.wire, desk.clock, "loopback", credentials=("paper-id", "paper-secret"))
     agent.trading.breaker = Breaker(state=TradingState.HALTED, why="10 rejected orders in a row")
     run_for(agent, 1)
     key = {"DERIBIT_CLIENT_ID": "right-id", "DERIBIT_CLIENT_SECRET": "right-secret"}

@@ -298,7 +298,7 @@ def test_a_least_value_equal_to_the_greatest_is_fine(env_file: Path, lines: tupl
 
 
 def test_every_problem_of_a_file_is_listed_at_once(env_file: Path) -> None:
-    text = refusal(env_file, "BTC_DELTA_MIN=2", "AGENT_INTERVAL_SECONDS=1", "RISK_PRICE_COLLAR_PCT=60")
+    text = refusal(env_file, "BTC_DELTA_MIN=2", "AGENT_INTERVAL_SECONDS=0", "RISK_PRICE_COLLAR_PCT=60")
     assert [line.partition("=")[0] for line in text.splitlines()] == [
         "RISK_PRICE_COLLAR_PCT",
         "BTC_DELTA_MIN",
@@ -340,7 +340,7 @@ def test_the_bare_name_of_a_section_is_no_setting(env_file: Path, value: str) ->
 
 def test_a_value_of_the_command_line_is_shown_in_place_of_the_one_it_replaces(env_file: Path) -> None:
     env_file.write_text("AGENT_INTERVAL_SECONDS=300")
-    with pytest.raises(ConfigurationError, match=r"^AGENT_INTERVAL_SECONDS=5: input should be greater"):
+    with pytest.raises(ConfigurationError, match=r"^AGENT_INTERVAL_SECONDS=5: must be 30 to 86400"):
         load_config(env_file, {"run": {"interval_seconds": 5}})
 
 
@@ -759,3 +759,20 @@ def test_settings_that_are_refused_as_a_whole_are_refused_in_words() -> None:
     (line,) = problem_lines(refused.value, SETTINGS, {})
     assert line.startswith("SETTINGS: ")
     assert "[" not in line
+
+
+@pytest.mark.parametrize(("seconds", "is_allowed"), [("0.9", False), ("1", True), ("29", True)])
+def test_an_exchange_on_this_machine_may_be_asked_every_second(env_file: Path, seconds: str, is_allowed: bool) -> None:
+    lines = ("DERIBIT_BASE_URL=http://127.0.0.1:8700", f"AGENT_INTERVAL_SECONDS={seconds}")
+    if is_allowed:
+        assert loaded(env_file, *lines).run.interval_seconds == float(seconds)
+    else:
+        assert "AGENT_INTERVAL_SECONDS" in refusal(env_file, *lines)
+
+
+@pytest.mark.parametrize(("seconds", "is_allowed"), [("29.9", False), ("30", True)])
+def test_testnet_is_asked_every_half_minute_at_most(env_file: Path, seconds: str, is_allowed: bool) -> None:
+    if is_allowed:
+        assert loaded(env_file, f"AGENT_INTERVAL_SECONDS={seconds}").run.interval_seconds == 30.0
+    else:
+        assert "must be 30 to 86400" in refusal(env_file, f"AGENT_INTERVAL_SECONDS={seconds}")

@@ -296,6 +296,21 @@ def test_finer_closes_are_asked_for_where_there_are_too_few_hourly_ones(hourly_c
     assert resolutions == asked
 
 
+def test_finer_closes_never_span_more_rows_than_the_exchange_gives(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path, run={"rv_window_days": 60.0})
+    asked: list[dict[str, Any]] = []
+
+    def chart(request: httpx.Request, _answer: Answer) -> httpx.Response:
+        asked.append(json.loads(request.content)["params"])
+        return a_reply({"status": "no_data", "ticks": [], "close": []})
+
+    desk.wire.disturb(HISTORIES[0], *[chart] * 4)
+    build_agent_state(desk.client, desk.config)
+    finer = [each for each in asked if each["resolution"] == "5"]
+    assert finer
+    assert all((each["end_timestamp"] - each["start_timestamp"]) / 300_000 < 5_000 for each in finer)
+
+
 def _chart_or_inner(request: httpx.Request, setup: Setup, chart: Callable[[str], httpx.Response]) -> httpx.Response:
     if request.url.path.endswith(HISTORIES[0]):
         return chart(json.loads(request.content)["params"]["resolution"])

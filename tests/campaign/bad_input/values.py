@@ -62,10 +62,8 @@ VALUES = [
     _value("B22", "ETH_IVRV_MIN", "-0.1", "greater than or equal to 0"),
     _value("B23", "RISK_MAX_MARGIN_PCT", "0.8", "percent (1 to 100)"),
     _value("B23", "RISK_MAX_NET_DELTA_FRACTION", "60", "as a fraction"),
-    *(_value("B24", "AGENT_INTERVAL_SECONDS", text, ">= 30, <= 86400") for text in ("0", "-5", "1", "1000000000")),
-    refused(
-        "B24", "--interval 1", "AGENT_INTERVAL_SECONDS", ">= 30, <= 86400", arguments=("--interval", "1", *RUN_ONCE)
-    ),
+    *(_value("B24", "AGENT_INTERVAL_SECONDS", text, "86400") for text in ("0", "-5", "1", "1000000000")),
+    refused("B24", "--interval 1", "AGENT_INTERVAL_SECONDS", "86400", arguments=("--interval", "1", *RUN_ONCE)),
     _value("B25", "BTC_MAX_ORDER_SIZE", "0", "greater than 0"),
     _value("B25", "BTC_MAX_ORDER_SIZE", "101", "less than or equal to 100"),
     _value("B25", "BTC_MAX_ORDER_SIZE", "0.55", "multiple of 0.1"),
