@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how long and how")
     how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
     how.add_argument("--iterations", type=_positive_int, metavar="N", help="stop after N iterations")
-    how.add_argument("--interval", type=float, metavar="SECONDS", help="time between iterations, 30 to 86400")
+    how.add_argument("--interval", type=_seconds, metavar="SECONDS", help="time between iterations, 30 to 86400")
     how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
     look = parser.add_argument_group("look without running")
     look.add_argument(
-        "--check", action="store_true", help="test settings, host, clock, key, account, instruments, disk"
+        "--check", action="store_true", help="try everything an iteration asks for, a line each; no order"
     )
     look.add_argument("--status", action="store_true", help="what the last log line says")
     look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
@@ -86,7 +86,15 @@ def _path(text: str) -> Path:
 
 
 def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
+    if not (text.strip().removeprefix("-").isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    if int(text) < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number of seconds") from None

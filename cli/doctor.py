@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 
 from config import AgentConfig
+from core.pricing import short_call_initial_margin_coin
 from core.settings.values import url_problem
 from core.text import printable
 from deribit_client import DeribitClient
-from models import AgentError, ConfigurationError, DeribitError
+from models import AgentError, ConfigurationError, DeribitError, Underlying
 
 MAX_CLOCK_SKEW_SECONDS = 5.0
+MARGIN_TOLERANCE = 0.02  # marks move between two requests
 NEEDED_SCOPES = ("trade:read_write", "account:read")
 
 
@@ -27,12 +30,25 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
         ("clock", lambda: _check_clock(client, config)),
         ("key", lambda: _check_key(client, needs_key)),
         ("scopes", lambda: _check_scopes(client, needs_key)),
-        ("account", lambda: _check_account(client)),
+        ("status", lambda: _check_status(client)),
+        ("account", lambda: _check_account(client, config)),
+        ("open orders", lambda: f"{len(client.get_open_orders())} resting"),
+        ("positions", lambda: f"{len(client.get_positions())} held"),
         ("instruments", lambda: _check_instruments(client, config)),
+        ("index", lambda: _each_coin(config, lambda coin: f"{client.get_index_price(coin):,.2f} USD")),
+        ("chain", lambda: _each_coin(config, lambda coin: _quoted(client, coin))),
+        ("candles", lambda: _each_coin(config, lambda coin: _candles(client, config, coin))),
+        ("DVOL", lambda: _each_coin(config, lambda coin: _dvol(client, coin))),
+        ("ledger", lambda: _each_coin(config, lambda coin: _ledger(client, coin))),
+        ("margin", lambda: _each_coin(config, lambda coin: _compare_margin(client, coin))),
         ("disk", lambda: _check_disk(config)),
         ("kill file", lambda: _kill_places(client, config)),
     ]
-    return max(_try(name, test, say) for name, test in tests)
+    codes = []
+    for name, test in tests:
+        client.begin_iteration()  # each part has the requests of an iteration
+        codes.append(_try(name, test, say))
+    return max(codes)
 
 
 def settings_failure(error: ConfigurationError) -> str:
@@ -40,9 +56,15 @@ def settings_failure(error: ConfigurationError) -> str:
     return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in (str(error) or "refused").splitlines())
 
 
+class _DoubtError(Exception):
+    """Something to know that keeps no run from starting."""
+
+
 def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
     try:
         say(f"ok    {name:<12} {printable(test())}")
+    except _DoubtError as doubt:
+        say(f"warn  {name:<12} {printable(str(doubt))}")
     except AgentError as error:
         say(f"FAIL  {name:<12} {printable(str(error) or type(error).__name__)}")
         return error.exit_code or 1
@@ -70,7 +92,7 @@ def _check_clock(client: DeribitClient, config: AgentConfig) -> str:
     if config.is_loopback:
         return f"this machine's own exchange, {skew_seconds:+.1f} s from its clock"
     if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS:
-        raise DeribitError(f"this machine's clock is {skew_seconds:+.1f} s off the exchange's; set it by NTP")
+        raise _DoubtError(f"this machine's clock is {skew_seconds:+.1f} s off the exchange's; set it by NTP")
     return f"within {abs(skew_seconds):.1f} s of the exchange"
 
 
@@ -83,15 +105,76 @@ def _check_scopes(client: DeribitClient, needs_key: bool) -> str:
     granted = client.granted_scope.split()
     missing = [scope for scope in NEEDED_SCOPES if scope not in granted and scope + "_write" not in granted]
     if not granted:
-        raise DeribitError("not known, because the key was not accepted")
+        raise DeribitError("not known: nothing was granted yet (see the line above)")
     if needs_key and missing:
         raise DeribitError(f"the key lacks {', '.join(missing)}: edit it at test.deribit.com, API management")
     return client.granted_scope
 
 
-def _check_account(client: DeribitClient) -> str:
+def _check_status(client: DeribitClient) -> str:
+    locked = client.get_locked_status()
+    if locked != "false":
+        raise _DoubtError(f"the exchange says locked: {locked}; no order is accepted for now")
+    return "open"
+
+
+def _check_account(client: DeribitClient, config: AgentConfig) -> str:
     accounts = client.get_account_summaries()
-    return "; ".join(f"{a.currency} {a.equity_coin:g} equity, {a.margin_model}" for a in accounts)
+    said = "; ".join(f"{a.currency} {a.equity_coin:g} equity, {a.margin_model}" for a in accounts)
+    funded = {account.currency for account in accounts if account.coins_held > 0.0}
+    empty = [coin for coin in config.enabled_underlyings if coin not in funded]
+    if empty:
+        how = "make a deposit in the wallet at test.deribit.com, test coins cost nothing"
+        raise _DoubtError(f"{said}; no {' and no '.join(empty)} to sell calls on: {how}")
+    return said
+
+
+def _each_coin(config: AgentConfig, ask: Callable[[Underlying], str]) -> str:
+    return ", ".join(f"{coin} {ask(coin)}" for coin in config.enabled_underlyings)
+
+
+def _quoted(client: DeribitClient, coin: Underlying) -> str:
+    """How many calls of the chain somebody quotes."""
+    calls = {name for name, option in client.get_instruments(coin).items() if option.option_type == "call"}
+    quotes = [quote for quote in client.get_book_summaries(coin) if quote.symbol in calls]
+    bids = {quote.symbol for quote in quotes if quote.bid_price_coin is not None}
+    asks = {quote.symbol for quote in quotes if quote.ask_price_coin is not None}
+    return f"{len(quotes)} calls: {len(bids)} with a bid, {len(asks)} with an ask, {len(bids & asks)} with both"
+
+
+def _candles(client: DeribitClient, config: AgentConfig, coin: Underlying) -> str:
+    now = client.server_now()
+    count = len(client.get_bars(coin, now - timedelta(days=config.run.rv_window_days), now))
+    if count <= config.run.rv_min_returns:
+        raise _DoubtError(f"{coin} {count} closes: realised volatility needs {config.run.rv_min_returns + 1}")
+    return f"{count} closes"
+
+
+def _dvol(client: DeribitClient, coin: Underlying) -> str:
+    now = client.server_now()
+    dvol = client.get_dvol(coin, now - timedelta(hours=6), now)
+    return "unknown" if dvol is None else f"{100.0 * dvol:.1f} %"
+
+
+def _ledger(client: DeribitClient, coin: Underlying) -> str:
+    now = client.server_now()
+    return f"{len(client.get_transaction_log(coin, now - timedelta(days=1), now))} entries in a day"
+
+
+def _compare_margin(client: DeribitClient, coin: Underlying) -> str:
+    """Our margin of one short call against the exchange's: its rules may change without a word."""
+    index_usd, listed = client.get_index_price(coin), client.get_instruments(coin)
+    calls = [(listed[q.symbol], q.mark_price_coin) for q in client.get_book_summaries(coin) if q.symbol in listed]
+    above = [(o, mark) for o, mark in calls if o.option_type == "call" and o.strike > index_usd and mark]
+    if not above:
+        return "not compared: no call above the index has a mark"
+    option, mark_coin = min(above, key=lambda pair: (pair[0].strike, pair[0].expiry))
+    amount_coin = option.min_trade_amount_coin
+    theirs = client.get_margins(option.symbol, amount_coin, mark_coin or 0.0).sell_coin
+    ours = amount_coin * short_call_initial_margin_coin(index_usd, option.strike, mark_coin or 0.0)
+    if not abs(theirs - ours) <= MARGIN_TOLERANCE * ours:
+        raise _DoubtError(f"{option.symbol}: the exchange asks {theirs:.6f}, our formula says {ours:.6f} {coin}")
+    return f"{theirs:.6f} for {amount_coin:g} {option.symbol}, as our formula"
 
 
 def _check_instruments(client: DeribitClient, config: AgentConfig) -> str:

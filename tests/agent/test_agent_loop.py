@@ -606,7 +606,7 @@ def test_the_status_of_a_folder_without_log_says_so(tmp_path: Path) -> None:
 def test_the_doctor_finds_the_simulated_exchange_healthy(tmp_path: Path) -> None:
     ended = simulated_run(tmp_path, "--check")
     assert ended.code == 0
-    assert len(ended.out.splitlines()) == 9
+    assert len(ended.out.splitlines()) == 18
     assert "FAIL" not in ended.out
 
 
@@ -659,8 +659,8 @@ def test_a_run_on_a_recording_ends_with_the_recording(tmp_path: Path) -> None:
     [
         (("--iterations", "0"), "must be 1 or more"),
         (("--iterations", "-1"), "must be 1 or more"),
-        (("--iterations", "many"), "--iterations"),
-        (("--interval", "often"), "--interval"),
+        (("--iterations", "many"), "must be a whole number"),
+        (("--interval", "often"), "must be a number of seconds"),
         (("--interval", "29.9"), "AGENT_INTERVAL_SECONDS"),
         (("--interval", "86401"), "AGENT_INTERVAL_SECONDS"),
         (("--interval", "nan"), "AGENT_INTERVAL_SECONDS"),
