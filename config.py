@@ -103,7 +103,9 @@ class RiskConfig(Section):
     min_minutes_to_expiry: Number = Field(15.0, ge=15, le=1440)
     """Minutes before expiry from which an option is no longer traded."""
     max_orders_per_day: Whole = Field(20, ge=1, le=1000)
-    """Orders sent per day (UTC) at most, over all coins; a runaway policy stops here."""
+    """Orders per day (UTC) that filled or were refused, over all coins; then no sale."""
+    max_unfilled_orders_per_day: Whole = Field(1000, ge=1, le=10_000)
+    """Orders per day (UTC) that were taken back unfilled, over all coins; then no sale."""
     kill_file: FilePath = Path("data/KILL")
     """While this file exists no order is sent (in no mode) and our own are cancelled."""
 

@@ -224,8 +224,9 @@ class AgentState(Frozen):
     """All that a decision is made from. Reading it back from the log gives an equal state.
 
     `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `waiting_underlyings`:
-    coins that wait because the order log may not tell all. `orders_today`: sent since 00:00 UTC. `restrictions`: why
-    the trading state is not ACTIVE.
+    coins that wait because the order log may not tell all. `orders_today`: those since 00:00 UTC that
+    filled, were refused or are not over yet; the others are `unfilled_orders_today`. `restrictions`: why the trading
+    state is not ACTIVE.
     """
 
     decision_id: str
@@ -243,6 +244,7 @@ class AgentState(Frozen):
     unresolved_symbols: tuple[str, ...] = ()
     waiting_underlyings: tuple[Underlying, ...] = ()
     orders_today: int = 0
+    unfilled_orders_today: int = 0
     trading_state: TradingState = TradingState.ACTIVE
     restrictions: tuple[Reason, ...] = ()
 

@@ -21,6 +21,7 @@ from models import (
     OptionPosition,
     ProposedAction,
     ScorePart,
+    TradingState,
     Underlying,
 )
 
@@ -74,6 +75,8 @@ def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: Strateg
 
 def decide_to_open(agent_state: AgentState, coin: Underlying, strategy: StrategyConfig) -> ProposedAction:
     """Sell the best candidate, if there are free coins behind it."""
+    if agent_state.trading_state != TradingState.ACTIVE:
+        return nothing(f"{coin}: nothing is sold for now; {'; '.join(map(str, agent_state.restrictions))}"[:500])
     best, risk = best_of(agent_state.candidates_for(coin)), agent_state.risk(coin)
     room = 0.0 if risk is None else risk.room_coin
     if room < strategy.order_size:

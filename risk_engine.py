@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from config import AgentConfig
 from core.action_form import BUYS, SELLS, form_problems
+from core.exposure import daily_limit_reasons
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 from core.quotes import age_problem, is_crossed, is_inside_collar
 from core.trading_hours import settlement_problem
@@ -155,10 +156,11 @@ def _why(state: AgentState) -> str:
 
 
 def orders_per_day(trade: ProposedTrade) -> Iterator[Reason]:
-    limit, legs = trade.config.risk.max_orders_per_day, (trade.sold, trade.bought_back)
-    after = trade.state.orders_today + len([leg for leg in legs if leg is not None])
-    if trade.sold is not None and not after <= limit:
-        yield Reason(rule="orders_per_day", text=f"{after} orders today would be above max_orders_per_day {limit}")
+    """Each leg of a roll is an order; buying back alone is never stopped."""
+    if trade.sold is None:
+        return
+    state, new = trade.state, 1 if trade.bought_back is None else 2
+    yield from daily_limit_reasons(state.orders_today, state.unfilled_orders_today, new, trade.config.risk)
 
 
 def foreign_derivatives(trade: ProposedTrade) -> Iterator[Reason]:

@@ -94,7 +94,7 @@ def put_together(
         memory=MarketMemory(last=remembered.last),
         order_log=order_log,
         ledger=LedgerReader(client, config.enabled_underlyings, remembered.ledger_read_until),
-        trading=TradingStateKeeper(order_log, remembered.breaker),
+        trading=TradingStateKeeper(order_log, config.risk, remembered.breaker),
         recorder=Recorder(decision_log, run),
     )
 

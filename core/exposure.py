@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from config import RiskConfig
 from models import (
     CoinAccount,
     CoinRisk,
@@ -92,3 +93,17 @@ def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstr
             totals[key] = totals.get(key, 0.0) + order.unfilled_amount_coin
     for (coin, expiry), amount in sorted(totals.items()):
         yield ExpiryExposure(underlying=coin, expiry=expiry, short_calls_coin=amount)
+
+
+def daily_limit_reasons(counted: int, unfilled: int, new: int, risk: RiskConfig) -> list[Reason]:
+    """Why no `new` orders may be sent to sell today: too many filled or were refused, or too many came to nothing."""
+    reasons = []
+    if not counted + new <= risk.max_orders_per_day:
+        text = f"{counted + new} orders today would be above max_orders_per_day {risk.max_orders_per_day}"
+        reasons.append(Reason(rule="orders_per_day", text=text))
+    if not unfilled + new <= risk.max_unfilled_orders_per_day:
+        text = (
+            f"{unfilled} orders came to nothing today, max_unfilled_orders_per_day {risk.max_unfilled_orders_per_day}"
+        )
+        reasons.append(Reason(rule="unfilled_orders_per_day", text=text))
+    return reasons

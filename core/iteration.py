@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from core.breaker import IterationEvents
 from models import AgentError, AgentState, ExecutionResult, LedgerEntry, LegResult, ProposedAction, RiskResult
 
-BREAKER_RULES = ("halted", "reducing")  # what is refused for these two is not counted against the action
+# What is refused for these is not counted against the action: they end by themselves, or a person ends them.
+BREAKER_RULES = ("halted", "reducing", "orders_per_day", "unfilled_orders_per_day")
 
 
 @dataclass(frozen=True)

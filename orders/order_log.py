@@ -48,6 +48,12 @@ class LoggedOrder:
     is_closed: bool = False
     may_have_traded: bool = True
     was_unknown: bool = False
+    was_refused: bool = False
+
+    @property
+    def is_surely_unfilled(self) -> bool:
+        """Whether it is over, and nothing came of it but the request."""
+        return self.is_certain and self.is_closed and not self.may_have_traded and not self.was_refused
 
     @property
     def label(self) -> str:
@@ -116,6 +122,10 @@ class OrderMemory:
     def sent_since(self, moment: datetime) -> int:
         """How many orders were about to leave since a time."""
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())
+
+    def unfilled_since(self, moment: datetime) -> int:
+        """How many of these are surely over without a fill and without a refusal."""
+        return sum(order.is_surely_unfilled and _time_of(order.intent) >= moment for order in self._orders.values())
 
     def _remember(self, record: Mapping[str, Any]) -> None:
         if is_of_newer_version(record):
@@ -218,6 +228,7 @@ def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
         has_lived = outcome in LIVED
         order.is_certain, order.is_closed, order.may_have_traded = True, not has_lived, has_lived
         order.was_unknown = outcome.startswith("resolved")
+        order.was_refused = outcome == "rejected"
     if record.get("event") == "edit":
         order.is_certain = True  # only an order that is there is moved, should the line that said so be unreadable
     if record.get("event") == "closed":

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from config import RiskConfig
 from core.breaker import DUPLICATED, Breaker, after_iteration
+from core.exposure import daily_limit_reasons
 from core.iteration import Steps, breaker_events
 from core.order_events import Halted
 from logging_utils import IterationRecord
@@ -22,9 +24,9 @@ RESUMED = "resumed by hand after: "
 class TradingStateKeeper:
     """Keeps the breaker of a run. That two orders carry one label it hears from the order log."""
 
-    def __init__(self, order_log: OrderMemory, breaker: Breaker | None = None) -> None:
+    def __init__(self, order_log: OrderMemory, risk: RiskConfig, breaker: Breaker | None = None) -> None:
         self.breaker = Breaker() if breaker is None else breaker
-        self._order_log = order_log
+        self._order_log, self._risk = order_log, risk
         self._duplicates_known = order_log.duplicates_noted
 
     @property
@@ -48,14 +50,18 @@ class TradingStateKeeper:
         why += [Reason(rule="disk", text=disk_problem)] if disk_problem else []
         why += [] if may_trade else [Reason(rule="key", text="it may not trade")]
         why += [Reason(rule="duplicated", text="two orders carry one label")] if self.has_new_duplicate else []
-        reduced = TradingState.REDUCING if why else state.trading_state
         midnight = state.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
+        unfilled = self._order_log.unfilled_since(midnight)
+        counted = self._order_log.sent_since(midnight) - unfilled
+        why += daily_limit_reasons(counted, unfilled, 1, self._risk)
+        reduced = TradingState.REDUCING if why else state.trading_state
         busy = (*self._order_log.busy_symbols(state.timestamp), *cancelled)
         return state.model_copy(
             update={
                 "unresolved_symbols": tuple(dict.fromkeys(busy)),
                 "waiting_underlyings": self._order_log.waiting_underlyings(),
-                "orders_today": self._order_log.sent_since(midnight),
+                "orders_today": counted,
+                "unfilled_orders_today": unfilled,
                 "trading_state": TradingState.HALTED if self.is_halted or self.has_new_duplicate else reduced,
                 "restrictions": (*why, *state.restrictions),
             }

@@ -323,6 +323,16 @@ def test_orders_of_the_day_are_counted_and_stop_at_their_limit(tmp_path: Path) -
     assert any(reason.rule == "orders_per_day" for reason in records[-1].risk_engine_result.reasons)
 
 
+def test_at_a_limit_of_the_day_the_policy_does_not_propose_what_would_be_blocked(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path, risk={"max_orders_per_day": 1})
+    records = run_for(agent_at(desk), 3)
+    assert [record.executed_status for record in records] == ["filled", "none", "none"]
+    assert [record.action_type for record in records[1:]] == ["DO_NOTHING"] * 2
+    last = records[-1].agent_state
+    assert last is not None
+    assert [reason.rule for reason in last.restrictions] == ["orders_per_day"]
+
+
 # --- another process, the same account -------------------------------------------------------------------------
 
 

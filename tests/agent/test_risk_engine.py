@@ -263,6 +263,13 @@ def test_no_more_orders_a_day_than_allowed_each_leg_counting_and_buying_back_nev
     assert rules_hit(a_closing(held), state, risk=limit) == []
 
 
+@pytest.mark.parametrize(("unfilled", "hit"), [(288, []), (299, []), (300, ["unfilled_orders_per_day"])])
+def test_orders_that_came_to_nothing_have_a_limit_of_their_own(unfilled: int, hit: list[str]) -> None:
+    state = a_state(unfilled_orders_today=unfilled)
+    limits = {"max_orders_per_day": 1, "max_unfilled_orders_per_day": 300}
+    assert rules_hit(an_opening(), state, risk=limits) == hit
+
+
 # --- settlement ------------------------------------------------------------------------------------
 
 

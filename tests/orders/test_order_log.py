@@ -179,6 +179,30 @@ def test_orders_are_counted_from_a_moment_on_whatever_became_of_them(
     assert log.sent_since(moment) == a_log(tmp_path).sent_since(moment) == count
 
 
+@pytest.mark.parametrize(
+    ("events", "unfilled"),
+    [
+        ([an_outcome("accepted"), a_closing(0.0)], 1),
+        ([an_outcome("not_sent")], 1),
+        ([an_outcome("resolved_absent")], 1),
+        ([an_outcome("accepted"), a_closing(0.1)], 0),
+        ([an_outcome("accepted"), a_closing(None)], 0),
+        ([an_outcome("accepted")], 0),
+        ([an_outcome("rejected")], 0),
+        ([an_outcome("unknown")], 0),
+        ([], 0),
+    ],
+)
+def test_an_order_is_unfilled_once_it_is_surely_over_without_a_fill_or_a_refusal(
+    tmp_path: Path, events: list[Event], unfilled: int
+) -> None:
+    log = a_log(tmp_path)
+    for event in (an_intent(), *events):
+        log.write(event)
+    assert log.unfilled_since(START) == a_log(tmp_path).unfilled_since(START) == unfilled
+    assert log.unfilled_since(START + timedelta(seconds=1)) == 0
+
+
 def test_an_order_that_is_long_over_is_forgotten_and_one_that_is_not_is_not(tmp_path: Path) -> None:
     log = a_log(tmp_path)
     log.write(an_intent("over"))
