@@ -16,17 +16,16 @@ from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain
+from cli.endings import end_run, must_end, write_lines
 from core.iteration import Steps
 from execution import execute_action
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState, ProposedAction
+from models import ActionType, AgentError, AgentState
 from orders.order_log import LAPSE_SECONDS
-from orders.recovery import LeftOvers, cancel_leftovers
+from orders.recovery import LeftOvers
 from policies.call import ask_policy
 from risk_engine import judge_action
 from state_builder import build_agent_state
-
-LAST_WORDS = ProposedAction(type=ActionType.DO_NOTHING, reason="the run has ended: what was booked since its last line")
 
 
 def run_iteration(agent: Agent) -> IterationRecord:
@@ -65,20 +64,15 @@ def read_state(agent: Agent) -> AgentState:
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:
-    """Write the line of the iteration. An error that ends the process is raised after that."""
+    """Write the line of the iteration. What of it may end the process is left in `agent.fatal`."""
+    if steps.fatal is None and agent.client.fatal_answer is not None:
+        steps.fail(agent.client.fatal_answer)  # heard where a failure is taken in one's stride, as of a fee
     breaker = agent.trading.note_iteration(steps, agent.client.server_now())
     record = agent.recorder.end(agent.client, steps, breaker, agent.ledger.read_until)
     write_lines(agent)
-    if steps.fatal is not None:
-        raise steps.fatal
+    agent.fatal = steps.fatal
+    agent.has_read_a_state = agent.has_read_a_state or steps.state is not None
     return record
-
-
-def write_lines(agent: Agent) -> None:
-    """Write what waits for the disk; what the disk does not take is tried again with the next line."""
-    problem = agent.recorder.write()
-    if problem is not None:
-        complain(problem)
 
 
 # --- the loop ------------------------------------------------------------------------------------
@@ -93,6 +87,9 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     while not agent.stop_requested:
         record = run_iteration(agent)
         display.show(record)
+        if agent.fatal is not None and must_end(agent, agent.fatal):
+            end_run(agent)
+            raise agent.fatal
         if wanted is not None and agent.recorder.iteration >= wanted:
             break
         if not agent.clock.wait_for_next(agent.config.run.interval_seconds):
@@ -112,33 +109,6 @@ def wait_for_earlier_orders(agent: Agent) -> None:
     if seconds > 0.0:
         complain(f"waiting {seconds:.0f} s: an order of an earlier run may still be on its way")
         agent.clock.sleep(seconds)
-
-
-def end_run(agent: Agent) -> None:
-    """Cancel what may still rest of ours, say which orders may be left, write the lines that wait."""
-    agent.client.begin_iteration()
-    problem = "its outcome is not known"
-    try:
-        cancel_leftovers(agent.client, agent.order_log)
-    except AgentError as error:
-        problem = str(error)
-    if agent.trading.halt_if_duplicated():
-        complain(f"halted: {agent.trading.breaker.why}")
-    left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
-    if left:
-        complain(f"{', '.join(left)}: an order of ours may stay open until 08:00 UTC: {problem}")
-    log_rest_of_ledger(agent)
-    if agent.recorder.unwritten:
-        write_lines(agent)
-
-
-def log_rest_of_ledger(agent: Agent) -> None:
-    """One more line where the exchange has booked what no line holds: a fill at the very end, a reading that failed."""
-    reading = agent.ledger.read_rest()
-    if reading.entries:
-        agent.recorder.begin(agent.client)
-        steps = Steps(action=LAST_WORDS, ledger=reading)
-        agent.recorder.end(agent.client, steps, agent.trading.breaker, agent.ledger.read_until)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from deribit.replies import Row, ms_from_utc, rows
 from deribit.vocabulary import MarginQuote
 from deribit.wire import JsonRpc, Reader, SystemClock
 from models import (
+    AgentError,
     ApiCall,
     Clock,
     CoinAccount,
@@ -110,6 +111,15 @@ class DeribitClient:
     def authenticate(self) -> None:
         """Get a token; raises AuthenticationError where the key is missing or not accepted."""
         self._rpc.authenticate()
+
+    @property
+    def fatal_answer(self) -> AgentError | None:
+        """The answer after which nothing private is sent any more, None where there was none."""
+        return self._rpc.fatal_answer
+
+    def repeats_fatal_answer(self) -> bool:
+        """Ask once more; where the answer is another one, requests go out again."""
+        return self._rpc.repeats_fatal_answer()
 
     def kill_note(self) -> str | None:
         """What a kill file says, None where there is none. One that cannot be looked at counts as there."""

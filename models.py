@@ -417,6 +417,13 @@ class ExchangeClient(Protocol):
     def kill_note(self) -> str | None:
         """What the kill file says, None where there is none."""
 
+    def repeats_fatal_answer(self) -> bool:
+        """After an answer that may end the process: ask once more; where the answer differs all is as before."""
+
+    @property
+    def fatal_answer(self) -> AgentError | None:
+        """The answer after which nothing private is sent any more, None where there was none."""
+
     def get_time(self) -> datetime: ...
 
     def get_locked_status(self) -> str:
@@ -565,7 +572,7 @@ class RequestRefusedError(DeribitError):
 
 
 class AuthenticationError(DeribitError):
-    """The key was not accepted, which no retry mends: the process ends."""
+    """The key was not accepted: nothing private is sent any more, and the second such answer ends the process."""
 
     exit_code = 4
 
@@ -577,7 +584,7 @@ class HaltedError(AgentError):
 
 
 class WrongEnvironmentError(AgentError):
-    """A host or an answer that is not testnet: the process ends at once.
+    """A host or an answer that is not testnet: nothing private is sent any more, the second ends the process.
 
     No DeribitError, so that nothing that takes an exchange's failures in its stride goes on after it.
     """

@@ -20,7 +20,7 @@ from core.breaker import Breaker
 from core.plausibility import LastSeen
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
-from models import Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
+from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
 from orders.jsonl_file import JsonlLog
 from orders.ledger_reader import LedgerReader, read_until_of
 from orders.order_log import LAPSE_SECONDS, OrderLogFile, OrderMemory
@@ -47,6 +47,8 @@ class Agent:
     trading: TradingStateKeeper
     recorder: Recorder
     stop_requested: bool = False
+    has_read_a_state: bool = False
+    fatal: AgentError | None = None  # what ended the last iteration and may end the process
 
     @property
     def clock(self) -> Clock:

@@ -144,6 +144,7 @@ class JsonRpc:
         self.granted_scope = ""
         self.calls: list[ApiCall] = []
         self.requests_sent = 0
+        self.fatal_answer: AgentError | None = None  # from then on nothing private is sent
         self._requests_left: int | None = None  # None: nobody counts, as in a script of the owner's
         self._dice = random.Random(config.run.seed)
         self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
@@ -203,7 +204,10 @@ class JsonRpc:
         token = self.send_once("public/auth", params | {"scope": SCOPE}, Row)
         self.granted_scope = str(token.get("scope", ""))
         if "wallet:read_write" in self.granted_scope.split():
-            raise AuthenticationError("this key may withdraw (wallet:read_write): make one that may only trade")
+            self.fatal_answer = AuthenticationError(
+                "this key may withdraw (wallet:read_write): make one that may only trade"
+            )
+            raise self.fatal_answer
         access_token = str(token.need("access_token"))
         if not (access_token.isascii() and access_token.isprintable()):
             raise InvalidReplyError("public/auth: the token is not plain text")
@@ -216,6 +220,21 @@ class JsonRpc:
         if self._token is None or self.clock.monotonic() >= self._token_ends_at_seconds:
             self.authenticate()
 
+    def repeats_fatal_answer(self) -> bool:
+        """Ask once more after a fatal answer: in public, or with a new login where it was about the key."""
+        first, self.fatal_answer = self.fatal_answer, None
+        second: AgentError | None = None
+        try:
+            if isinstance(first, AuthenticationError):
+                self.authenticate()
+            else:
+                self.send_once("public/get_time", {}, replies.utc_from_ms)
+        except AgentError as error:
+            second = error
+        is_same = second is not None and type(second) is type(first)
+        self.fatal_answer = second if is_same else None
+        return is_same
+
     def _authorization(self) -> dict[str, str]:
         return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
 
@@ -223,6 +242,8 @@ class JsonRpc:
 
     def send_once(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
         """Exactly one HTTP request; everything that can go wrong is translated here, and only here."""
+        if self.fatal_answer is not None and (method == "public/auth" or method.startswith("private/")):
+            raise self.fatal_answer
         self._spend_request(method)
         self._request_id += 1
         body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
@@ -263,6 +284,8 @@ class JsonRpc:
         return reader(result)
 
     def _learn_from(self, error: AgentError) -> None:
+        if error.exit_code is not None:
+            self.fatal_answer = error
         if isinstance(error, RequestRefusedError) and error.code in TOKEN_CODES:
             self._token = None  # the next attempt, or the next iteration, asks for a new one
         if isinstance(error, RateLimitError) and self._requests_left is not None:

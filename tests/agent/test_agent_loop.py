@@ -227,7 +227,7 @@ def test_another_environment_ends_the_run_after_its_line_was_written(tmp_path: P
     desk = simulated_desk(tmp_path)
     desk.wire.disturb("private/get_positions", reply_changed(lambda reply: reply.update(testnet=False)))
     with pytest.raises(WrongEnvironmentError) as caught:
-        agent_loop.run_iteration(agent_at(desk))
+        agent_loop.run_loop(agent_at(desk), options("--once"))
     assert caught.value.exit_code == 5
     assert "WrongEnvironmentError" in decision_lines(tmp_path)[0]["error"]
 

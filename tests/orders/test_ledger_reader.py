@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-import agent_loop
+from cli.endings import end_run
 from core.exposure import portfolio_value_usd
 from deribit.replies import ms_from_utc
 from logging_utils import read_ledger
@@ -114,7 +114,7 @@ def test_a_fill_that_the_last_line_could_not_tell_has_a_line_of_its_own_at_the_e
     agent = agent_at(desk, always_sell)
     (line,) = run_for(agent, 1)
     assert (line.executed_status, line.ledger) == ("filled", ())
-    agent_loop.end_run(agent)
+    end_run(agent)
     assert [len(one["ledger"]) for one in decision_lines(tmp_path)] == [0, 1]
     assert traded_coin(tmp_path) == pytest.approx(0.1)
 
@@ -122,7 +122,7 @@ def test_a_fill_that_the_last_line_could_not_tell_has_a_line_of_its_own_at_the_e
 def test_a_run_whose_ledger_is_told_ends_without_another_line(tmp_path: Path) -> None:
     agent = simulated_agent(tmp_path, always_sell)
     run_for(agent, 1)
-    agent_loop.end_run(agent)
+    end_run(agent)
     assert [len(one["ledger"]) for one in decision_lines(tmp_path)] == [1]
 
 

@@ -127,7 +127,8 @@ class Story:
     def refused(self, call: WireCall, code: int) -> None:
         """Make a call's answer an error."""
         error = {"code": code, "message": "made_up"}
-        call.heard = json.dumps({"id": call.request_id, "error": error, "testnet": True}).encode()
+        reply = {"jsonrpc": "2.0", "id": call.request_id, "error": error, "testnet": True}
+        call.heard = json.dumps(reply).encode()
         call.heard_status = 400
 
     def look_at(self, symbol: str, **ticker: Any) -> None:

@@ -131,19 +131,27 @@ def a_redirect_that_was_followed(story: Story) -> None:
 
 
 @breaks("I19")
-def a_request_after_an_answer_that_is_not_testnet(story: Story) -> None:
+def a_private_request_after_an_answer_that_is_not_testnet(story: Story) -> None:
     story.look()
     bend_reply(story.trace.calls[-2], lambda reply: reply.update(testnet=False))
     story.rest()
-    story.end_life("exit", 5, "the exchange says that it is not testnet")
-    bend_reply(story.trace.calls[-1], lambda reply: reply.update(testnet=False))
 
 
 @is_exempt
-def an_end_with_5_after_an_answer_that_is_not_testnet(story: Story) -> None:
+def an_answer_that_is_not_testnet_and_is_not_repeated(story: Story) -> None:
     story.look()
     bend_reply(story.trace.calls[-1], lambda reply: reply.update(testnet=False))
     story.rest()
+    story.call("public/get_time", {}, 0)
+
+
+@is_exempt
+def an_end_with_5_after_two_answers_that_are_not_testnet(story: Story) -> None:
+    story.look()
+    bend_reply(story.trace.calls[-1], lambda reply: reply.update(testnet=False))
+    story.rest()
+    story.call("public/get_time", {}, 0)
+    bend_reply(story.trace.calls[-1], lambda reply: reply.update(testnet=False))
     story.end_life("exit", 5, "the exchange says that it is not testnet")
 
 
@@ -218,9 +226,17 @@ def a_rejected_key_nobody_rejected(story: Story) -> None:
     story.end_life("exit", 4, "Deribit testnet does not accept this key")
 
 
+@breaks("I24")
+def a_key_rejected_once(story: Story) -> None:
+    story.refused(story.call("public/auth", story.trace.calls[0].params), 13004)
+    story.end_life("exit", 4, "Deribit testnet does not accept this key")
+
+
 @is_exempt
 def a_rejected_key(story: Story) -> None:
-    story.refused(story.call("public/auth", story.trace.calls[0].params), 13004)
+    for _ in range(2):
+        story.refused(story.call("public/auth", story.trace.calls[0].params), 13004)
+        story.now += timedelta(seconds=10)
     story.end_life("exit", 4, "Deribit testnet does not accept this key")
 
 

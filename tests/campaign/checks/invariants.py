@@ -56,7 +56,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     ),
     "I17": (file_checks.append_only,),
     "I18": (session_checks.only_testnet,),
-    "I19": (session_checks.wrong_environment_ends,),
+    "I19": (session_checks.fatal_answers_stop,),
     "I20": (session_checks.dry_run_is_inert,),
     "I21": (file_checks.secrets_stay_secret,),
     "I22": (session_checks.least_rights,),

@@ -43,9 +43,9 @@ def _has_cause(view: View, life: Life) -> bool:
     if life.exit_code == 2:
         return not calls and any(row.startswith("D") for row in life.last_rows)
     if life.exit_code == 4:
-        return bool(calls) and _is_about_the_key(view, calls[-1])
+        return _was_told_twice(view, calls, [is_about_the_key(view, call) for call in calls])
     if life.exit_code == 5:
-        return bool(calls) and _is_about_the_environment(calls[-1])
+        return _was_told_twice(view, calls, [is_about_the_environment(call) for call in calls])
     if life.exit_code == 6:
         earlier = [record for where, record in view.in_order if where[0] < life.number + bool(calls)]
         is_last_word = bool(earlier) and earlier[-1].get("trading_state") == HALTED
@@ -53,6 +53,14 @@ def _has_cause(view: View, life: Life) -> bool:
         is_lost = bool({"D02", "D04", "D05"} & set(view.all_disk_rows))
         return is_last_word or is_lost or _showed_two_orders(view, life) or _halted_in_the_order_log(view, life)
     return False
+
+
+def _was_told_twice(view: View, calls: list[WireCall], is_fatal: list[bool]) -> bool:
+    """Whether the last answer was fatal, and not the first of its kind where the life had read a state before."""
+    if not calls or not is_fatal[-1]:
+        return False
+    records = [record for where, record in view.in_order if where[0] == calls[-1].life]
+    return sum(is_fatal) >= 2 or not any(record.get("agent_state") for record in records)
 
 
 def _halted_in_the_order_log(view: View, life: Life) -> bool:
@@ -85,13 +93,13 @@ def _showed_two_orders(view: View, life: Life) -> bool:
     return False
 
 
-def _is_about_the_key(view: View, call: WireCall) -> bool:
+def is_about_the_key(view: View, call: WireCall) -> bool:
     token = view.heard(call)
     may_withdraw = isinstance(token, dict) and "wallet:read_write" in str(token.get("scope"))
     return view.error_code(call) in KEY_CODES or (call.method == "public/auth" and may_withdraw)
 
 
-def _is_about_the_environment(call: WireCall) -> bool:
+def is_about_the_environment(call: WireCall) -> bool:
     if call.raised is not None:
         return "T04" in call.rows
     is_redirect = call.heard_status in (301, 302, 303, 307, 308)

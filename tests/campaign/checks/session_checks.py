@@ -12,7 +12,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from tests.campaign.checks.joins import MOVES, SENDS, View
-from tests.campaign.world.trace import WireCall
+from tests.campaign.checks.life_checks import is_about_the_environment, is_about_the_key
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCOPE = frozenset({"trade:read_write", "account:read", "wallet:none"})
@@ -21,6 +21,7 @@ MAX_REQUESTS, MAX_SENDS, MAX_ATTEMPTS = 60, 2, 3
 MAX_ITERATION_SECONDS = 420.0  # forty requests of ten seconds and a little more
 RATE_LIMIT_CODE = 10028
 MOST_TIMES_LIMITED = 4
+ASKED_AGAIN_AFTER_SECONDS = 9.0  # ten, and the time a request takes
 
 
 def only_testnet(view: View) -> Iterator[str]:
@@ -37,24 +38,20 @@ def only_testnet(view: View) -> Iterator[str]:
             yield f"call {call.number}: {call.method} went to the path {parts.path}"
 
 
-def wrong_environment_ends(view: View) -> Iterator[str]:
-    """I19: after a well-formed answer that says `testnet: false` nothing more is sent in that life, and it ends with
-    code 5 where it was not killed first."""
+def fatal_answers_stop(view: View) -> Iterator[str]:
+    """I19: after an answer that may end the process (certificate, foreign redirect, 13004, not testnet) nothing private
+    is sent, until it was asked again after ten seconds."""
     for call in view.trace.calls:
-        if not _is_not_testnet(view, call):
+        is_about_key = is_about_the_key(view, call)
+        if not is_about_key and not is_about_the_environment(call):
             continue
-        later = next(view.after(call), None)
-        if later is not None:
-            yield f"call {later.number} ({later.method}) after call {call.number} was not from testnet"
-        life = view.lives[call.life]
-        if life.end != "crash" and life.exit_code != 5:
-            yield f"life {life.number} ended with {life.exit_code} after call {call.number} was not from testnet"
-
-
-def _is_not_testnet(view: View, call: WireCall) -> bool:
-    if call.heard is None or b'"testnet":false' not in call.heard.replace(b" ", b""):
-        return False
-    return view.heard(call) is not None or view.error_code(call) is not None
+        asking = "public/auth" if is_about_key else "public/get_time"
+        for later in view.after(call):
+            if later.method == asking and (later.sent_at - call.sent_at).total_seconds() >= ASKED_AGAIN_AFTER_SECONDS:
+                break
+            if later.method == "public/auth" or later.method.startswith("private/"):
+                yield f"call {later.number} ({later.method}) after the fatal answer to call {call.number}"
+                break
 
 
 def dry_run_is_inert(view: View) -> Iterator[str]:

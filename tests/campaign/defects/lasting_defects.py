@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import agent_loop
 import risk_engine
 from cli.recorder import Recorder
 from core import trading_hours
@@ -223,4 +224,23 @@ def _changed_by_the_policy(schedule: Schedule) -> Schedule:
 def the_policy_may_change_the_process() -> Iterator[None]:
     """The precision of decimals stays as a policy has left it."""
     with replaced(policy_call, localcontext=nullcontext):
+        yield
+
+
+@defect("I24")
+def one_fatal_answer_ends_the_process() -> Iterator[None]:
+    """A captive portal is believed at once."""
+    with replaced(agent_loop, must_end=lambda agent, error: True):
+        yield
+
+
+@defect("I19")
+def fatal_answers_are_taken_in_ones_stride() -> Iterator[None]:
+    """The next iteration goes on as after any failure."""
+
+    def go_on(agent: Any, error: AgentError) -> bool:
+        agent.client._rpc.fatal_answer = None
+        return False
+
+    with replaced(agent_loop, must_end=go_on):
         yield

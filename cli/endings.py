@@ -1,0 +1,66 @@
+"""How a run ends: whether a fatal answer is believed, and what is done with orders that may still rest.
+
+In: an Agent. Out: cancelled orders, words on stderr. An answer that would end the process (certificate, redirect to
+another host, 13004, not testnet) is asked again once, unless it came before the first iteration had read its state:
+one bad answer is often a captive portal or a maintenance page. Talks to Deribit through the client.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from cli.assembly import Agent
+from cli.console import complain
+from core.iteration import Steps
+from models import ActionType, AgentError, AuthenticationError, ProposedAction, WrongEnvironmentError
+from orders.recovery import cancel_leftovers
+
+ASKED_AGAIN_AFTER_SECONDS = 10.0
+LAST_WORDS = ProposedAction(type=ActionType.DO_NOTHING, reason="the run has ended: what was booked since its last line")
+
+
+def must_end(agent: Agent, error: AgentError) -> bool:
+    """Whether an error that ended an iteration, its code set, ends the process too; waits where it asks again."""
+    if not isinstance(error, (AuthenticationError, WrongEnvironmentError)) or not agent.has_read_a_state:
+        return True
+    complain(f"{error}: nothing private is sent; asked once more in {ASKED_AGAIN_AFTER_SECONDS:g} s")
+    agent.clock.sleep(ASKED_AGAIN_AFTER_SECONDS)
+    return agent.client.repeats_fatal_answer()
+
+
+def end_run(agent: Agent) -> None:
+    """Cancel what may still rest of ours, say which orders may be left, write the lines that wait.
+
+    After a fatal answer the client sends nothing private: then nothing is cancelled, and what may rest is named.
+    """
+    agent.client.begin_iteration()
+    problem = "its outcome is not known"
+    try:
+        cancel_leftovers(agent.client, agent.order_log)
+    except AgentError as error:
+        problem = str(error)
+    if agent.trading.halt_if_duplicated():
+        complain(f"halted: {agent.trading.breaker.why}")
+    left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
+    if left:
+        complain(f"{', '.join(left)}: an order of ours may stay open until 08:00 UTC: {problem}")
+    with suppress(AgentError):  # the end is not held up for it
+        log_rest_of_ledger(agent)
+    if agent.recorder.unwritten:
+        write_lines(agent)
+
+
+def log_rest_of_ledger(agent: Agent) -> None:
+    """One more line where the exchange has booked what no line holds: a fill at the very end, a reading that failed."""
+    reading = agent.ledger.read_rest()
+    if reading.entries:
+        agent.recorder.begin(agent.client)
+        steps = Steps(action=LAST_WORDS, ledger=reading)
+        agent.recorder.end(agent.client, steps, agent.trading.breaker, agent.ledger.read_until)
+
+
+def write_lines(agent: Agent) -> None:
+    """Write what waits for the disk; what the disk does not take is tried again with the next line."""
+    problem = agent.recorder.write()
+    if problem is not None:
+        complain(problem)
