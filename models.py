@@ -104,6 +104,7 @@ class MarketSnapshot(Frozen):
 
     underlying: Underlying
     spot_usd: Positive
+    forward_usd: float | None = None
     atm_iv_fraction: float | None = None
     dvol_fraction: float | None = None
     rv_fraction: float | None = None

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 from config import AgentConfig
 from core.candidates import scan_chain
@@ -21,6 +23,7 @@ from core.plausibility import LastSeen
 from core.pricing import days_between
 from core.trading_hours import last_delivery
 from models import (
+    UNDERLYINGS,
     AgentState,
     CoinAccount,
     ExchangeClient,
@@ -46,12 +49,26 @@ MOST_BARS = 4_999  # of more than 5,001 rows Deribit leaves out the oldest, and 
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
 
+
+class _Terms(NamedTuple):
+    """What an option is; strike in USD."""
+
+    underlying: Underlying
+    option_type: Literal["call", "put"]
+    strike: float
+    expiry: datetime
+
+
 TakeBack = Callable[[tuple[Order, ...]], bool]
 
 
 @dataclass(frozen=True)
 class RawState:
-    """All that was read, before anything is computed. `instruments` cover every option position."""
+    """All that was read, before anything is computed.
+
+    `instruments` cover the option positions: None for what is no plain option, nothing for what the exchange does not
+    know.
+    """
 
     now: datetime
     seed: int
@@ -59,7 +76,7 @@ class RawState:
     positions: tuple[RawPosition, ...]
     accounts: tuple[CoinAccount, ...]
     coins: tuple[CoinData, ...]
-    instruments: Mapping[str, OptionInstrument]
+    instruments: Mapping[str, OptionInstrument | None]
     kill_note: str | None
 
 
@@ -195,25 +212,17 @@ def _instruments(
 
 def _instruments_of(
     client: ExchangeClient, positions: tuple[RawPosition, ...], memory: MarketMemory
-) -> dict[str, OptionInstrument]:
+) -> dict[str, OptionInstrument | None]:
     """The instruments behind the option positions; those no longer listed are asked for one by one."""
     listed = ChainMap(*(known for known, _ in memory.instruments.values()))
-    found: dict[str, OptionInstrument] = {}
-    for position in positions:
-        if position.kind != "option":
+    found: dict[str, OptionInstrument | None] = {}
+    for symbol in (position.symbol for position in positions if position.kind == "option"):
+        if symbol in listed:
+            found[symbol] = listed[symbol]
             continue
-        option = listed.get(position.symbol) or _ask_for_instrument(client, position.symbol)
-        if option is not None:
-            found[position.symbol] = option
+        with suppress(RequestRefusedError):  # not listed any more: its name still says what it is
+            found[symbol] = client.get_instrument(symbol)
     return found
-
-
-def _ask_for_instrument(client: ExchangeClient, symbol: str) -> OptionInstrument | None:
-    """None where the exchange does not know it: the position then counts as one that cannot be judged."""
-    try:
-        return client.get_instrument(symbol)
-    except RequestRefusedError:
-        return None
 
 
 def _renew_histories(client: ExchangeClient, config: AgentConfig, memory: MarketMemory) -> None:
@@ -293,8 +302,8 @@ def _positions(raw: RawState) -> Iterator[OptionPosition]:
     symbols = {held.symbol for held in raw.positions}
     quotes = {quote.symbol: quote for coin in raw.coins for quote in coin.quotes if quote.symbol in symbols}
     for held in raw.positions:
-        option = raw.instruments.get(held.symbol)
-        if held.kind != "option" or option is None:
+        option = _terms_of(held, raw.instruments)
+        if option is None:
             continue
         quote = quotes.get(held.symbol)
         yield OptionPosition(
@@ -314,6 +323,20 @@ def _positions(raw: RawState) -> Iterator[OptionPosition]:
             mark_iv_fraction=None if quote is None else quote.mark_iv_fraction,
             quoted_at=None if quote is None else quote.quoted_at or raw.now,
         )
+
+
+def _terms_of(held: RawPosition, instruments: Mapping[str, OptionInstrument | None]) -> _Terms | None:
+    """By its instrument, or by its name where the exchange does not know it now; None for what is no plain option."""
+    if held.kind != "option":
+        return None
+    if held.symbol in instruments:
+        option = instruments[held.symbol]
+        return None if option is None else _Terms(option.underlying, option.option_type, option.strike, option.expiry)
+    parts = held.parts
+    coin = next((coin for coin in UNDERLYINGS if coin == parts.underlying), None)
+    if coin is None or parts.option_type is None or parts.strike_usd is None or parts.expiry is None:
+        return None
+    return _Terms(coin, parts.option_type, parts.strike_usd, parts.expiry)
 
 
 def _value_usd(raw: RawState) -> float | None:

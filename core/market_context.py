@@ -56,6 +56,7 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
     return MarketSnapshot(
         underlying=coin.underlying,
         spot_usd=coin.spot_usd,
+        forward_usd=None if nearest is None else nearest.forward_usd,
         atm_iv_fraction=atm,
         dvol_fraction=coin.dvol_fraction,
         rv_fraction=rv,

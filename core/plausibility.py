@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from models import ROUNDING, AgentState, CoinAccount, MarketSnapshot, RawPosition
 
 MAX_SPOT_RATIO = 1.2  # between two iterations
 MAX_IV_RATIO = 2.0
-MAX_GAP = timedelta(hours=1)  # after a longer pause a leap is no surprise
+MAX_GAP = timedelta(hours=1)  # after a longer pause a leap is no surprise, if the forward went along
+MAX_SPOT_TO_FORWARD = 1.5  # forwards of testnet have stood 25 % off the index
 
 
 @dataclass
@@ -31,23 +33,28 @@ class LastSeen:
 
     def doubts_about(self, markets: Sequence[MarketSnapshot], now: datetime) -> Iterator[str]:
         """Spots and volatilities that leapt since the last reading; nothing about one that leapt there twice."""
-        for name, value, max_ratio in _figures(markets):
-            yield from self._doubt(name, value, max_ratio, now)
+        for figure in _figures(markets):
+            yield from self._doubt(figure, now)
 
-    def _doubt(self, name: str, value: float, max_ratio: float, now: datetime) -> Iterator[str]:
-        before, seen_at = self.figures.get(name, (None, now))
-        doubted = self.doubted.pop(name, None)
-        is_first = before is None or now - seen_at > MAX_GAP
-        if is_first or _is_near(value, before, max_ratio) or _is_near(value, doubted, max_ratio):
-            self.figures[name] = (value, now)
+    def _doubt(self, figure: _Figure, now: datetime) -> Iterator[str]:
+        before, seen_at = self.figures.get(figure.name, (None, now))
+        doubted = self.doubted.pop(figure.name, None)
+        if before is None or now - seen_at > MAX_GAP:
+            problem = _against_forward(figure)
+        elif _is_near(figure.value, before, figure.max_ratio):
+            problem = None
+        else:
+            problem = f"jumped from {before:g} to {figure.value:g}"
+        if problem is None or _is_near(figure.value, doubted, figure.max_ratio):
+            self.figures[figure.name] = (figure.value, now)
             return
-        self.doubted[name] = value
-        yield f"{name} jumped from {before:g} to {value:g}: ignored until a second reading confirms it"
+        self.doubted[figure.name] = figure.value
+        yield f"{figure.name} {problem}: ignored until a second reading confirms it"
 
     def remember_markets(self, markets: Sequence[MarketSnapshot], now: datetime) -> None:
         """Take readings over without a doubt: an earlier run has believed them."""
-        for name, value, _ in _figures(markets):
-            self.figures[name] = (value, now)
+        for figure in _figures(markets):
+            self.figures[figure.name] = (figure.value, now)
 
     # --- positions --------------------------------------------------------------
 
@@ -84,12 +91,27 @@ class LastSeen:
         self.sizes.pop(symbol, None)
 
 
-def _figures(markets: Sequence[MarketSnapshot]) -> Iterator[tuple[str, float, float]]:
-    """What is watched: name, value, and the greatest ratio between two readings."""
+class _Figure(NamedTuple):
+    """What is watched: the greatest ratio between two readings, and for a spot its forward of the same moment."""
+
+    name: str
+    value: float
+    max_ratio: float
+    forward: float | None = None
+
+
+def _figures(markets: Sequence[MarketSnapshot]) -> Iterator[_Figure]:
     for market in markets:
-        yield f"{market.underlying} spot", market.spot_usd, MAX_SPOT_RATIO
+        yield _Figure(f"{market.underlying} spot", market.spot_usd, MAX_SPOT_RATIO, market.forward_usd)
         if market.atm_iv_fraction is not None:
-            yield f"{market.underlying} IV", market.atm_iv_fraction, MAX_IV_RATIO
+            yield _Figure(f"{market.underlying} IV", market.atm_iv_fraction, MAX_IV_RATIO)
+
+
+def _against_forward(figure: _Figure) -> str | None:
+    """What a reading without a recent one before it is held against."""
+    if figure.forward is None or _is_near(figure.value, figure.forward, MAX_SPOT_TO_FORWARD):
+        return None
+    return f"is {figure.value:g} while its forward is {figure.forward:g}"
 
 
 def _is_near(value: float, before: float | None, max_ratio: float) -> bool:

@@ -45,10 +45,12 @@ class Books:
     # --- quotes ----------------------------------------------------------------
 
     def refresh_marks(self) -> None:
-        """Carry over the latest marks and indexes; where nothing is quoted the last known ones stand."""
+        """Carry over the latest marks and indexes; what nobody quotes now is marked by its last volatility."""
+        moved = {}
         for currency in self.state.balances_coin:
             index_usd = self.market.index_price(currency)
             if index_usd is not None:
+                moved[currency] = index_usd / self.state.index_usd.get(currency, index_usd)
                 self.state.index_usd[currency] = index_usd
         for name, contract in self.state.contracts.items():
             quote = self.market.quote(name)
@@ -56,6 +58,18 @@ class Books:
                 contract.mark_coin = quote.mark_coin
                 contract.mark_iv_fraction = quote.mark_iv_fraction
                 contract.underlying_usd = quote.underlying_price_usd
+            elif contract.listing.expires_at_ms > self.now_ms():
+                contract.underlying_usd *= moved.get(contract.listing.currency, 1.0)
+                contract.mark_coin = self._model_mark_coin(contract)
+
+    def _model_mark_coin(self, contract: Contract) -> float:
+        """Black-76 at the last volatility, the forward moved as the index did; never below the intrinsic value."""
+        listing, index_usd = contract.listing, self.state.index_usd[contract.listing.currency]
+        years = pricing.years_between(from_ms(self.now_ms()), from_ms(listing.expires_at_ms))
+        mark_coin = pricing.black76_price_coin(
+            contract.underlying_usd, listing.strike_usd, contract.mark_iv_fraction, years, listing.is_call
+        )
+        return max(mark_coin, pricing.payoff_coin(index_usd, listing.strike_usd, listing.is_call))
 
     # --- orders ----------------------------------------------------------------
 

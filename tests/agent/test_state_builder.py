@@ -420,9 +420,11 @@ def test_an_index_that_moves_by_a_fifth_is_believed_at_once(reader: Reader) -> N
     assert reader.spot_usd() == 108_000.0
 
 
-def test_without_a_memory_nothing_can_leap(reader: Reader) -> None:
-    reader.desk.wire.disturb(INDEX, index_times(3.0))
-    assert build_agent_state(reader.desk.client, reader.desk.config).markets[0].spot_usd == 270_000.0
+def test_without_a_memory_nothing_can_leap_but_an_index_far_from_its_forward_is_not_believed(reader: Reader) -> None:
+    reader.desk.wire.disturb(INDEX, index_times(1.4), index_times(1.0), index_times(10.0))
+    assert build_agent_state(reader.desk.client, reader.desk.config).markets[0].spot_usd == pytest.approx(126_000.0)
+    with pytest.raises(InvalidReplyError, match="while its forward is"):
+        build_agent_state(reader.desk.client, reader.desk.config)
 
 
 def test_a_call_that_vanishes_for_one_answer_is_read_again_and_nothing_is_lost(seller: Reader) -> None:
@@ -504,3 +506,33 @@ def test_an_instrument_that_the_exchange_has_said_it_does_not_know_is_left_out(r
 def test_calm_bars_are_as_calm_as_they_say() -> None:
     (market,) = assemble_state(a_raw_state(a_coin(bars=calm_bars())), a_config()).markets
     assert market.rv_fraction == pytest.approx(0.28, abs=0.001)
+
+
+# --- a held option that the chain lacks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["BTC-16JAN26-100000-C", "ETH-16JAN26-3600-P", "BTC-30JUN28-1000000-C"])
+def test_a_held_option_that_the_exchange_does_not_know_now_is_what_its_name_says(name: str) -> None:
+    held = a_raw_position(name, size=-1.0)
+    state = assemble_state(a_raw_state(positions=(held,), instruments={}), a_config())
+    (position,) = state.portfolio.positions
+    assert (position.symbol, position.side, position.underlying) == (name, "short", name[:3])
+    assert (position.bid_price_coin, position.ask_price_coin, position.quoted_at) == (None, None, None)
+    assert state.portfolio.other_positions == ()
+
+
+@pytest.mark.parametrize("name", ["BTC_USDC-16JAN26-100000-C", "BTC-CS-16JAN26-90000_100000", "BTC-99JAN26-100000-C"])
+def test_what_no_name_of_a_plain_option_says_cannot_be_judged(name: str) -> None:
+    held = a_raw_position(name, size=-1.0)
+    state = assemble_state(a_raw_state(positions=(held,), instruments={}), a_config())
+    assert (state.portfolio.positions, state.portfolio.other_positions) == ((), (held,))
+
+
+def test_a_sold_call_that_the_chain_lacks_for_a_while_stays_a_sold_call(seller: Reader) -> None:
+    market = seller.desk.market
+    quote, listing = market.known_quotes.pop(CALL), market.known_listings.pop(CALL)
+    market.show(NEXT_CALL, 0.02, 0.021)
+    market.clock.sleep(86_400.0)
+    assert seller.held() == [CALL]
+    market.known_quotes[CALL], market.known_listings[CALL] = quote, listing
+    assert seller.held() == [CALL]

@@ -89,6 +89,26 @@ def test_after_a_pause_of_more_than_an_hour_a_leap_is_no_surprise(seconds: float
     assert doubts(seen_once(), minutes, spot_usd=200_000.0) == found
 
 
+@pytest.mark.parametrize(
+    ("ratio", "is_doubted"), [(1.0, False), (1.5, False), (0.667, False), (1.51, True), (10.0, True), (0.1, True)]
+)
+@pytest.mark.parametrize("minutes", [61.0, 360.0, 6000.0])
+def test_after_a_pause_an_index_is_held_against_its_forward(ratio: float, is_doubted: bool, minutes: float) -> None:
+    last = seen_once()
+    assert bool(doubts(last, minutes, spot_usd=SPOT_USD * ratio, forward_usd=SPOT_USD)) == is_doubted
+    assert doubts(last, 2 * minutes, forward_usd=SPOT_USD) == []
+
+
+def test_a_crash_in_a_pause_that_the_forward_went_along_with_is_believed() -> None:
+    assert doubts(seen_once(), 61.0, spot_usd=SPOT_USD / 3.0, forward_usd=SPOT_USD / 3.0) == []
+
+
+def test_an_index_that_stays_far_from_its_forward_is_believed_at_the_second_reading() -> None:
+    last = LastSeen()
+    assert doubts(last, spot_usd=SPOT_USD, forward_usd=2.0 * SPOT_USD) != []
+    assert doubts(last, spot_usd=SPOT_USD, forward_usd=2.0 * SPOT_USD) == []
+
+
 def test_a_leap_of_one_coin_says_nothing_about_the_other() -> None:
     last = LastSeen()
     list(last.doubts_about((a_market("BTC"), a_market("ETH")), NOW))

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from core import pricing
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.margins import (
     Claim,
@@ -341,11 +342,36 @@ def test_a_day_order_dies_at_the_settlement_before_later_quotes_can_fill_it() ->
     assert order.updated_at_ms == to_ms(START.replace(hour=8) + timedelta(days=1))
 
 
-def test_an_instrument_without_a_quote_keeps_its_last_mark() -> None:
+@pytest.mark.parametrize("index_usd", [90_000.0, 104_000.0, 130_000.0])
+def test_an_instrument_without_a_quote_is_marked_by_its_last_volatility(index_usd: float) -> None:
+    market, account = account_short(1.0)
+    market.known_quotes.clear()
+    market.clock.sleep(6 * HOUR_SECONDS)
+    market.index_usd["BTC"] = index_usd
+    account.advance()
+    years = pricing.years_between(market.clock.now(), START.replace(day=16, hour=8))
+    mark_coin = account.figures_on(CALL).mark_coin
+    assert mark_coin == pytest.approx(pricing.black76_price_coin(index_usd, 100_000.0, 0.5, years), abs=1e-12)
+    assert mark_coin >= max(0.0, 1.0 - 100_000.0 / index_usd)
+
+
+def test_a_mark_without_a_quote_is_never_below_the_intrinsic_value() -> None:
+    market, account = account_short(1.0)
+    market.show(CALL, 0.02, 0.021, mark_iv_fraction=0.0, underlying_price_usd=85_000.0)
+    account.advance()
+    market.known_quotes.clear()
+    market.index_usd["BTC"] = 110_000.0
+    account.advance()
+    assert account.figures_on(CALL).mark_coin == pytest.approx(1.0 - 100_000.0 / 110_000.0)
+
+
+def test_a_quote_that_is_back_stands_again() -> None:
     market, account = account_short(1.0)
     market.known_quotes.clear()
     account.advance()
-    assert account.figures_on(CALL).mark_coin == 0.02
+    market.show(CALL, 0.03, 0.031, mark=0.0305)
+    account.advance()
+    assert account.figures_on(CALL).mark_coin == 0.0305
 
 
 def test_profit_of_the_session_starts_anew_at_eight() -> None:
