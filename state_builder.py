@@ -47,7 +47,8 @@ PRIVATE_READS = 3  # open orders, positions, accounts: always first
 FINE_MINUTES = 5
 MOST_BARS = 4_999  # of more than 5,001 rows Deribit leaves out the oldest, and says nothing
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
-UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)
+NEW_SYMBOL_PAUSE = timedelta(minutes=15)  # new strikes are looked up at once, but no more often
+UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)  # those that were looked for in vain
 
 
 class _Terms(NamedTuple):
@@ -85,11 +86,13 @@ class MarketMemory:
     """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly).
 
     To keep requests few, an iteration renews one of them at most, as long as none is really old. `last` is what was
-    seen before, to notice what cannot be; `refused_symbols` the exchange has said it does not know.
+    seen before, to notice what cannot be; `refused_symbols` the exchange has said it does not know, `unlisted_symbols`
+    its list of instruments lacked.
     """
 
     last: LastSeen = field(default_factory=LastSeen)
     refused_symbols: set[str] = field(default_factory=set)
+    unlisted_symbols: set[str] = field(default_factory=set)
 
     instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
     bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
@@ -142,8 +145,9 @@ def fetch(
     _require_accounts(accounts, config.enabled_underlyings)
     positions = _believed_positions(client, positions, accounts, memory.last)
     memory.spare_requests = 1 - (client.requests_made - PRIVATE_READS)  # a new token uses it up
-    _renew_histories(client, config, memory)
-    coins = tuple(_fetch_coin(client, coin, memory) for coin in config.enabled_underlyings)
+    chains = [_fetch_chain(client, coin, memory) for coin in config.enabled_underlyings]
+    _renew_histories(client, config, memory)  # what is left to spare: new strikes come first
+    coins = tuple(_coin_data(chain, memory) for chain in chains)
     took_seconds = client.clock.monotonic() - started_seconds
     if took_seconds > MAX_SNAPSHOT_SECONDS:
         raise InvalidReplyError(f"reading took {took_seconds:.0f} s: what was read first is too old to decide on")
@@ -180,16 +184,29 @@ def _require_accounts(accounts: tuple[CoinAccount, ...], coins: tuple[Underlying
         raise InvalidReplyError(f"the account summaries lack {', '.join(sorted(missing))}")
 
 
-def _fetch_coin(client: ExchangeClient, coin: Underlying, memory: MarketMemory) -> CoinData:
+class _Chain(NamedTuple):
+    """What one coin's market shows now."""
+
+    coin: Underlying
+    spot_usd: float
+    quotes: tuple[OptionQuote, ...]
+    instruments: dict[str, OptionInstrument]
+
+
+def _fetch_chain(client: ExchangeClient, coin: Underlying, memory: MarketMemory) -> _Chain:
     spot_usd = client.get_index_price(coin)
     quotes = client.get_book_summaries(coin)
+    return _Chain(coin, spot_usd, quotes, _instruments(client, coin, quotes, memory))
+
+
+def _coin_data(chain: _Chain, memory: MarketMemory) -> CoinData:
     return CoinData(
-        underlying=coin,
-        spot_usd=spot_usd,
-        instruments=_instruments(client, coin, quotes, memory),
-        quotes=tuple(quote for quote in quotes if quote.symbol not in memory.refused_symbols),
-        bars=memory.bars[coin][0],
-        dvol_fraction=memory.dvol[coin][0],
+        underlying=chain.coin,
+        spot_usd=chain.spot_usd,
+        instruments=chain.instruments,
+        quotes=tuple(quote for quote in chain.quotes if quote.symbol not in memory.refused_symbols),
+        bars=memory.bars[chain.coin][0],
+        dvol_fraction=memory.dvol[chain.coin][0],
     )
 
 
@@ -199,14 +216,15 @@ def _instruments(
     """The cached list, read anew after 08:00 UTC, or when the chain shows symbols it does not know."""
     now = client.server_now()
     known, read_at = memory.instruments.get(coin, ({}, datetime.min.replace(tzinfo=now.tzinfo)))
-    is_old = read_at < last_delivery(now)
-    may_look = memory.spare_requests > 0 and now - read_at > UNKNOWN_SYMBOL_PAUSE
-    if is_old or (may_look and any(quote.symbol not in known for quote in quotes)):
+    unknown = {quote.symbol for quote in quotes if quote.symbol not in known}
+    pause = UNKNOWN_SYMBOL_PAUSE if unknown <= memory.unlisted_symbols else NEW_SYMBOL_PAUSE
+    if read_at < last_delivery(now) or (unknown and now - read_at >= pause):
         memory.spare_requests -= 1
         known = client.get_instruments(coin)
         if quotes and not known:
             raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
         memory.instruments[coin] = (known, now)
+        memory.unlisted_symbols |= unknown - known.keys()
     return known
 
 

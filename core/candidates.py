@@ -31,7 +31,7 @@ from models import (
 MAX_CANDIDATES = 5
 MAX_NEAR_MISSES = 3
 
-HARD_RULES = ("not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
+HARD_RULES = ("not_listed_yet", "not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
 SETTING_RULES = ("dte", "delta", "spread", "collar", "premium", "ivrv")
 WIDEST_COLLAR_PCT = 50.0  # what the setting accepts: a call that needs more is no near miss
 
@@ -93,7 +93,7 @@ def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: Ag
         option = coin.instruments.get(quote.symbol)
         rule = _hard_rule(option, quote, market.spot_usd, now, config.risk.max_quote_age_seconds)
         if option is None or rule is not None:
-            rejected[rule or "not_tradable"] += 1
+            rejected[rule or "not_listed_yet"] += 1
             continue
         call = _measure(option, quote, market.spot_usd, now, config)
         failures = list(_failures(call, config, market.iv_rv_ratio))
@@ -139,7 +139,7 @@ def _hard_rule(
 ) -> str | None:
     """What no setting can admit, in the positive form: whatever is not surely fine falls."""
     if option is None:
-        return "not_tradable"
+        return "not_listed_yet"  # the chain shows it, the instruments that were read do not
     if option.option_type != "call":
         return "not_a_call"
     if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > now):

@@ -100,7 +100,7 @@ def test_a_call_just_above_the_spot_is_out_of_the_money() -> None:
 def test_a_symbol_that_is_not_listed_cannot_be_traded() -> None:
     stranger = a_coin(a_call(), instruments={})
     (funnel,) = assemble_state(a_raw_state(stranger), a_config()).funnels
-    assert {step.rule: step.rejected for step in funnel.steps}["not_tradable"] == 1
+    assert {step.rule: step.rejected for step in funnel.steps}["not_listed_yet"] == 1
 
 
 # --- what the settings are about ------------------------------------------------------------------------
