@@ -541,23 +541,21 @@ def test_a_sold_call_that_the_chain_lacks_for_a_while_stays_a_sold_call(seller: 
 # --- strikes that are new ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("minutes", "rejected"), [(14.9, 1), (15.0, 0), (60.0, 0), (360.0, 0)])
+@pytest.mark.parametrize(("minutes", "rejected"), [(14.8, 1), (15.0, 0), (60.0, 0), (360.0, 0)])
 def test_a_new_strike_is_seen_at_the_next_iteration_after_a_quarter_of_an_hour(
     reader: Reader, minutes: float, rejected: int
 ) -> None:
-    reader.read()
-    reader.desk.clock.sleep(60.0 * minutes)
+    reader.desk.clock.sleep(60.0 * minutes - FIVE_MINUTES)
     reader.desk.market.show(NEXT_CALL.replace("105000", "110000"), 0.02, 0.021)
     (funnel, _) = reader.read().funnels
     assert {step.rule: step.rejected for step in funnel.steps}["not_listed_yet"] == rejected
 
 
 def test_a_symbol_that_is_never_listed_is_looked_up_once_an_hour(reader: Reader) -> None:
-    reader.read()
     stranger = reply_changed(lambda reply: reply["result"].append({"instrument_name": "BTC-9JAN26-1-C"}))
     before = len(reader.desk.wire.methods(INSTRUMENTS))
     for _ in range(12):  # three hours
-        reader.desk.clock.sleep(900.0)
+        reader.desk.clock.sleep(900.0 - FIVE_MINUTES)
         reader.desk.wire.disturb("public/get_book_summary_by_currency", stranger)
         reader.read()
     assert len(reader.desk.wire.methods(INSTRUMENTS)) - before == 3
