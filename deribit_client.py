@@ -188,8 +188,12 @@ class DeribitClient:
     # --- private reads --------------------------------------------------------
 
     def get_open_orders(self) -> tuple[Order, ...]:
-        """All resting orders of the account, whoever placed them."""
-        return self._read("private/get_open_orders", {"kind": "option"}, _each(replies.read_order))
+        """All resting orders of the account, of every kind and currency, whoever placed them."""
+        return self._read("private/get_open_orders", {}, _each(self._read_any_order))
+
+    def _read_any_order(self, row: Row) -> Order:
+        log = self._order_log
+        return replies.read_open_order(row, lambda label: log is not None and log.knows(label))
 
     def get_positions(self) -> tuple[RawPosition, ...]:
         """All positions of the account that are not flat, of every kind."""
@@ -211,7 +215,7 @@ class DeribitClient:
     def get_orders_by_label(self, currency: str, label: str) -> tuple[Order, ...]:
         """Recent orders with this label. Empty proves nothing for orders older than 30 minutes."""
         params = {"currency": currency, "label": label}
-        return self._read("private/get_order_state_by_label", params, _each(replies.read_order))
+        return self._read("private/get_order_state_by_label", params, _each(self._read_any_order))
 
     def get_trades_of_order(self, order_id: str) -> tuple[Fill, ...]:
         params = {"order_id": order_id}

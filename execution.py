@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Literal
 
 from config import AgentConfig
-from core.exposure import coins_behind_calls
+from core.exposure import coins_behind_calls, coins_on_offer
 from core.pricing import floor_to_step
 from core.quotes import age_problem, is_crossed, is_fresh
 from core.trading_hours import settlement_problem
@@ -133,19 +133,20 @@ def _reason_not_to_trade(
 def read_room(client: ExchangeClient, currency: str, step: float) -> float:
     """Coins with no call against them, read afresh; orders before positions, so a fill in between counts twice.
 
-    Every short call and every resting sell of the coin counts, whoever made it. Nothing where an order of ours still
-    rests on it: that may be a copy that something on the way made of the first leg of a roll.
+    Every short call and every order that is not surely harmless counts, whoever made it. Nothing where an order of
+    ours still rests on it: that may be a copy that something on the way made of the first leg of a roll.
     """
-    orders = client.get_open_orders()
-    live = [order for order in orders if order.parts.underlying == currency and order.is_live]
-    if any(order.is_own for order in live):
+    live = [order for order in client.get_open_orders() if order.is_live]
+    if any(order.is_own and order.parts.underlying == currency for order in live):
         return 0.0
     positions = client.get_positions()
     account = client.get_account_summary(currency)
-    on_offer = sum(order.unfilled_amount_coin for order in live if order.direction == "sell")
-    of_coin = [held for held in positions if held.parts.underlying == currency]
-    coins = coins_behind_calls(account, math.fsum(-h.size * h.mark_price for h in of_coin if h.is_short_put))
+    of_coin = [held for held in positions if held.parts.concerns(currency)]
+    puts_cost = math.fsum(-h.size * h.mark_price for h in of_coin if h.is_short_put and h.parts.underlying == currency)
+    coins = coins_behind_calls(account, puts_cost)
     short = math.fsum(-held.size for held in of_coin if held.is_short_call)
+    long_calls = {held.symbol for held in of_coin if held.size > 0.0 and held.parts.is_call}
+    on_offer = coins_on_offer(currency, live, long_calls)
     return floor_to_step(coins - short - on_offer + 1e-9, step)
 
 

@@ -16,9 +16,9 @@ from typing import Any, Literal, Protocol
 from pydantic import AwareDatetime, Field, model_serializer, model_validator
 
 from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is where the vocabulary is read
-    OWN_LABEL_PREFIX,
     ROUNDING,
     UNDERLYINGS,
+    UNKNOWN_AMOUNT_COIN,
     CoinAccount,
     Direction,
     Fill,
@@ -36,6 +36,7 @@ from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is
     SendOutcome,
     Ticker,
     Underlying,
+    own_label,
 )
 
 
@@ -486,6 +487,9 @@ class OrderLog(Protocol):
 
     def note(self, record: Mapping[str, Any]) -> str | None:
         """Append a line about what has happened; one the disk does not take is kept. Says why it was not taken."""
+
+    def knows(self, label: str) -> bool:
+        """Whether an order of ours with this label is remembered."""
 
 
 class DecisionLog(Protocol):

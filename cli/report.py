@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from core.exposure import long_calls_of, order_takes
 from core.text import printable
 from logging_utils import IterationRecord
-from models import AgentState, LedgerEntry, MarketSnapshot, TradingState
+from models import UNDERLYINGS, UNKNOWN_AMOUNT_COIN, AgentState, LedgerEntry, MarketSnapshot, Order, TradingState
 
 FEW_RV_DAYS = 15.0
 
@@ -35,8 +36,17 @@ def _limits_lines(record: IterationRecord) -> Iterator[str]:
     if record.trading_state != TradingState.ACTIVE:
         yield f"     {record.trading_state}: {printable('; '.join(why))}"
     for order in () if state is None else state.portfolio.open_orders:
-        if not order.is_own:
-            yield f"     not ours, counted and left alone: {order.direction} {order.amount_coin:g} {order.symbol}"
+        if state is not None and not order.is_own:
+            yield _foreign_line(order, state)
+
+
+def _foreign_line(order: Order, state: AgentState) -> str:
+    """An order of another hand, and whether coins are kept for it."""
+    long_calls = long_calls_of(state.portfolio)
+    is_counted = order.is_live and any(order_takes(order, coin, long_calls) > 0.0 for coin in UNDERLYINGS)
+    amount = f"{order.amount_coin:g}" if order.amount_coin < UNKNOWN_AMOUNT_COIN else "an unknown amount of"
+    word = "counted and left alone" if is_counted else "left alone"
+    return f"     not ours, {word}: {order.direction} {amount} {printable(order.symbol) or 'something without a name'}"
 
 
 def _outcome_word(record: IterationRecord) -> str:

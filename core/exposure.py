@@ -6,15 +6,19 @@ In: accounts, positions and open orders. Out: figures per coin, sizes in coin, m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from config import RiskConfig
+from deribit.symbols import kind_of
 from models import (
+    UNDERLYINGS,
+    UNKNOWN_AMOUNT_COIN,
     CoinAccount,
     CoinRisk,
     ExpiryExposure,
     OptionInstrument,
+    Order,
     PortfolioState,
     Reason,
     Underlying,
@@ -49,15 +53,52 @@ def coin_risk(account: CoinAccount, portfolio: PortfolioState) -> CoinRisk:
     coin: Underlying = "BTC" if account.currency == "BTC" else "ETH"
     held = [position for position in portfolio.positions if position.underlying == coin]
     puts = [position for position in held if position.side == "short" and position.option_type == "put"]
-    sells = [o for o in portfolio.open_orders if o.parts.underlying == coin and o.direction == "sell" and o.is_live]
+    coins = coins_behind_calls(account, math.fsum(put.size * put.mark_price_coin for put in puts))
+    long_calls = long_calls_of(portfolio)
     return CoinRisk(
         underlying=coin,
         margin_used_pct=margin_used_pct(account),
         net_delta=math.fsum(position.delta for position in held),
         short_calls_coin=math.fsum(position.size for position in held if position.is_short_call),
-        resting_sells_coin=math.fsum(order.unfilled_amount_coin for order in sells),
-        coins_held=coins_behind_calls(account, math.fsum(put.size * put.mark_price_coin for put in puts)),
+        resting_sells_coin=coins_on_offer(coin, portfolio.open_orders, long_calls),
+        coins_held=coins,
     )
+
+
+def long_calls_of(portfolio: PortfolioState) -> frozenset[str]:
+    """Symbols of the calls held long."""
+    held = portfolio.positions
+    return frozenset(call.symbol for call in held if call.side == "long" and call.option_type == "call")
+
+
+def coins_on_offer(coin: str, orders: Iterable[Order], long_calls: Collection[str]) -> float:
+    """Coins that live orders may come to need, whoever placed them.
+
+    `long_calls`: symbols of calls held long.
+    """
+    return math.fsum(order_takes(order, coin, long_calls) for order in orders if order.is_live)
+
+
+def order_takes(order: Order, coin: str, long_calls: Collection[str]) -> float:
+    """How much of a coin an order may come to need once it fills: nothing only where it is surely harmless.
+
+    Harmless is any order on a future, a perpetual or spot, a buy of a plain option, and a reduce-only sell of calls
+    held long. A combo has sold legs whichever way it goes.
+    """
+    kind = kind_of(order.symbol)
+    if kind in ("future", "spot") or not _may_concern(order, coin):
+        return 0.0
+    if kind == "option" and order.direction == "buy":
+        return 0.0
+    if kind == "option" and order.reduce_only and order.symbol in long_calls:
+        return 0.0
+    return UNKNOWN_AMOUNT_COIN if kind == "unknown" else order.unfilled_amount_coin
+
+
+def _may_concern(order: Order, coin: str) -> bool:
+    """Whether an order's value hangs on a coin; one of unknown kind that names neither coin may hang on any."""
+    names_another = any(order.parts.concerns(other) for other in UNDERLYINGS)
+    return order.parts.concerns(coin) or (kind_of(order.symbol) == "unknown" and not names_another)
 
 
 def portfolio_value_usd(equities_coin: Mapping[str, float], spots_usd: Mapping[str, float]) -> float | None:

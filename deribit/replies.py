@@ -10,15 +10,20 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from core.text import quotable
-from deribit.symbols import option_symbol
-from deribit.vocabulary import MarginQuote
+from pydantic import ValidationError
+
+from core.text import printable, quotable
+from deribit.failures import in_short
+from deribit.symbols import SymbolParts, option_symbol, parse_symbol
+from deribit.vocabulary import OWN_LABEL, UNKNOWN_AMOUNT_COIN, MarginQuote
 from models import (
+    UNDERLYINGS,
     CoinAccount,
     Fill,
     InvalidReplyError,
@@ -32,6 +37,20 @@ from models import (
 )
 
 LARGEST_NUMBER = sys.float_info.max  # JSON's whole numbers have no limit of their own
+
+POSITION_FIELDS = ("instrument_name", "kind", "size", "average_price", "mark_price", "delta")
+# Untriggered orders carry neither fills nor an average price; whatever else is absent counts as the worst it can be.
+FOREIGN_ORDER: Mapping[str, Any] = {
+    "order_id": "",
+    "label": "",
+    "instrument_name": "",
+    "direction": "sell",
+    "amount": UNKNOWN_AMOUNT_COIN,
+    "filled_amount": 0.0,
+    "average_price": 0.0,
+    "order_state": "open",
+    "creation_timestamp": 0,
+}
 
 # --- Deribit's units to ours ------------------------------------------------------------
 
@@ -65,6 +84,16 @@ class Row:
     def get(self, key: str, default: Any = None) -> Any:
         value = self._values.get(key)
         return default if value is None else value
+
+    def has(self, *keys: str) -> bool:
+        return all(self._values.get(key) is not None for key in keys)
+
+    def completed_with(self, defaults: Mapping[str, Any]) -> Row:
+        """The row with something in place of what it does not say."""
+        return Row({**self._values, **{key: value for key, value in defaults.items() if not self.has(key)}})
+
+    def changed(self, **values: Any) -> Row:
+        return Row({**self._values, **values})
 
     def time(self, key: str) -> datetime:
         return utc_from_ms(self.need(key))
@@ -204,6 +233,17 @@ def read_bars(row: Row) -> tuple[PriceBar, ...]:
     return tuple(PriceBar(utc_from_ms(at), finite(close)) for at, close in zip(opened, closes, strict=True))
 
 
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """A row that cannot be read says which one it is."""
+    try:
+        yield
+    except InvalidReplyError as error:
+        raise InvalidReplyError(f"{printable(what)[:120]}: {error}") from None
+    except ValidationError as error:
+        raise InvalidReplyError(f"{printable(what)[:120]}: {in_short(error)}") from None
+
+
 def read_account(row: Row) -> CoinAccount:
     is_cross = row.get("cross_collateral_enabled", False) is True
     equity, margin_balance = finite(row.need("equity")), finite(row.need("margin_balance"))
@@ -227,6 +267,19 @@ def read_account(row: Row) -> CoinAccount:
 
 
 def read_position(row: Row) -> RawPosition:
+    """A position. One that cannot be ours and says too little is of a kind that nobody can judge."""
+    symbol, size = row.get("instrument_name", ""), row.get("size")
+    parts = parse_symbol(symbol) if isinstance(symbol, str) else SymbolParts("")
+    may_be_ours = parts.is_call and parts.underlying in UNDERLYINGS and not (type(size) in (int, float) and size > 0)
+    if not may_be_ours and not row.has(*POSITION_FIELDS):
+        row = row.completed_with(
+            {"instrument_name": "", "size": -UNKNOWN_AMOUNT_COIN, "average_price": 0.0, "mark_price": 0.0, "delta": 0.0}
+        ).changed(kind="unknown")
+    with _named(f"position in {symbol}"):
+        return _position(row)
+
+
+def _position(row: Row) -> RawPosition:
     return RawPosition(
         symbol=row.need("instrument_name"),
         kind=row.need("kind"),
@@ -237,7 +290,22 @@ def read_position(row: Row) -> RawPosition:
     )
 
 
+def read_open_order(row: Row, is_in_order_log: Callable[[str], bool]) -> Order:
+    """One of all open orders. What a foreign one does not say counts to the careful side; ours say everything."""
+    label = row.get("label", "")
+    if isinstance(label, str) and OWN_LABEL.fullmatch(label):
+        return read_order(row)
+    if isinstance(label, str) and is_in_order_log(label):
+        return read_order(row).model_copy(update={"is_in_order_log": True})
+    return read_order(row.completed_with(FOREIGN_ORDER))
+
+
 def read_order(row: Row) -> Order:
+    with _named(f"order {row.get('order_id', '')} {row.get('label', '')}".rstrip()):
+        return _order(row)
+
+
+def _order(row: Row) -> Order:
     price = row.get("price")
     return Order(
         order_id=row.need("order_id"),

@@ -6,6 +6,7 @@ perpetual has no strike). Strikes in USD. The ground floor: imports nothing of o
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -14,6 +15,15 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 EXPIRY_HOUR = timedelta(hours=8)  # UTC
 
 OptionType = Literal["call", "put"]
+Kind = Literal["option", "future", "spot", "combo", "unknown"]
+
+_BASE, _DAY = r"[A-Z0-9]+(_[A-Z]+)?", r"\d{1,2}[A-Z]{3}\d{2}"
+FORMS: dict[Kind, re.Pattern[str]] = {
+    "option": re.compile(rf"{_BASE}-{_DAY}-\d+(d\d+)?-[CP]", re.ASCII),
+    "future": re.compile(rf"{_BASE}-({_DAY}|PERPETUAL)", re.ASCII),
+    "spot": re.compile(r"[A-Z0-9]+_[A-Z]+", re.ASCII),
+    "combo": re.compile(rf"{_BASE}-[A-Z][A-Z0-9]*-{_DAY}.*", re.ASCII),  # BTC-CS-9JAN26-95000_99000
+}
 
 
 class SymbolParts(NamedTuple):
@@ -29,8 +39,17 @@ class SymbolParts(NamedTuple):
         return self.option_type == "call"
 
     def concerns(self, coin: str) -> bool:
-        """Whether its value hangs on a coin, however it is settled: BTC-PERPETUAL and BTC_USDC-PERPETUAL on BTC."""
-        return self.underlying.startswith(coin)
+        """Whether its value hangs on a coin, however it is settled: BTC-PERPETUAL and BTC_USDC-PERPETUAL on BTC.
+
+        Without a name it may be anything.
+        """
+        return self.underlying == "" or self.underlying.startswith(coin)
+
+
+@lru_cache(maxsize=4096)
+def kind_of(symbol: str) -> Kind:
+    """What a symbol names, by its form alone; "unknown" for a form that nobody has seen."""
+    return next((kind for kind, form in FORMS.items() if form.fullmatch(symbol)), "unknown")
 
 
 @lru_cache(maxsize=4096)

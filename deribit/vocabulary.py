@@ -6,6 +6,7 @@ explain. Prices in coin per contract, amounts and balances in coin, times aware 
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,7 +18,8 @@ from deribit.symbols import SymbolParts, parse_symbol
 Underlying = Literal["BTC", "ETH"]
 UNDERLYINGS: tuple[Underlying, ...] = ("BTC", "ETH")
 Direction = Literal["buy", "sell"]
-OWN_LABEL_PREFIX = "cc-"
+OWN_LABEL = re.compile(r"cc-\d{12}-[0-9a-f]{6}-(buy|sell)", re.ASCII)
+UNKNOWN_AMOUNT_COIN = 1e9  # stands for what a row does not say: more than any account holds
 ROUNDING = 1e-9  # sums of sizes such as 0.1 + 0.2 must not count as above 0.3
 FINAL_ORDER_STATES = frozenset({"filled", "cancelled", "rejected"})
 
@@ -42,6 +44,11 @@ def _read_order_id(value: Any, info: ValidationInfo) -> Any:
 OrderId = Annotated[
     str, BeforeValidator(_read_order_id), PlainSerializer(with_order_letter, return_type=str, when_used="json")
 ]
+
+
+def own_label(decision_id: str, direction: Direction) -> str:
+    """The label of one order of a decision; OWN_LABEL is its form."""
+    return f"cc-{decision_id}-{direction}"
 
 
 class Frozen(BaseModel):
@@ -156,7 +163,10 @@ class RawPosition(Frozen):
 
 
 class Order(Frozen):
-    """An order as the exchange last described it. Unknown states count as live."""
+    """An order as the exchange last described it. Unknown states count as live.
+
+    `is_in_order_log`: its label is of another form than ours, but our order log knows it.
+    """
 
     order_id: OrderId
     label: str
@@ -169,6 +179,7 @@ class Order(Frozen):
     order_state: str
     reduce_only: bool = False
     is_liquidation: bool = False
+    is_in_order_log: bool = False
     created_at: AwareDatetime
 
     @property
@@ -181,7 +192,8 @@ class Order(Frozen):
 
     @property
     def is_own(self) -> bool:
-        return self.label.startswith(OWN_LABEL_PREFIX)
+        """Whether we sent it; a person's `cc-january` is not ours."""
+        return self.is_in_order_log or OWN_LABEL.fullmatch(self.label) is not None
 
     @property
     def unfilled_amount_coin(self) -> float:

@@ -281,7 +281,10 @@ class JsonRpc:
         _refuse_mainnet(envelope)
         result = result_of(envelope, method)
         self._hear_time(envelope)
-        return reader(result)
+        try:
+            return reader(result)
+        except InvalidReplyError as error:
+            raise InvalidReplyError(f"{method}: {error}") from None
 
     def _learn_from(self, error: AgentError) -> None:
         if error.exit_code is not None:

@@ -87,6 +87,10 @@ class OrderMemory:
         self._remember(record)
         return None
 
+    def knows(self, label: str) -> bool:
+        """Whether an order of ours with this label is remembered."""
+        return label in self._orders
+
     def write_kept(self) -> None:
         """Write what is waiting; raises LogWriteError. Nothing ever waits here."""
 

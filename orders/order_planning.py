@@ -14,7 +14,6 @@ from core.pricing import round_price_down, round_price_up, tick_size_at
 from core.quotes import asked_price, mid_price, percent_or_two_ticks
 from deribit.symbols import SymbolParts, parse_symbol
 from models import (
-    OWN_LABEL_PREFIX,
     ActionType,
     AgentState,
     CandidateOption,
@@ -23,6 +22,7 @@ from models import (
     OptionPosition,
     ProposedAction,
     Ticker,
+    own_label,
 )
 
 
@@ -54,7 +54,7 @@ def plan_orders(
     amount = min(action.size, config.strategy(action.underlying).max_order_size)
 
     def leg(direction: Direction, symbol: str) -> Leg:
-        label = f"{OWN_LABEL_PREFIX}{decision_id}-{direction}"
+        label = own_label(decision_id, direction)
         return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state))
 
     if action.type == ActionType.OPEN_COVERED_CALL:

@@ -147,7 +147,10 @@ def test_an_order_is_live_until_it_is_seen_final(state: str, live: bool) -> None
 
 
 def test_an_order_is_ours_by_its_label_alone() -> None:
-    assert an_order(label="cc-1-sell").is_own
+    assert an_order(label="cc-260105120000-abcdef-buy").is_own
+    assert an_order(label="cc-1-sell", is_in_order_log=True).is_own
+    for foreign in ("cc-january", "cc-1-sell", "cc-260105120000-abcdef", "cc-260105120000-ABCDEF-buy"):
+        assert not an_order(label=foreign).is_own
     assert not an_order(label="").is_own
     assert not an_order(label="my cc-1").is_own
 

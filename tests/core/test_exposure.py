@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.exposure import coin_risk, expiry_exposures, margin_used_pct, restrictions
+from core.exposure import coin_risk, expiry_exposures, margin_used_pct, order_takes, restrictions
 from models import CoinAccount, TradingState
 from state_builder import assemble_state
 from tests.builders.configs import a_config
@@ -52,6 +52,40 @@ def test_what_a_put_sold_may_cost_is_taken_off_the_coins(mark: float, problems: 
     put = a_short_call(option_type="put", symbol=symbol_of(kind="P"), size=1.0, mark_price_coin=mark)
     accounts = (an_account(coins=1.0),)
     assert wrong_with(positions=(a_short_call(size=0.9), put), accounts=accounts) == problems
+
+
+@pytest.mark.parametrize(
+    ("symbol", "direction", "takes_btc", "takes_eth"),
+    [
+        ("BTC-16JAN26-110000-C", "sell", 0.7, 0.0),
+        ("BTC-16JAN26-110000-C", "buy", 0.0, 0.0),
+        ("BTC_USDC-16JAN26-110000-C", "sell", 0.7, 0.0),
+        ("BTC-CS-9JAN26-95000_99000", "sell", 0.7, 0.0),
+        ("BTC-CS-9JAN26-95000_99000", "buy", 0.7, 0.0),
+        ("ETH-STRG-9JAN26-3000_4000", "sell", 0.0, 0.7),
+        ("BTC-PERPETUAL", "sell", 0.0, 0.0),
+        ("BTC_USDC-PERPETUAL", "sell", 0.0, 0.0),
+        ("BTC-27MAR26", "sell", 0.0, 0.0),
+        ("BTC_USDC", "sell", 0.0, 0.0),
+        ("SOL_USDC-16JAN26-200-C", "sell", 0.0, 0.0),
+        ("BTC-SOMETHING", "sell", 1e9, 0.0),
+        ("NEW-THING", "buy", 1e9, 1e9),
+        ("", "sell", 1e9, 1e9),
+    ],
+)
+def test_what_is_not_surely_harmless_takes_room(
+    symbol: str, direction: Any, takes_btc: float, takes_eth: float
+) -> None:
+    order = an_order(amount_coin=1.0, filled_amount_coin=0.3, direction=direction).model_copy(update={"symbol": symbol})
+    taken = [order_takes(order, coin, ()) for coin in ("BTC", "ETH")]
+    assert taken == pytest.approx([takes_btc, takes_eth])
+
+
+def test_a_reduce_only_sell_takes_nothing_where_the_call_is_held_long() -> None:
+    order = an_order(amount_coin=1.0, reduce_only=True)
+    assert order_takes(order, "BTC", {order.symbol}) == 0.0
+    assert order_takes(order, "BTC", ()) == 1.0
+    assert order_takes(an_order(amount_coin=1.0), "BTC", {order.symbol}) == 1.0
 
 
 @pytest.mark.parametrize("change", [{"side": "long"}, {"option_type": "put"}, {"underlying": "ETH"}])

@@ -21,6 +21,7 @@ from deribit.replies import (
     read_instrument,
     read_instruments,
     read_ledger,
+    read_open_order,
     read_order,
     read_position,
     read_quote,
@@ -218,6 +219,41 @@ def test_an_order_state_nobody_has_seen_before_counts_as_live() -> None:
 def test_an_order_without_label_is_not_ours() -> None:
     order = read_order(Row(order_row(label="")))
     assert (order.label, order.is_own) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("missing", "unfilled"), [("filled_amount", 0.1), ("average_price", 0.1), ("amount", 1e9), ("order_id", 0.1)]
+)
+def test_what_a_foreign_order_does_not_say_counts_to_the_careful_side(missing: str, unfilled: float) -> None:
+    row = order_row(label="cc-january", order_state="untriggered")
+    del row[missing]
+    order = read_open_order(Row(row), lambda label: False)
+    assert (order.is_live, order.is_own, order.unfilled_amount_coin) == (True, False, unfilled)
+
+
+@pytest.mark.parametrize("label", ["cc-260105120000-abcdef-sell", "cc-1-sell"])
+def test_an_order_of_ours_says_everything_or_is_not_read(label: str) -> None:
+    row = order_row(label=label)
+    assert read_open_order(Row(row), lambda name: name == "cc-1-sell").is_own
+    del row["filled_amount"]
+    with pytest.raises(InvalidReplyError, match=f"order 113510807523 {label}: the reply lacks 'filled_amount'"):
+        read_open_order(Row(row), lambda name: name == "cc-1-sell")
+
+
+def test_the_message_about_a_row_names_method_order_and_field() -> None:
+    row = order_row(label="cc-260105120000-abcdef-sell")
+    del row["amount"]
+    with pytest.raises(InvalidReplyError, match=r"private/get_open_orders: order 113510807523 .* lacks 'amount'"):
+        client_hearing([row]).get_open_orders()
+
+
+def test_a_foreign_position_that_says_too_little_is_of_unknown_kind_and_ours_is_not_read() -> None:
+    future = {"instrument_name": "BTC-PERPETUAL", "kind": "future"}
+    assert (read_position(Row(future)).kind, read_position(Row(future)).size < 0.0) == ("unknown", True)
+    ours = position_row()
+    del ours["delta"]
+    with pytest.raises(InvalidReplyError, match=f"position in {SYMBOL}: the reply lacks 'delta'"):
+        read_position(Row(ours))
 
 
 def test_totals_over_all_coins_are_read_on_cross_margin_accounts_only() -> None:

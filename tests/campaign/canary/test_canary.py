@@ -240,6 +240,9 @@ class KeptLines:
         self.write(record)
         return None
 
+    def knows(self, label: str) -> bool:
+        return False
+
 
 def error_of(call: Callable[[DeribitClient], object], client: DeribitClient) -> tuple[str, AgentError | None]:
     """What a failing call returned and wrote, and the error it raised."""

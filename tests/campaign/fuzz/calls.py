@@ -156,6 +156,9 @@ class NoOrderLog:
     def note(self, record: Mapping[str, Any]) -> str | None:
         """Taken."""
 
+    def knows(self, label: str) -> bool:
+        return False
+
 
 def new_client(transport: httpx.BaseTransport) -> DeribitClient:
     """A client that may send orders and writes nothing down."""
