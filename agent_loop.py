@@ -17,6 +17,7 @@ from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain
 from cli.endings import end_run, must_end, write_lines
+from cli.locks import require_held
 from core.iteration import Steps
 from execution import execute_action
 from logging_utils import IterationRecord
@@ -54,6 +55,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
 
 def read_state(agent: Agent) -> AgentState:
     """The state, once earlier orders were looked up and those of ours that still rest were cancelled."""
+    require_held(agent.locks)
     disk_problem = agent.disk_problem()
     left_overs = LeftOvers(agent.client, agent.order_log, agent.expect_trade)
     left_overs.look_up()

@@ -47,6 +47,7 @@ class Agent:
     trading: TradingStateKeeper
     recorder: Recorder
     stop_requested: bool = False
+    locks: tuple[int, ...] = ()
     has_read_a_state: bool = False
     fatal: AgentError | None = None  # what ended the last iteration and may end the process
 

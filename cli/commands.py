@@ -52,13 +52,17 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
 def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
     """Locks, the agent, its loop from its first word to its last."""
     config = settings_from(options)
+    locks: list[int] = []
     with ExitStack() as held:
         folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
         for folder, setting in sorted(folders.items()):
-            held.callback(os.close, take_lock(folder, setting))
+            locks.append(take_lock(folder, setting))
+            held.callback(os.close, locks[-1])
         if options.market is None and not config.run.dry_run:
-            held.callback(os.close, take_account_lock(config))
+            locks.append(take_account_lock(config))
+            held.callback(os.close, locks[-1])
         agent = build_agent(config, options)
+        agent.locks = tuple(locks)
         agent.trading.resume_or_stay_halted(options.resume)
         held.enter_context(closing(agent.client))
         stop_on_signals(agent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,13 +28,29 @@ def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
 
 
 def take_account_lock(config: AgentConfig) -> int:
-    """Hold the testnet account on this machine: two agents would each sell calls on the same coins."""
+    """Hold the testnet account on this machine: two agents would each sell calls on the same coins.
+
+    One place per user: a TMPDIR that differs between cron and a shell must let no second agent in.
+    """
     client_id = config.deribit.client_id
     exchange = urlsplit(config.deribit.base_url)
     host = "loopback" if config.is_loopback else exchange.hostname
     account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
-    path = Path(tempfile.gettempdir()) / f"covered-call-agent-{short_hash(account)}.lock"
-    return _flock(path, "another agent is trading this account")
+    path = Path.home() / ".local" / "state" / "covered-call-agent" / f"{short_hash(account)}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _flock(path, "another agent is trading this account")
+    except (OSError, RuntimeError) as error:
+        raise ConfigurationError(f"the lock of the account, {path}, cannot be made: {error}") from None
+
+
+def require_held(locks: Iterable[int]) -> None:
+    """Raise AlreadyRunningError where the file of a lock is gone or another: somebody else may hold that one by now."""
+    for handle in locks:
+        if os.fstat(handle).st_nlink == 0:
+            raise AlreadyRunningError(
+                "the file of a lock was removed or replaced: another agent may be running beside this one"
+            )
 
 
 def _flock(path: Path, problem: str) -> int:

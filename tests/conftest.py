@@ -20,9 +20,10 @@ def no_connects_outside_this_machine() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_settings_of_this_machine() -> Iterator[None]:
-    """A developer's own .env and variables must not change what the tests see."""
+def no_settings_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's own .env and variables must not change what the tests see, nor tests what is in their home."""
     with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         environment.setattr(config, "ENV_FILE", None)
         for name in list(os.environ):
             if name.upper().startswith(("DERIBIT_", "RISK_", "BTC_", "ETH_", "AGENT_")):  # ours, or mentioned

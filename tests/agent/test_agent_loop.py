@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from cli.locks import take_account_lock, take_lock
 from cli.signals import stop_on_signals
 from config import AgentConfig
 from logging_utils import IterationRecord, read_decisions, read_ledger
-from models import AgentState, AlreadyRunningError, ProposedAction, WrongEnvironmentError
+from models import AgentState, AlreadyRunningError, ConfigurationError, ProposedAction, WrongEnvironmentError
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -589,12 +588,45 @@ def test_a_second_agent_on_the_same_data_folder_ends_with_code_3_before_anything
 def test_the_account_lock_is_the_same_however_its_address_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     key = {"client_id": "made-up-id", "client_secret": "made-up-secret"}
     lock = take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": "https://test.deribit.com"}))
     with pytest.raises(AlreadyRunningError, match="another agent is trading this account"):
         take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": url}))
     os.close(lock)
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"])
+def test_no_other_folder_of_the_environment_lets_a_second_agent_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = agent_config(tmp_path, deribit={"client_id": f"made-up-{name}", "client_secret": "made-up-secret"})
+    lock = take_account_lock(config)
+    monkeypatch.setenv(name, str(tmp_path))
+    with pytest.raises(AlreadyRunningError):
+        take_account_lock(config)
+    os.close(lock)
+
+
+def test_an_account_lock_that_cannot_be_made_ends_with_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".local").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        take_account_lock(agent_config(tmp_path))
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_lock_whose_file_is_gone_ends_the_run_before_anything_is_sent(tmp_path: Path, is_replaced: bool) -> None:
+    desk = simulated_desk(tmp_path)
+    agent = agent_at(desk)
+    agent.locks = (take_lock(tmp_path / "data"),)
+    (tmp_path / "data" / "agent.lock").unlink()
+    if is_replaced:
+        os.close(take_lock(tmp_path / "data"))
+    with pytest.raises(AlreadyRunningError, match="removed or replaced"):
+        agent_loop.run_loop(agent, options("--once"))
+    os.close(agent.locks[0])
+    assert desk.wire.sent == []
 
 
 def test_the_status_tells_what_the_last_line_says(tmp_path: Path) -> None:

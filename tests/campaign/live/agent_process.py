@@ -13,7 +13,6 @@ import re
 import resource
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -133,7 +132,7 @@ def _run(start: Start) -> None:
         del os.environ[name]
     os.environ.update(_settings(start.url) | dict(start.environment))
     config.ENV_FILE = None
-    tempfile.tempdir = str(start.folder)  # where the lock of the account is
+    os.environ["HOME"] = str(start.folder)  # where the lock of the account is
     with agent_runs_on(QuickStartClock):
         sys.exit(agent_loop.main(list(start.arguments)))
 
