@@ -44,7 +44,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
         if verdict.allowed and answer.action.type != ActionType.DO_NOTHING and not agent.stop_requested:
             steps.execution = execute_action(agent.client, answer.action, agent.config, state)
             agent.memory.remember_trade(steps.execution)
-        steps.ledger = agent.ledger.read_on(state, steps.execution)
+        steps.ledger = agent.ledger.read_new_entries(state, steps.execution)
         steps.ledger = agent.ledger.with_equities(steps.ledger, state, steps.execution)
     except AgentError as error:
         steps.fail(error)

@@ -41,7 +41,7 @@ KEY_NAMES = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
 
 
 def _usable_path(value: object) -> object:
-    """The path with its ~ expanded. A path that is believed unseen is a kill file that nobody looks at."""
+    """The path with its ~ expanded. A kill file whose path is wrong would never be seen."""
     if not isinstance(value, str):
         return value
     problem = values.path_problem(value)

@@ -240,7 +240,7 @@ def _finish(
         )
     if final.is_live:
         return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
-    others = _others_under(client, leg, order)
+    others = _cancel_duplicates_of(client, leg, order)
     if others:
         result = _leg_result(leg, amount, tried, final, None, "unknown", "two orders carry one label")
         return result.model_copy(update={"is_duplicated": True})
@@ -250,8 +250,8 @@ def _finish(
     return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
 
 
-def _others_under(client: ExchangeClient, leg: Leg, order: Order) -> list[Order] | None:
-    """Orders that something on the way made of the same request, taken back; None where nobody could be asked."""
+def _cancel_duplicates_of(client: ExchangeClient, leg: Leg, order: Order) -> list[Order] | None:
+    """Duplicates that something on the way made of the same request, cancelled; None if they could not be looked up."""
     try:
         found = client.get_orders_by_label(leg.parts.underlying, leg.label)
     except DeribitError as error:
@@ -272,7 +272,7 @@ def _ended(client: ExchangeClient, order: Order) -> Order:
 
 
 def _fill_status(order: Order, amount: float) -> LegStatus:
-    """Only the filled amount counts: a cancelled order may have traded."""
+    """Only the filled amount counts: a cancelled order may be partly filled."""
     if order.filled_amount_coin <= 0.0:
         return "not_filled"
     return "filled" if order.filled_amount_coin >= amount - 1e-9 else "partly_filled"

@@ -591,7 +591,7 @@ class HaltedError(AgentError):
 class WrongEnvironmentError(AgentError):
     """A host or an answer that is not testnet: nothing private is sent any more, the second ends the process.
 
-    No DeribitError, so that nothing that takes an exchange's failures in its stride goes on after it.
+    No DeribitError, so that no handler for the exchange's failures can swallow it.
     """
 
     exit_code = 5

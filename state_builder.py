@@ -1,6 +1,6 @@
 """build_agent_state: read the account and the markets, then compute everything a decision needs.
 
-In: a client (network), settings. Out: one AgentState, or an error; never a state with a hole in it. `fetch` talks to
+In: a client (network), settings. Out: one AgentState, or an error; never an incomplete state. `fetch` talks to
 Deribit: open orders before positions, so that a fill in between is counted twice, never not at all. `assemble_state`
 is pure; core/candidates.py says which calls may be sold.
 """
@@ -103,7 +103,7 @@ class MarketMemory:
         """What the next reading must know: calls bought back are gone, refused instruments do not exist."""
         for leg in execution.legs:
             if leg.direction == "buy" and leg.status not in ("not_sent", "rejected"):
-                self.last.expect_less_of(leg.symbol)
+                self.last.expect_smaller_position(leg.symbol)
             if leg.refusal_code in UNKNOWN_INSTRUMENT_CODES:
                 self.refused_symbols.add(leg.symbol)
 

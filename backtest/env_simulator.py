@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent_loop import run_iteration
-from cli.assembly import Agent, put_together
+from cli.assembly import Agent, agent_from_parts
 from config import AgentConfig, load_config
 from core.breaker import Breaker
 from deribit_client import DeribitClient
@@ -89,7 +89,7 @@ class CoveredCallEnv:
             order_log=order_log,
             credentials=("paper", "paper"),
         )
-        return put_together(
+        return agent_from_parts(
             config=self.config,
             client=client,
             policy=self._chosen_action,

@@ -1,4 +1,4 @@
-"""The Agent: the parts of one run, put together and handed what earlier runs left behind.
+"""The Agent: the parts of one run, built together with what earlier runs left in their files.
 
 In: settings, a transport, a clock. Out: an Agent ready for run_iteration; ConfigurationError where that cannot be.
 Reads and makes files; sends no request. A lasting account (testnet, dry run) goes on where its last run stopped.
@@ -57,7 +57,7 @@ class Agent:
 
     def expect_trade(self, symbol: str) -> None:
         """An order has ended that may have traded: positions may be fewer, and the ledger has something to say."""
-        self.memory.last.expect_less_of(symbol)
+        self.memory.last.expect_smaller_position(symbol)
         self.ledger.expect_entries()
 
     def disk_problem(self) -> str | None:
@@ -79,7 +79,7 @@ class Remembered:
     ledger_read_until: datetime | None = None
 
 
-def put_together(
+def agent_from_parts(
     config: AgentConfig,
     client: ExchangeClient,
     policy: Policy,
@@ -135,7 +135,7 @@ def assemble_agent(
         read_until_of(before, order_log),
     )
     client = DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials)
-    return put_together(config, client, policy, order_log, decision_log, run, remembered)
+    return agent_from_parts(config, client, policy, order_log, decision_log, run, remembered)
 
 
 def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:

@@ -1,4 +1,4 @@
-"""What was seen before, to notice what cannot be: a price that leaps, positions that vanish. Pure.
+"""Earlier readings, to notice implausible changes: a price that jumps, positions that vanish. Pure.
 
 In: markets, positions and accounts as they were read. Out: reasons not to believe them yet. A leap is believed once a
 second reading confirms it; a call that is gone although it has not expired is believed at the second iteration.
@@ -32,7 +32,7 @@ class LastSeen:
     # --- prices -----------------------------------------------------------------
 
     def doubts_about(self, markets: Sequence[MarketSnapshot], now: datetime) -> Iterator[str]:
-        """Spots and volatilities that leapt since the last reading; nothing about one that leapt there twice."""
+        """Spots and volatilities that jumped since the last reading; a second reading that confirms it is accepted."""
         for figure in _figures(markets):
             yield from self._doubt(figure, now)
 
@@ -86,7 +86,7 @@ class LastSeen:
         self.sizes = {one.symbol: -one.size if one.side == "short" else one.size for one in held}
         self.expiries = {one.symbol: one.expiry for one in held}
 
-    def expect_less_of(self, symbol: str) -> None:
+    def expect_smaller_position(self, symbol: str) -> None:
         """An order of ours in this option ended: what is gone of it may be gone for a reason."""
         self.sizes.pop(symbol, None)
 

@@ -1,4 +1,4 @@
-"""The envelope of a reply: bytes in, result or error out, and nothing that could be read in two ways.
+"""The envelope of a reply: bytes in, result or error out; anything ambiguous is refused.
 
 In: the body of one HTTP answer. Out: a result, or the error of models.py that stands for Deribit's. JSON with a key
 twice, NaN or infinity raises InvalidReplyError. Pure.
@@ -44,12 +44,12 @@ def read_envelope(content: bytes, method: str, request_id: int | None = None) ->
 def _strict_json(content: bytes) -> Any:
     """What a reply says, if it says it once. pydantic's parser is three times as fast, but takes the last of two."""
     value = from_json(content, allow_inf_nan=False)
-    if _has_surely_no_key_twice(content, value):
+    if _has_no_key_twice(content, value):
         return value
     return json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
 
 
-def _has_surely_no_key_twice(content: bytes, value: Any) -> bool:
+def _has_no_key_twice(content: bytes, value: Any) -> bool:
     """Whether as many keys were parsed as are written; known of flat rows, which is what the large replies hold."""
     if not isinstance(value, dict) or b"\\" in content:
         return False

@@ -1,4 +1,4 @@
-"""What a failed request means: our error for a foreign one, whether to try again, what became of an order. Pure.
+"""What a failed request means: which of our errors it is, whether to retry, what became of an order. Pure.
 
 In: errors of httpx, HTTP statuses, errors of models.py. Out: errors of models.py, a SendOutcome. Where it is not
 certain that nothing reached the exchange, the outcome of an order is unknown.
@@ -46,9 +46,9 @@ def translated(method: str, error: Exception) -> AgentError:
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         hint = "--market simulated needs no network"
         return DeribitConnectionError(
-            f"{method}: cannot reach the exchange ({in_short(error)}); {hint}", was_sent=False
+            f"{method}: cannot reach the exchange ({short_text(error)}); {hint}", was_sent=False
         )
-    return DeribitConnectionError(f"{method}: {in_short(error)}")
+    return DeribitConnectionError(f"{method}: {short_text(error)}")
 
 
 def _is_bad_certificate(error: BaseException | None) -> bool:
@@ -80,7 +80,7 @@ def is_worth_a_retry(error: DeribitError) -> bool:
     return isinstance(error, (DeribitConnectionError, InvalidReplyError))
 
 
-def in_short(error: Exception) -> str:
+def short_text(error: Exception) -> str:
     """One line about a foreign error; never the input of a validation error, which may be anything."""
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.text import printable, quotable
-from deribit.failures import in_short
+from deribit.failures import short_text
 from deribit.symbols import SymbolParts, option_symbol, parse_symbol
 from deribit.vocabulary import OWN_LABEL, UNKNOWN_AMOUNT_COIN, MarginQuote
 from models import (
@@ -241,7 +241,7 @@ def _named(what: str) -> Iterator[None]:
     except InvalidReplyError as error:
         raise InvalidReplyError(f"{printable(what)[:120]}: {error}") from None
     except ValidationError as error:
-        raise InvalidReplyError(f"{printable(what)[:120]}: {in_short(error)}") from None
+        raise InvalidReplyError(f"{printable(what)[:120]}: {short_text(error)}") from None
 
 
 def read_account(row: Row) -> CoinAccount:

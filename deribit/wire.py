@@ -27,7 +27,7 @@ from core.text import quotable
 from deribit import replies
 from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
-from deribit.failures import in_short, is_worth_a_retry, problem_of_status, translated
+from deribit.failures import is_worth_a_retry, problem_of_status, short_text, translated
 from deribit.replies import Row
 from models import (
     AgentError,
@@ -262,7 +262,7 @@ class JsonRpc:
         except AgentError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a reply makes a reader raise, it is the reply that is wrong
-            raise InvalidReplyError(f"{method}: {in_short(error)}") from None
+            raise InvalidReplyError(f"{method}: {short_text(error)}") from None
 
     def _spend_request(self, method: str) -> None:
         if self._requests_left is not None:
@@ -292,7 +292,7 @@ class JsonRpc:
         if isinstance(error, RequestRefusedError) and error.code in TOKEN_CODES:
             self._token = None  # the next attempt, or the next iteration, asks for a new one
         if isinstance(error, RateLimitError) and self._requests_left is not None:
-            self._requests_left = min(self._requests_left, KEPT_FOR_ORDERS)  # enough for now, but for what cancels
+            self._requests_left = min(self._requests_left, KEPT_FOR_ORDERS)  # enough for now, except to cancel
         if isinstance(error, ForeignReplyError):
             self._transport.close()  # this connection is out of step: the next request opens another
 

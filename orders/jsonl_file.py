@@ -60,7 +60,7 @@ class JsonlLog:
             try:
                 self._append(handle, line)
                 if self._force_to_disk:
-                    _see_that_it_is_there(handle, path, len(line))
+                    _require_still_there(handle, path, len(line))
             finally:
                 os.close(handle)
         except OSError as error:
@@ -78,10 +78,10 @@ class JsonlLog:
             if self._force_to_disk:
                 self._force(handle, is_new=size_before == 0)
         except OSError:
-            self._take_back(handle, size_before)
+            self._cut_off_failed_line(handle, size_before)
             raise
 
-    def _take_back(self, handle: int, size_before: int) -> None:
+    def _cut_off_failed_line(self, handle: int, size_before: int) -> None:
         try:
             if os.fstat(handle).st_size > size_before:  # else somebody emptied it, and this would fill it with zeros
                 os.ftruncate(handle, size_before)
@@ -110,7 +110,7 @@ class JsonlLog:
             os.close(folder)
 
 
-def _see_that_it_is_there(handle: int, path: Path, size: int) -> None:
+def _require_still_there(handle: int, path: Path, size: int) -> None:
     """Raise OSError where somebody removed, renamed or emptied the file: after a restart nobody would know the line."""
     written, there = os.fstat(handle), path.stat()
     if not os.path.samestat(written, there) or there.st_size < size:

@@ -49,7 +49,7 @@ class LedgerReader:
         """An order has ended that may have traded: read on in any case."""
         self.is_due = True
 
-    def read_on(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:
+    def read_new_entries(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:
         """What was booked since the last time, if anything can have been."""
         now = self._client.server_now()
         self._expect_fills(execution, now)

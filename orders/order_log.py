@@ -22,7 +22,7 @@ from orders.jsonl_file import JsonlLog, files_of_last_days
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
-LAPSE_SECONDS = 16.0  # after it was sent, no order comes to life any more: valid_until (10 s) and more than the margin
+LAPSE_SECONDS = 16.0  # after it was sent, no order can execute: valid_until (10 s) and a wide margin
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
@@ -273,7 +273,7 @@ def _time_of(record: Mapping[str, Any]) -> datetime:
 
 
 def seconds_since_deadline(intent: Mapping[str, Any], now: datetime) -> float:
-    """Seconds since an order can no longer come to life (valid_until, by the exchange's clock); negative before."""
+    """Seconds since an order can no longer execute (valid_until, by the exchange's clock); negative before."""
     # A line edited by hand may say anything, one without its intent nothing: no order of ours lives longer than this.
     latest_seconds = _time_of(intent).timestamp() + REST_SECONDS
     deadline_seconds = int(intent["valid_until"]) / 1000.0 if "valid_until" in intent else latest_seconds

@@ -1,4 +1,4 @@
-"""What the agent may do for now, by what it knows of itself: the breaker, its disk, its key, its own orders.
+"""What the agent may do right now: limits from the breaker, its disk, its key and its own orders.
 
 In: iterations, the order log, a person's --resume. Out: a state with these limits in it, for the policy to see and the
 risk engine to judge. A halt is written to the order log too, so that it survives the loss of the decision log.

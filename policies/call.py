@@ -1,4 +1,4 @@
-"""Ask the owner's policy, and survive whatever it does.
+"""Ask the owner's policy for an action; nothing it does can stop the loop.
 
 In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
 nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
@@ -27,7 +27,7 @@ Policy = Callable[[AgentState, AgentConfig], ProposedAction]
 
 
 class SecondSignalError(KeyboardInterrupt):
-    """The owner wants out at once, also out of a policy."""
+    """A second signal: stop at once, even inside a policy."""
 
 
 class PolicyTimeoutError(BaseException):

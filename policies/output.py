@@ -62,7 +62,7 @@ def read_action(value: object) -> ProposedAction:
         action = ProposedAction(**fields)
     except ValidationError as error:
         raise PolicyOutputError(reason_of(error)) from None
-    _refuse_what_types_let_through(action)
+    _check_what_types_cannot(action)
     return action
 
 
@@ -82,7 +82,7 @@ def _known_type(value: object) -> object:
     return next((kind for kind in ActionType if isinstance(value, str) and kind.value == value), value)
 
 
-def _refuse_what_types_let_through(action: ProposedAction) -> None:
+def _check_what_types_cannot(action: ProposedAction) -> None:
     if not action.size <= MAX_SIZE_COIN:
         raise PolicyOutputError(f"bad_size: size is above {MAX_SIZE_COIN:g}, which no setting allows")
     for symbol in (action.symbol, action.new_symbol):

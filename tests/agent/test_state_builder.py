@@ -453,7 +453,7 @@ def test_a_call_of_which_somebody_bought_back_a_part_skips_one_reading(seller: R
 
 def test_a_call_that_we_bought_back_is_not_missed(seller: Reader) -> None:
     place(seller.desk.account, "buy", 1.0, 0.021)
-    seller.memory.last.expect_less_of(CALL)
+    seller.memory.last.expect_smaller_position(CALL)
     before = len(seller.desk.wire.methods(POSITIONS))
     assert seller.held() == []
     assert len(seller.desk.wire.methods(POSITIONS)) == before + 1

@@ -23,7 +23,7 @@ import httpx
 import agent_loop
 from cli import policy_file
 from cli.arguments import parse_arguments
-from cli.assembly import Agent, assemble_agent, put_together
+from cli.assembly import Agent, agent_from_parts, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, read_records
@@ -132,7 +132,7 @@ def a_setup(seed: int = 1) -> Setup:
 def agent_at(desk: Desk, policy: Policy | None = None) -> Agent:
     """The whole agent at a desk, with the rule-based policy unless another one is given."""
     rule_based, _ = policy_file.load_policy("policy_rule_based")
-    return put_together(
+    return agent_from_parts(
         config=desk.config,
         client=desk.client,
         policy=rule_based if policy is None else policy,

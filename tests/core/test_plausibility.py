@@ -173,7 +173,7 @@ def test_a_bought_option_that_is_gone_is_not_missed() -> None:
 
 def test_after_a_buy_back_its_call_is_not_missed_until_positions_were_read_again() -> None:
     last = holding(a_short_call(size=0.3))
-    last.expect_less_of(symbol_of())
+    last.expect_smaller_position(symbol_of())
     assert missing(last) is None
     last.remember_state(a_state(positions=(a_short_call(size=0.2),)))
     assert missing(last) is not None
@@ -181,7 +181,7 @@ def test_after_a_buy_back_its_call_is_not_missed_until_positions_were_read_again
 
 def test_after_a_buy_back_of_one_coin_a_call_of_the_other_is_still_missed() -> None:
     last = holding(a_short_call(size=0.3), a_short_call("ETH", size=2.0))
-    last.expect_less_of(symbol_of())
+    last.expect_smaller_position(symbol_of())
     assert (missing(last) or "").startswith(f"{ETH_CALL} was -2 and is 0")
 
 

@@ -174,7 +174,7 @@ def test_a_ledger_of_more_than_ten_pages_is_read_part_by_part(tmp_path: Path, co
     reader, told, made = reader_of(desk, count), 0, 0
     while reader.is_due and made < 100:
         desk.client.begin_iteration()
-        reading = reader.read_on(a_state(timestamp=START), None)
+        reading = reader.read_new_entries(a_state(timestamp=START), None)
         assert reading.error is None
         told, made = told + len(reading.entries), made + 1
     assert told == count

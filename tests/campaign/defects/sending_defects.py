@@ -244,7 +244,7 @@ def leftovers_are_left() -> Iterator[None]:
 def copies_go_unnoticed() -> Iterator[None]:
     """Two orders under one label are nothing special."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, _others_under=lambda client, leg, order: []))
+        patches.enter_context(replaced(execution, _cancel_duplicates_of=lambda client, leg, order: []))
         patches.enter_context(replaced(DeribitClient, note_duplicated=lambda self, label, symbol: None))
         yield
 
