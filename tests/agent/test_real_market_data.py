@@ -1,6 +1,7 @@
 """The formulas against what Deribit really showed. Skips where the recorded facts are not beside the project.
 
-In: recorded chains and positions. Black-76 marks are compared with `mark_price` row by row, on a sample of snapshots.
+In: recorded chains and positions; chains of the real testnet, for the agent to run on. Black-76 marks are
+compared with `mark_price` row by row, on a sample of snapshots.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from core.pricing import (
     short_put_maintenance_margin_coin,
     tick_size_at,
 )
+from logging_utils import read_records
+from tests.builders.agent import folders, run_main
 from tests.builders.states import TICK_STEPS
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -34,6 +37,11 @@ LEAST_MARK_COIN = 0.0005
 LEAST_SHARE = 0.98
 ROUNDING_COIN = 1.001e-9  # one unit of the ninth decimal, the last one Deribit writes
 
+TESTNET_CHAINS = SHARED / "market_data/testnet/BTC_2024-11.jsonl.gz"
+CANDLES = SHARED / "market_data/spot"
+YEARS_LATER_MS = 3 * 365 * 86_400_000  # the same dates of 2027
+
+needs_testnet = pytest.mark.skipif(not TESTNET_CHAINS.exists(), reason="the chains of testnet are not here")
 needs_chains = pytest.mark.skipif(not CHAIN_FILES, reason="the recorded chains are not here")
 needs_positions = pytest.mark.skipif(not POSITIONS.exists(), reason="the recorded positions are not here")
 
@@ -133,3 +141,52 @@ def test_margins_of_recorded_resting_sell_orders_are_reproduced() -> None:
 def test_the_mark_in_the_profit_is_the_mark_shown() -> None:
     for row in (row for row in recorded_positions() if row["size"] != 0):
         assert full_mark_coin(row) == pytest.approx(row["mark_price"], abs=5e-7), row["instrument_name"]
+
+
+# --- the thin books of testnet ------------------------------------------------------------------------
+
+
+def run_on(recording: Path, folder: Path, *options: str | Path) -> list[dict[str, Any]]:
+    ended = run_main("--dry-run", "--market", "recorded", "--recording", recording, *options, *folders(folder))
+    assert ended.code == 0, ended.err
+    return read_records(folder / "logs" / "decisions-*.jsonl")
+
+
+def check_orders_were_placed(records: list[dict[str, Any]]) -> None:
+    """Placed, never below the floor known at the decision, and with a word of what became of them."""
+    assert [record["executed_status"] for record in records] == ["not_filled"] * len(records)
+    for record in records:
+        floors = {call["symbol"]: call["floor_price_coin"] for call in record["agent_state"]["candidates"]}
+        (leg,) = record["executed_action"]["legs"]
+        assert min(leg["prices_tried_coin"]) >= floors[record["symbol"]] > 0.0
+        assert leg["status"] == "not_filled"
+
+
+@needs_testnet
+def test_on_the_books_of_testnet_orders_are_placed_under_default_settings(tmp_path: Path) -> None:
+    check_orders_were_placed(run_on(TESTNET_CHAINS, tmp_path, "--candles", CANDLES))
+
+
+@needs_testnet
+def test_on_the_same_books_of_another_coin_and_year_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETH_IVRV_MIN", "0")  # there are no candles of that year
+    with gzip.open(TESTNET_CHAINS, "rt", encoding="utf-8") as lines:
+        chains = [json.loads(line.replace("BTC", "ETH").replace("24-", "27-")) for line in lines]
+    moved = [chain | {"recorded_at": chain["recorded_at"] + YEARS_LATER_MS} for chain in chains]
+    recording = tmp_path / "ETH_2027-11.jsonl"
+    recording.write_text("".join(json.dumps(chain) + "\n" for chain in moved), encoding="utf-8")
+    check_orders_were_placed(run_on(recording, tmp_path))
+
+
+@needs_testnet
+def test_the_same_book_every_five_minutes_never_ends_in_reducing_for_want_of_a_fill(tmp_path: Path) -> None:
+    with gzip.open(TESTNET_CHAINS, "rt", encoding="utf-8") as lines:
+        chain = json.loads(next(lines))
+    moments = [chain["recorded_at"] + 300_000 * n for n in range(40)]
+    recording = tmp_path / "BTC_2024-11.jsonl"
+    recording.write_text("".join(json.dumps(chain | {"recorded_at": at}) + "\n" for at in moments), encoding="utf-8")
+    records = run_on(recording, tmp_path, "--candles", CANDLES)
+    check_orders_were_placed(records)
+    assert len(records) == 40
+    last = records[-1]["agent_state"]
+    assert (last["trading_state"], last["orders_today"], last["unfilled_orders_today"]) == ("ACTIVE", 0, 39)
