@@ -10,6 +10,8 @@ import re
 
 LINE_LETTERS = 400
 LONG_WORD = re.compile(r"\S{24,}")
+# Deribit's error codes: small words joined by signs. A key or token has digits or capitals, or never ends a word.
+READS_LIKE_WORDS = re.compile(r"[^\w\s]*[a-z]{1,16}(?:[_./-][a-z]{1,16})+[^\w\s]*", re.ASCII)
 
 
 def printable(text: object, most_letters: int = LINE_LETTERS) -> str:
@@ -24,8 +26,12 @@ def plain_ascii(text: str, most_letters: int) -> str:
 
 
 def quotable(text: object, most_letters: int = 200) -> str:
-    """Foreign words for an error message. The longest in use have 23 letters; longer ones may be a key or a token."""
-    return printable(LONG_WORD.sub("***", str(text)), most_letters)
+    """Foreign words for an error message; one of 24 letters that does not read like words may be a key or a token."""
+    return printable(LONG_WORD.sub(_unless_words, str(text)), most_letters)
+
+
+def _unless_words(found: re.Match[str]) -> str:
+    return found[0] if READS_LIKE_WORDS.fullmatch(found[0]) else "***"
 
 
 def writable(text: str) -> str:
