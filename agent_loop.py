@@ -25,7 +25,7 @@ from models import ActionType, AgentError, AgentState
 from orders.order_log import LAPSE_SECONDS
 from orders.recovery import LeftOvers
 from policies.call import ask_policy
-from risk_engine import judge_action
+from risk_engine import judge_action, with_refused_closes
 from state_builder import build_agent_state
 
 
@@ -62,7 +62,8 @@ def read_state(agent: Agent) -> AgentState:
     state = build_agent_state(agent.client, agent.config, agent.memory, left_overs.take_back)
     if left_overs.problem is not None:
         raise left_overs.problem
-    return agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
+    state = agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
+    return with_refused_closes(state, agent.config)
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:

@@ -228,7 +228,7 @@ class AgentState(Frozen):
     `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `waiting_underlyings`:
     coins that wait because the order log may not tell all. `orders_today`: those since 00:00 UTC that
     filled, were refused or are not over yet; the others are `unfilled_orders_today`. `restrictions`: why the trading
-    state is not ACTIVE.
+    state is not ACTIVE. `refused_closes`: held calls whose buy-back the risk engine would refuse now.
     """
 
     decision_id: str
@@ -249,6 +249,7 @@ class AgentState(Frozen):
     unfilled_orders_today: int = 0
     trading_state: TradingState = TradingState.ACTIVE
     restrictions: tuple[Reason, ...] = ()
+    refused_closes: tuple[str, ...] = ()
 
     def market(self, underlying: str) -> MarketSnapshot | None:
         return next((market for market in self.markets if market.underlying == underlying), None)

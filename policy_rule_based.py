@@ -95,13 +95,19 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
     if not coins:
         return nothing("no coin is enabled")
     proposals = [decide_for_coin(agent_state, coin, config.strategy(coin)) for coin in coins]
-    urgency = [ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL, ActionType.OPEN_COVERED_CALL]
-    chosen = next((found for kind in urgency for found in proposals if found.type == kind), None)
+    sound = [proposal for proposal in proposals if proposal.symbol not in agent_state.refused_closes]
+    chosen = most_urgent(sound) or most_urgent(proposals)
     if chosen is None:
         return nothing("; ".join(sorted(proposal.reason for proposal in proposals)))
     if chosen.type == ActionType.OPEN_COVERED_CALL:
         return explore(agent_state, chosen, config)
     return chosen
+
+
+def most_urgent(proposals: Sequence[ProposedAction]) -> ProposedAction | None:
+    """Buy-backs before rolls before sales; None where there is nothing to do."""
+    urgency = [ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL, ActionType.OPEN_COVERED_CALL]
+    return next((found for kind in urgency for found in proposals if found.type == kind), None)
 
 
 def coins_in_turn(agent_state: AgentState, config: AgentConfig) -> tuple[Underlying, ...]:

@@ -81,6 +81,20 @@ def judge_action(state: AgentState, action: ProposedAction, config: AgentConfig)
     return RiskResult(allowed=not reasons, reasons=reasons)
 
 
+def with_refused_closes(state: AgentState, config: AgentConfig) -> AgentState:
+    """The state with the held calls that cannot be bought back now, so that a policy turns to what can be done."""
+    held = [position for position in state.portfolio.positions if position.is_short_call]
+    refused = (call.symbol for call in held if not judge_action(state, _closing_of(call, config), config).allowed)
+    return state.model_copy(update={"refused_closes": tuple(refused)})
+
+
+def _closing_of(call: OptionPosition, config: AgentConfig) -> ProposedAction:
+    size = min(call.size, config.strategy(call.underlying).max_order_size)
+    return ProposedAction(
+        type=ActionType.CLOSE_COVERED_CALL, underlying=call.underlying, symbol=call.symbol, size=size, reason="?"
+    )
+
+
 def _reasons_against(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
     if action.type == ActionType.DO_NOTHING:
         return

@@ -338,7 +338,7 @@ def read_trade(row: Row) -> Fill:
 
 def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
     note = row.get("info")
-    is_about_option = row.need("type") in ("trade", "delivery")
+    is_about_option = row.need("type") == "trade"  # a settlement need not name side and amount
     read = row.need if is_about_option else row.get  # deposits and the like have no instrument
     # Since 2026 a settlement has its price in a field of its own; `index_price` is the index of that moment.
     settled_at_usd = row.number("settlement_price")
