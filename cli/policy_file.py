@@ -17,8 +17,12 @@ from policies.call import Policy
 
 def load_policy(name: str) -> tuple[Policy, str]:
     """decide_action of a module and the source it came from; raises ConfigurationError."""
-    module_name = name.removesuffix(".py")
-    sys.path.append(str(Path.cwd()))  # last: a file lying there must not stand in for one of the agent's own
+    path = Path(name).expanduser().resolve() if "/" in name else None
+    if path is not None and not (path.is_file() and path.suffix == ".py"):
+        raise ConfigurationError(f"policy {name}: there is no such .py file")
+    module_name = name.removesuffix(".py") if path is None else path.stem
+    folder = Path.cwd() if path is None else path.parent
+    sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -29,6 +33,8 @@ def load_policy(name: str) -> tuple[Policy, str]:
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
         raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
+    if path is not None and Path(str(module.__file__)).resolve() != path:
+        raise ConfigurationError(f"policy {name}: {path.name} is the name of another module of the agent: rename it")
     decide = getattr(module, "decide_action", None)
     if not callable(decide):
         raise ConfigurationError(f"policy {name}: it has no function decide_action(agent_state, config)")

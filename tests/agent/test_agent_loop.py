@@ -677,6 +677,21 @@ def test_an_owner_can_run_a_policy_of_their_own(owners_folder: Path, name: str) 
     assert line["proposed_action"]["reason"] == "I saw 10 calls"
 
 
+@pytest.mark.parametrize("given", ["./by_its_path.py", "below/by_its_path.py", "{folder}/by_its_path.py"])
+def test_a_policy_given_as_a_path_is_loaded(owners_folder: Path, given: str) -> None:
+    path = owners_folder / ("below" if "below" in given else "") / "by_its_path.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("def decide_action(agent_state, config):\n    return {'type': 'DO_NOTHING', 'reason': 'mine'}\n")
+    ended = simulated_run(owners_folder, "--once", "--policy", given.format(folder=owners_folder))
+    assert (ended.code, decision_lines(owners_folder)[0]["proposed_action"]["reason"]) == (0, "mine")
+
+
+@pytest.mark.parametrize("given", ["./not_there.py", "policies/", "/nowhere/mine.py"])
+def test_a_policy_path_that_leads_nowhere_is_refused_in_a_sentence(owners_folder: Path, given: str) -> None:
+    ended = simulated_run(owners_folder, "--once", "--policy", given)
+    assert (ended.code, ended.err) == (2, f"policy {given}: there is no such .py file\n")
+
+
 def test_what_a_simulated_run_recorded_can_be_played_back(tmp_path: Path) -> None:
     simulated_run(tmp_path / "first", "--iterations", "4", "--record-chains")
     chains = tmp_path / "first" / "data" / "chains"
