@@ -78,10 +78,10 @@ def unanswered(story: Story, number: int, **bent: Any) -> WireCall:
     return call
 
 
-def foreign_sale(story: Story, amount: float) -> None:
+def foreign_sale(story: Story, amount: float, label: str = "by hand") -> None:
     """A person sells on the same account."""
-    story.resting["by hand"] = (NEXT_CALL, "sell", amount)
-    story.point("accepted", NEXT_CALL, "sell", amount, "by hand", story.trace.calls[-1])
+    story.resting[label] = (NEXT_CALL, "sell", amount)
+    story.point("accepted", NEXT_CALL, "sell", amount, label, story.trace.calls[-1])
 
 
 def resting_order(story: Story) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paper_exchange.account.ledger import EventKind, LedgerEvent
-from tests.campaign.world.trace import LedgerPoint, Life, Trace, WireCall
+from tests.campaign.world.trace import LedgerPoint, Life, Trace, WireCall, is_own_label
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 EXPIRY = datetime(2026, 1, 16, 8, 0, tzinfo=UTC)
@@ -233,9 +233,9 @@ class Story:
             "coins_held": {"BTC": self.balance_btc, "ETH": 10.0},
             "short_calls": {"BTC": sum(-size for size in self.positions.values() if size < 0.0)},
             "resting_sells": {"BTC": sum(sells)},
-            "own_live_labels": {"BTC": tuple(label for label in self.resting if label.startswith("cc-"))},
+            "own_live_labels": {"BTC": tuple(label for label in self.resting if is_own_label(label))},
             "positions": dict(self.positions),
-            "intent_on_disk": True if kind == "accepted" and label.startswith("cc-") else None,
+            "intent_on_disk": True if kind == "accepted" and is_own_label(label) else None,
         }
         self.trace.points.append(LedgerPoint(**(values | bent)))
 
@@ -247,7 +247,7 @@ class Story:
         return [{"instrument_name": symbol, "size": size} for symbol, size in self.positions.items()]
 
     def _account(self) -> dict[str, Any]:
-        return {"currency": "BTC", "balance": self.balance_btc, "equity": self.balance_btc}
+        return {"currency": "BTC", "balance": self.balance_btc, "equity": self.balance_btc, "options_value": 0.0}
 
     def _state(self) -> dict[str, Any]:
         at = self.now.isoformat()

@@ -363,3 +363,19 @@ def an_order_left_live_under_the_kill_file(story: Story) -> None:
 def an_order_left_live_by_a_life_that_was_asked_to_stop(story: Story) -> None:
     resting_order(story)
     story.end_life("stop", 0)
+
+
+@breaks("I4")
+def the_order_of_a_person_is_cancelled(story: Story) -> None:
+    story.look()
+    foreign_sale(story, 0.1, label="cc-january")
+    story.call("private/cancel", {"order_id": "cc-january"}, {})
+    del story.resting["cc-january"]
+    story.rest()
+
+
+@breaks("I1")
+def a_coin_called_uncovered_for_the_mark_of_its_call(story: Story) -> None:
+    story.quiet()
+    risk = {"underlying": "BTC", "short_calls_coin": 0.5, "coins_held": 0.45}
+    story.trace.decisions[-1]["agent_state"] |= {"risks": [risk]}

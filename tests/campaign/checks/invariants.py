@@ -30,7 +30,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I1": (ledger_watch.covered, ledger_watch.covered_by_what_is_behind, ledger_watch.no_own_mark_counts),
     "I2": (ledger_watch.roll_never_adds,),
     "I3": (ledger_watch.never_long, order_checks.buys_only_reduce),
-    "I4": (order_checks.limit_calls_only,),
+    "I4": (order_checks.limit_calls_only, order_checks.others_are_left_alone),
     "I5": (order_checks.sensible_size, order_checks.sensible_price),
     "I6": (
         ledger_watch.one_live_order,

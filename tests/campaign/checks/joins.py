@@ -16,15 +16,14 @@ from typing import Any, Literal, NoReturn
 from pydantic_core import from_json
 
 from paper_exchange.market.market import MIN_TRADE_AMOUNT
-from tests.campaign.world.trace import LedgerPoint, Life, Trace, WireCall
+from tests.campaign.world.trace import LedgerPoint, Life, Trace, WireCall, is_own_label
 
 Fate = Literal["not_sent", "rejected", "accepted", "unknown"]
 
-OWN_PREFIX = "cc-"
 COINS = tuple(MIN_TRADE_AMOUNT)
 SENDS = ("private/buy", "private/sell")
 MOVES = (*SENDS, "private/edit")
-OUTSIDE_ROWS = frozenset({"X21", "X22", "X23", "X33"})
+OUTSIDE_ROWS = frozenset({"X21", "X22", "X23", "X33", "X37", "X38", "X39"})
 NOTHING_LEFT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 FINAL_STATES = frozenset({"filled", "cancelled", "rejected"})
 TERMINAL_OUTCOMES = frozenset({"accepted", "rejected", "not_sent", "resolved_absent", "resolved_present"})
@@ -282,7 +281,7 @@ def instrument_before(view: View, call: WireCall) -> dict[str, Any] | None:
 
 
 def is_own(point: LedgerPoint) -> bool:
-    return point.event.label.startswith(OWN_PREFIX)
+    return is_own_label(point.event.label)
 
 
 def coin_of(symbol: str) -> str:

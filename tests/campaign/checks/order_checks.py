@@ -22,10 +22,11 @@ from tests.campaign.checks.joins import (
     coin_of,
     deadline_of,
     fate,
+    is_own,
     number,
     ticker_before,
 )
-from tests.campaign.world.trace import WireCall
+from tests.campaign.world.trace import WireCall, is_own_label
 
 MIN_COLLAR_TICKS = 3  # two ticks are always allowed, and rounding to our side may cost a third
 BENT_FIELD = "X27"
@@ -65,6 +66,15 @@ KNOWN_PRIVATE = frozenset(
         "private/get_user_trades_by_order",
     }
 )
+
+
+def others_are_left_alone(view: View) -> Iterator[str]:
+    """I4: no order of another hand is cancelled or edited, whatever its label begins with."""
+    foreign = {str(p.event.order_id) for p in view.trace.points if p.event.kind == "accepted" and not is_own(p)}
+    for call in view.trace.calls:
+        order_id = str(call.params.get("order_id"))
+        if call.method in ("private/cancel", "private/edit") and (order_id in foreign or "foreign" in order_id):
+            yield f"call {call.number}: {call.method} of {order_id}, which is not ours"
 
 
 def sensible_size(view: View) -> Iterator[str]:
@@ -119,7 +129,7 @@ def sent_once(view: View) -> Iterator[str]:
     for call in view.sends:
         label = str(call.params.get("label", ""))
         counted.setdefault(label, []).append(call.number)
-        if not label.startswith("cc-"):
+        if not is_own_label(label):
             yield f"call {call.number}: label {label!r} is not one of ours"
     for label, numbers in counted.items():
         if len(numbers) > 1:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import agent_loop
 import execution
 import state_builder
 from core import exposure
@@ -173,7 +174,7 @@ def both_legs_at_once() -> Iterator[None]:
         status = execution._overall(results, action)
         return ExecutionResult(status=status, legs=tuple(results), note=execution._notes(results))
 
-    with replaced(execution, execute_action=at_once):
+    with replaced(agent_loop, execute_action=at_once):
         yield
 
 

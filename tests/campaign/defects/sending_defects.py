@@ -129,7 +129,9 @@ def one_label_for_all() -> Iterator[None]:
 
     def planned(*arguments: Any) -> Any:
         legs = plan(*arguments)
-        return tuple(replace(leg, label=f"cc-{leg.symbol[:3].lower()}-{leg.direction}") for leg in legs)
+        return tuple(
+            replace(leg, label=f"cc-{'0' * 12}-{leg.symbol[:3].encode().hex()}-{leg.direction}") for leg in legs
+        )
 
     with replaced(execution, plan_orders=planned):
         yield

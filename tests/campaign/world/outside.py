@@ -1,4 +1,4 @@
-"""What people and other programs do to the account while the agent runs: rows X21, X22, X23, X33, X35 of the catalogue.
+"""What people and other programs do to the account while the agent runs: rows X21, X22, X23, X33, X35, X37 to X39.
 
 In: the venue and dice. Out: whether it could be done. All of it is real on the paper exchange: the orders are placed,
 the positions held, the coins gone. Amounts and prices in coin.
@@ -15,6 +15,7 @@ from tests.campaign.world.market import COINS
 from tests.campaign.world.venue import Venue
 
 FOREIGN_LABELS = ("", "web", "other-bot-17")
+LIKE_OURS = ("cc-january", "cc-260105120000-abcdef-sell-2", "cc-260105120000-ABCDEF-sell", "cc-", "cc-1-sell")
 
 
 def foreign_order(venue: Venue, dice: random.Random) -> bool:
@@ -22,6 +23,23 @@ def foreign_order(venue: Venue, dice: random.Random) -> bool:
     listing = _any_call(venue, dice)
     direction: Direction = "sell" if dice.random() < 0.8 else "buy"
     return _place(venue, dice, listing, direction, 1.3 if direction == "sell" else 0.7)
+
+
+def label_like_ours(venue: Venue, dice: random.Random) -> bool:
+    """A person's order whose label begins as the agent's do."""
+    return _place(venue, dice, _any_call(venue, dice), "sell", 1.3, LIKE_OURS)
+
+
+def other_kind_of_order(venue: Venue, dice: random.Random) -> bool:
+    """A combo, an option settled in USDC, a future or spot is on offer."""
+    venue.foreign.place(dice, venue.account.now_ms)
+    return True
+
+
+def fields_left_out(venue: Venue, dice: random.Random) -> bool:
+    """From now on, for good: orders of other hands are shown without some of their fields, and there is one."""
+    venue.foreign.leave_out(dice)
+    return foreign_order(venue, dice)
 
 
 def foreign_position(venue: Venue, dice: random.Random) -> bool:
@@ -33,13 +51,20 @@ def foreign_position(venue: Venue, dice: random.Random) -> bool:
     return _place(venue, dice, listing, "sell", 0.5)
 
 
-def _place(venue: Venue, dice: random.Random, listing: Listing, direction: Direction, factor: float) -> bool:
+def _place(
+    venue: Venue,
+    dice: random.Random,
+    listing: Listing,
+    direction: Direction,
+    factor: float,
+    labels: tuple[str, ...] = FOREIGN_LABELS,
+) -> bool:
     quote = venue.market.quote(listing.name)
     if quote is None:
         return False
     price = _on_grid(quote.mark_coin * factor)
     amount = round(listing.min_trade_amount * dice.randint(1, 3), 8)
-    return venue.foreign_order(listing.name, direction, amount, price, dice.choice(FOREIGN_LABELS))
+    return venue.foreign_order(listing.name, direction, amount, price, dice.choice(labels))
 
 
 def _on_grid(price_coin: float) -> float:
@@ -86,4 +111,7 @@ ACTS: dict[str, Callable[[Venue, random.Random], bool]] = {
     "X23": withdrawal,
     "X33": wipe,
     "X35": liquidation,
+    "X37": other_kind_of_order,
+    "X38": fields_left_out,
+    "X39": label_like_ours,
 }

@@ -33,7 +33,13 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
     *("X21", "X21", "X22", "X22", "X23", "X33", "X35", "P02", "P05", "P06", "P11", "R01", "R02", "C02"),
     *("X13", "X13", "X13", "X20", "X20", "X21"),
 )
-LATER_ACTS = ("P12",)  # drawn apart, so that what was drawn before there were these stays as it was
+LATER_ACTS = (
+    "P12",
+    "X37",
+    "X37",
+    "X38",
+    "X39",
+)  # drawn apart, so that what was drawn before there were these stays as it was
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 
@@ -238,7 +244,7 @@ def _disk_fault(dice: random.Random) -> DiskFault:
 
 
 def _later_acts(dice: random.Random, iterations: int) -> Iterator[Act]:
-    if dice.random() < 0.25:
+    for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
         yield _act(dice, iterations, LATER_ACTS)
 
 

@@ -6,6 +6,7 @@ prices in coin per contract, times aware UTC and the exchange's own. Pure data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from paper_exchange.account.ledger import LedgerEvent
+
+OWN_LABEL = re.compile(r"cc-\d{12}-[0-9a-f]{6}-(buy|sell)", re.ASCII)
+
+
+def is_own_label(label: str) -> bool:
+    """Whether an order is the agent's: a person's may begin in the same way."""
+    return OWN_LABEL.fullmatch(label) is not None
 
 
 @dataclass(frozen=True, slots=True)

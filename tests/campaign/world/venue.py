@@ -7,6 +7,7 @@ for what only the venue itself can do (a withdrawal, a wipe, a token that ends).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,12 +24,12 @@ from paper_exchange.market.errors import RpcError
 from paper_exchange.market.names import currency_of
 from paper_exchange.market.times import session_start_ms
 from tests.builders.true_time import TrueTime
+from tests.campaign.world.foreign_rows import ForeignRows
 from tests.campaign.world.market import COINS, CampaignMarket
-from tests.campaign.world.trace import LedgerPoint, Trace, WireCall
+from tests.campaign.world.trace import LedgerPoint, Trace, WireCall, is_own_label
 
 CREDENTIALS = ("campaign-client-id", "campaign-secret-7Qd2xW9z")  # made up: the paper exchange takes no other
 BALANCES_COIN = {"BTC": 1.0, "ETH": 10.0}
-OWN_PREFIX = "cc-"
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Venue:
     is_on_disk: Callable[[str], bool]
     after_event: Callable[[LedgerEvent, datetime, float], None] = lambda event, now, size: None
     accepted_at: dict[str, datetime] = field(default_factory=dict)  # labels of ours
+    foreign: ForeignRows = field(default_factory=ForeignRows)
     sizes: list[tuple[datetime, dict[str, float]]] = field(default_factory=list)  # positions after each event
 
     def __post_init__(self) -> None:
@@ -71,10 +73,25 @@ class Venue:
         content = request.read() if body is None else body
         call.arrived_at.append(self.time.now())
         status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
+        if call.method == "private/get_open_orders":
+            reply = self._with_foreign_rows(call, reply)
         is_market_data = call.method.startswith("public/get_") and call.method != "public/get_instrument"
         if call.answered is None and not is_market_data:  # that is in `heard`
             call.answered = from_json(reply, allow_inf_nan=False)
         return status, reply
+
+    def _with_foreign_rows(self, call: WireCall, reply: bytes) -> bytes:
+        """X37, X38: orders of kinds the paper exchange has not, and orders of others with fields left out."""
+        answer = json.loads(reply)
+        rows = answer.get("result")
+        if not isinstance(rows, list) or not (self.foreign.orders or self.foreign.left_out):
+            return reply
+        answer["result"] = shown = self.foreign.shown(rows, str(call.params.get("kind", "any")))
+        if self.foreign.orders and len(shown) > len(rows):
+            self.trace.fired[("X37", call.method)] = self.trace.fired.get(("X37", call.method), 0) + 1
+        if self.foreign.left_out and any(not is_own_label(row.get("label", "")) for row in shown):
+            self.trace.fired[("X38", call.method)] = self.trace.fired.get(("X38", call.method), 0) + 1
+        return json.dumps(answer).encode()
 
     def handle_late(self, call: WireCall, request: httpx.Request) -> None:
         """The request arrives when nobody waits for its answer any more."""
@@ -105,7 +122,7 @@ class Venue:
         return [order.order_id for order in self.account.open_orders()]
 
     def own_orders(self) -> list[str]:
-        return [order.order_id for order in self.account.open_orders() if order.label.startswith(OWN_PREFIX)]
+        return [order.order_id for order in self.account.open_orders() if is_own_label(order.label)]
 
     def end_tokens(self) -> None:
         self.exchange._authority._sessions.clear()  # only the venue itself can do this
@@ -129,6 +146,7 @@ class Venue:
             self.account.cancel(order.order_id)
         for name in ("balances_coin", "positions", "closed_orders", "trades", "log", "session_realized_coin"):
             setattr(state, name, getattr(fresh, name))
+        self.foreign.orders.clear()
         self.end_tokens()
 
     def seconds_to_expiry(self) -> float | None:
@@ -157,7 +175,7 @@ class Venue:
         size_before = self.sizes[-1][1].get(event.instrument_name, 0.0) if self.sizes else 0.0
         self.sizes.append((self.time.now(), sizes))
         self.after_event(event, self.time.now(), size_before)
-        is_own_accept = event.kind == "accepted" and event.label.startswith(OWN_PREFIX)
+        is_own_accept = event.kind == "accepted" and is_own_label(event.label)
         if is_own_accept:
             self.accepted_at[event.label] = self.time.now()
         if event.kind == "fill" and event.order_id in state.orders:
@@ -176,11 +194,7 @@ class Venue:
                 rows=moment.rows,
                 coins_held={coin: self._coins_held(coin) for coin in COINS},
                 short_calls=_by_coin((name, -size) for name, size in sizes.items() if size < 0.0 and name[-1] == "C"),
-                resting_sells=_by_coin(
-                    (order.instrument_name, order.remaining)
-                    for order in state.orders.values()
-                    if order.direction == "sell" and order.instrument_name[-1] == "C"
-                ),
+                resting_sells=self._resting_sells(),
                 own_live_labels=self._own_live_labels(),
                 positions=sizes,
                 intent_on_disk=self.is_on_disk(event.label) if is_own_accept else None,
@@ -192,10 +206,19 @@ class Venue:
         puts = (row for row in figures.options if row.instrument_name.endswith("-P") and row.size < 0.0)
         return figures.balance_coin + sum(put.value_coin for put in puts)
 
+    def _resting_sells(self) -> dict[str, float]:
+        """Of calls, and of whatever else may become a short call."""
+        sells = _by_coin(
+            (order.instrument_name, order.remaining)
+            for order in self.account.state.orders.values()
+            if order.direction == "sell" and order.instrument_name[-1] == "C"
+        )
+        return {coin: round(amount + self.foreign.coins_needed(coin), 9) for coin, amount in sells.items()}
+
     def _own_live_labels(self) -> dict[str, tuple[str, ...]]:
         live: dict[str, tuple[str, ...]] = dict.fromkeys(COINS, ())
         for order in self.account.state.orders.values():
-            if order.label.startswith(OWN_PREFIX):
+            if is_own_label(order.label):
                 live[order.currency] = (*live[order.currency], order.label)
         return live
 
