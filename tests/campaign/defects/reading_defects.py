@@ -5,7 +5,7 @@ In: nothing. Out: entries of `DEFECTS`. Each patches the agent while it is put i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ import agent_loop
 import execution
 import state_builder
 from core import exposure
-from deribit import envelope
+from deribit import envelope, replies
 from deribit import wire as deribit_wire
 from deribit.wire import ServerClock
 from deribit_client import DeribitClient
@@ -22,6 +22,7 @@ from models import (
     CoinAccount,
     DeribitError,
     ExecutionResult,
+    Order,
     OrderRequest,
 )
 from orders import order_planning
@@ -261,4 +262,44 @@ def all_rights_are_asked_for() -> Iterator[None]:
 def the_exchange_clock_is_not_followed() -> Iterator[None]:
     """Times come from the computer's own clock, which is wrong."""
     with replaced(ServerClock, now=lambda self: self._local.now()):
+        yield
+
+
+# --- other hands ---
+
+
+def _with_other_hands(row: str) -> Callable[[Schedule], Schedule]:
+    """The same thing done by somebody else again and again, and an agent that wants all the coins there are."""
+
+    def occasion(schedule: Schedule) -> Schedule:
+        acts = tuple(Act(row, number, number) for number in range(2, 12))
+        return replace(_full_size(schedule), acts=acts, policy="eager", crashes=(), disk_faults=())
+
+    return occasion
+
+
+@defect("I1", occasion=_with_other_hands("X37"))
+def only_plain_options_count() -> Iterator[None]:
+    """A combo on offer, or a call settled in USDC, takes no room."""
+    takes = exposure.order_takes
+
+    def plain_only(order: Any, coin: str, long_calls: Any) -> float:
+        is_plain = order.parts.underlying == coin and order.parts.strike_usd is not None
+        return takes(order, coin, long_calls) if is_plain else 0.0
+
+    with replaced(exposure, order_takes=plain_only):
+        yield
+
+
+@defect("I26", occasion=_with_other_hands("X38"))
+def foreign_rows_must_be_whole() -> Iterator[None]:
+    """What nobody needs of another hand's order must be there all the same."""
+    with replaced(replies, read_open_order=lambda row, is_in_order_log: replies.read_order(row)):
+        yield
+
+
+@defect("I4", occasion=_with_other_hands("X39"))
+def ours_begin_with_cc() -> Iterator[None]:
+    """A label is ours that begins as ours do."""
+    with replaced(Order, is_own=property(lambda order: order.label.startswith("cc-"))):
         yield
