@@ -208,14 +208,15 @@ OPTION_ENTRIES = ("trade", "delivery", "expiry", "assignment", "exercise")
 
 
 def _ledger_entries(view: View) -> Iterator[dict[str, Any]]:
-    """Each entry of the exchange's transaction log once, however often it was read."""
-    names = ("currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin")
-    seen = set()
+    """Each entry of the exchange's transaction log once, however often it was read, also without its balance (X27)."""
+    names = ("currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin")
+    seen: dict[tuple[Any, ...], set[float | None]] = defaultdict(set)
     for record in view.trace.decisions:
         for entry in record.get("ledger", ()):
-            key = tuple(entry[name] for name in names)
-            if key not in seen and entry["entry_type"] in OPTION_ENTRIES and _is_option(entry):
-                seen.add(key)
+            balances, balance = seen[tuple(entry[name] for name in names)], entry["balance_coin"]
+            is_known = bool(balances) and (balance is None or None in balances or balance in balances)
+            if not is_known and entry["entry_type"] in OPTION_ENTRIES and _is_option(entry):
+                balances.add(balance)
                 yield entry
 
 
