@@ -22,6 +22,7 @@ from orders.jsonl_file import JsonlLog, files_of_last_days
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
+ABSENT_AFTER_SECONDS = 45.0  # after valid_until: look-ups, orders and positions may all lag by half a minute
 LAPSE_SECONDS = 16.0  # after it was sent, no order can execute: valid_until (10 s) and a wide margin
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
@@ -48,6 +49,7 @@ class LoggedOrder:
     is_closed: bool = False
     may_have_traded: bool = True
     was_unknown: bool = False
+    empty_look_ups: int = 0
     was_refused: bool = False
 
     @property

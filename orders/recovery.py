@@ -8,10 +8,17 @@ orders stood under one label is known to the order log alone. Talks to Deribit t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from core.order_events import OrderClosed, resolved
 from models import DeribitError, ExchangeClient, Order
-from orders.order_log import RESOLVE_AFTER_SECONDS, LoggedOrder, OrderMemory, seconds_since_deadline
+from orders.order_log import (
+    ABSENT_AFTER_SECONDS,
+    RESOLVE_AFTER_SECONDS,
+    LoggedOrder,
+    OrderMemory,
+    seconds_since_deadline,
+)
 
 ORDER_MEMORY_SECONDS = 25 * 60.0  # the exchange forgets orders after half an hour
 
@@ -68,10 +75,19 @@ def recover_orders(client: ExchangeClient, order_log: OrderMemory, on_ended: OnE
         found = client.get_orders_by_label(order.parts.underlying, order.label)
         if len(found) > 1:
             client.note_duplicated(order.label, order.symbol)
-        if not order.is_certain:
+        if not order.is_certain and (found or _is_surely_absent(order, client.server_now())):
             _note_whether_it_exists(client, order_log, order, found)
         if order.is_certain and not order.is_closed:
             _close(client, order_log, order, found, on_ended)
+
+
+def _is_surely_absent(order: LoggedOrder, now: datetime) -> bool:
+    """Whether an empty look-up is final: the second one, so late that no copy of the exchange's books can lag so far.
+
+    Open orders and positions are read after it in the same iteration, and count whatever this says.
+    """
+    order.empty_look_ups += 1
+    return order.empty_look_ups >= 2 and seconds_since_deadline(order.intent, now) >= ABSENT_AFTER_SECONDS
 
 
 def cancel_leftovers(client: ExchangeClient, order_log: OrderMemory) -> None:

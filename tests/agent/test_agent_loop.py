@@ -381,7 +381,8 @@ def test_a_restart_waits_until_orders_of_the_last_run_have_lapsed_whatever_becam
     assert agent_loop.run_loop(next_process(desk), options("--once")) == 0
     assert "waiting 16 s: an order of an earlier run may still be on its way" in capsys.readouterr().err
     (record,) = decision_lines(tmp_path)
-    assert record["agent_state"]["unresolved_symbols"] == []
+    # A single empty look-up, so early, is not final: the coin goes on waiting where the log knows of the order.
+    assert len(record["agent_state"]["unresolved_symbols"]) == (0 if is_lost else 1)
     assert (datetime.fromisoformat(record["timestamp"]) - began_at).total_seconds() >= 16.0
 
 
