@@ -51,7 +51,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     try:
         with _watchdog(POLICY_SECONDS), localcontext():
             action = read_action(policy(_copy_of(state), _keyless_copy_of(config)))
-        return PolicyAnswer(action.model_copy(update={"reason": without_secrets(action.reason, config)}))
+        return PolicyAnswer(_without_secrets(action, config))
     except PolicyOutputError as error:
         reason = without_secrets(error.reason, config)
         return _nothing(reason, reason)
@@ -61,6 +61,13 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
         return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback.format_exc(), config))
+
+
+def _without_secrets(action: ProposedAction, config: AgentConfig) -> ProposedAction:
+    """The action with the key hidden in every field; whatever symbol held it is none that can be traded."""
+    text = action.model_dump_json()
+    hidden = without_secrets(text, config)
+    return action if hidden == text else ProposedAction.model_validate_json(hidden)
 
 
 def _copy_of(state: AgentState) -> AgentState:

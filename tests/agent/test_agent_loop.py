@@ -678,6 +678,16 @@ def test_an_owner_can_run_a_policy_of_their_own(owners_folder: Path, name: str) 
     assert line["proposed_action"]["reason"] == "I saw 10 calls"
 
 
+@pytest.mark.parametrize("field", ["symbol", "new_symbol", "reason"])
+def test_a_key_in_any_field_of_an_action_is_in_no_line(tmp_path: Path, field: str) -> None:
+    def tells(_state: AgentState, _config: AgentConfig) -> ProposedAction:
+        return opening().model_copy(update={field: "made-up-secret-9937"})
+
+    key = {"client_id": "made-up-id-4411", "client_secret": "made-up-secret-9937"}
+    run_for(simulated_agent(tmp_path, tells, deribit=key), 1)
+    assert "made-up-secret-9937" not in f"{decision_lines(tmp_path)}"
+
+
 @pytest.mark.parametrize("given", ["./by_its_path.py", "below/by_its_path.py", "{folder}/by_its_path.py"])
 def test_a_policy_given_as_a_path_is_loaded(owners_folder: Path, given: str) -> None:
     path = owners_folder / ("below" if "below" in given else "") / "by_its_path.py"
