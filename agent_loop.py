@@ -98,6 +98,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
         if not agent.clock.wait_for_next(agent.config.run.interval_seconds):
             break
     end_run(agent)
+    display.end()
     failed = record is not None and record.error is not None and wanted is not None
     if agent.stop_requested:
         return 0

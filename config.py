@@ -34,6 +34,7 @@ ENV_FILE: Path | None = PROJECT_FOLDER / ".env"
 ENV_FILE_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
 MAX_ENV_FILE_BYTES = 100_000
 MIN_SECRET_LENGTH = 8
+MARKET_FOLDERS = ("simulated", "recorded", "loopback")  # in the log and data folders, without anybody changing them
 MIN_INTERVAL_SECONDS = 30.0  # what testnet is asked for; an exchange on this machine may be asked every second
 KEY_NAMES = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
 
@@ -392,7 +393,8 @@ def changed_settings(config: AgentConfig) -> list[str]:
     for name, section, field, info in SETTINGS:
         value = getattr(getattr(config, section), field)
         default = PROJECT_FOLDER / info.default if isinstance(info.default, Path) else info.default
-        if value != default:
+        is_a_markets_own = isinstance(value, Path) and value.parent == default and value.name in MARKET_FOLDERS
+        if value != default and not is_a_markets_own:
             changed.append(f"{name}={'set' if isinstance(value, SecretStr) else value}")
     return changed
 

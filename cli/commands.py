@@ -11,6 +11,7 @@ import argparse
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from cli.assembly import Agent
 from cli.console import complain, say
@@ -19,7 +20,7 @@ from cli.locks import take_account_lock, take_lock
 from cli.report import status_text
 from cli.setup import build_agent, client_for_check, settings_from
 from cli.signals import stop_on_signals
-from config import AgentConfig, changed_settings
+from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from deribit.wire import SystemClock
 from logging_utils import last_record
 from models import AgentError, ConfigurationError, LogWriteError
@@ -33,7 +34,7 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
         if options.check:
             return _check(options)
         if options.status:
-            return _status(settings_from(options))
+            return _status(settings_from(options), options)
         return _run(options, run_loop)
     except LogWriteError as error:
         complain(str(error))
@@ -86,10 +87,19 @@ def _check(options: argparse.Namespace) -> int:
         return check(client, config, needs_key, say)
 
 
-def _status(config: AgentConfig) -> int:
-    record = last_record(config.run.log_dir)
+def _status(config: AgentConfig, options: argparse.Namespace) -> int:
+    folder = _newest_folder(config.run.log_dir) if options.market is None else config.run.log_dir
+    record = last_record(folder)
     if record is None:
-        complain(f"there is no decision log in {config.run.log_dir} yet")
+        complain(f"there is no decision log in {folder} yet")
         return 1
+    if folder != config.run.log_dir:
+        say(f"the newest run is in {folder}")
     say(status_text(record, SystemClock().now()))
     return 0
+
+
+def _newest_folder(log_dir: Path) -> Path:
+    """Where the newest decision was logged: here, or in the folder of a market without a network."""
+    logs = [path for name in ("", *MARKET_FOLDERS) for path in (log_dir / name).glob("decisions-*.jsonl")]
+    return max(logs, key=lambda path: path.stat().st_mtime).parent if logs else log_dir

@@ -11,9 +11,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from cli.report import console_block, progress_text
+from cli.report import console_block, earnings_lines, progress_text
+from core.results.earnings import earnings
 from deribit.wire import SystemClock
 from logging_utils import IterationRecord
+from models import LedgerEntry
 
 PROGRESS_EVERY_SECONDS = 10.0
 
@@ -44,9 +46,13 @@ class RunDisplay:
         self._wanted, self._is_quiet = wanted, is_quiet
         self._wall = SystemClock()
         self._started = self._shown = self._wall.monotonic()
+        self._ledger: list[LedgerEntry] = []
+        self._equity_first_coin: dict[str, float] = {}
+        self._equity_last_coin: dict[str, float] = {}
 
     def show(self, record: IterationRecord) -> None:
         """Print an iteration; after it the progress, where stdout is a file that somebody waits for."""
+        self._count(record)
         say(console_block(record, self._is_quiet))
         if self._wanted is None or record.iteration >= self._wanted or _is_terminal():
             return
@@ -54,6 +60,20 @@ class RunDisplay:
         if now - self._shown > PROGRESS_EVERY_SECONDS:
             self._shown = now
             complain(progress_text(record.iteration, self._wanted, record.timestamp, now - self._started))
+
+    def end(self) -> None:
+        """What the run earned, once it is over; of a single iteration its block says all."""
+        if self._is_quiet or self._wanted == 1:
+            return
+        for line in earnings_lines(earnings(self._ledger, self._equity_first_coin, self._equity_last_coin)):
+            say(line)
+
+    def _count(self, record: IterationRecord) -> None:
+        self._ledger.extend(record.ledger)
+        if record.agent_state is not None:
+            accounts = record.agent_state.portfolio.accounts
+            self._equity_last_coin = {account.currency: account.equity_coin for account in accounts}
+            self._equity_first_coin = self._equity_first_coin or self._equity_last_coin
 
 
 def _is_terminal() -> bool:

@@ -5,10 +5,11 @@ In: records of the decision log. Out: lines of text; text that came from outside
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from core.exposure import long_calls_of, order_takes
+from core.results.earnings import SETTLEMENT_TYPES, CoinEarnings
 from core.text import printable
 from logging_utils import IterationRecord
 from models import UNDERLYINGS, UNKNOWN_AMOUNT_COIN, AgentState, LedgerEntry, MarketSnapshot, Order, TradingState
@@ -95,6 +96,7 @@ def _decision_lines(record: IterationRecord) -> list[str]:
             f"     {leg.direction} {leg.symbol}: {leg.status}, {leg.filled_coin:g} of {leg.requested_coin:g}{price}"
             f" (tried {tried or 'nothing'}){' ' + printable(leg.note) if leg.note else ''}"
         ]
+    lines += _lacking_candles(record)
     lines += [_settlement_line(entry) for entry in record.ledger if entry.entry_type in SETTLEMENT_TYPES]
     error = "" if record.error is None else printable(record.error.strip().splitlines()[-1])
     if error and error not in lines[0]:
@@ -102,8 +104,12 @@ def _decision_lines(record: IterationRecord) -> list[str]:
     return lines
 
 
-# One line an option until July 2026; since then in the money the option's (the fee) and its future's (the payoff).
-SETTLEMENT_TYPES = ("delivery", "expiry", "assignment", "exercise")
+def _lacking_candles(record: IterationRecord) -> list[str]:
+    """A recording that has just begun has no past of its own."""
+    markets = () if record.agent_state is None else record.agent_state.markets
+    if record.market != "recorded" or all(market.rv_fraction is not None for market in markets):
+        return []
+    return ["     RV unknown: give --candles (hourly candles of the weeks before)"]
 
 
 def _settlement_line(entry: LedgerEntry) -> str:
@@ -123,6 +129,17 @@ def _pct(fraction: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
+
+
+def earnings_lines(found: Iterable[CoinEarnings]) -> list[str]:
+    """What a run earned, a line a coin; nothing of a coin in which nothing happened."""
+    return [
+        f"{coin.currency}  premium {coin.premium_coin:+.4f}  bought back {coin.bought_back_coin:+.4f}  "
+        f"settled {coin.settled_coin:+.4f}\n"
+        f"     fees {coin.fees_coin:+.4f}  net against holding {coin.net_coin:+.4f} {coin.currency} (last decision)"
+        for coin in found
+        if coin.premium_coin or coin.bought_back_coin or coin.settled_coin
+    ]
 
 
 # --- status ------------------------------------------------------------------------------------------

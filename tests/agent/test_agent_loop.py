@@ -822,3 +822,11 @@ def test_a_signal_wakes_a_sleeping_agent_and_ends_it_with_code_0(
     server.stop()
     assert (code, err) == (0, "")
     assert "stopped after 1 iterations" in out
+
+
+def test_the_status_without_a_market_finds_the_newest_run(tmp_path: Path) -> None:
+    logs, data = tmp_path / "logs", tmp_path / "data"
+    run_main("--market", "simulated", "--once", "--log-dir", logs / "simulated", "--data-dir", data)
+    ended = run_main("--status", "--log-dir", logs, "--data-dir", data)
+    assert ended.code == 0
+    assert "simulated run simulated-0001" in ended.out

@@ -16,7 +16,7 @@ from core.breaker import Breaker
 from logging_utils import IterationRecord
 from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, Reason, TradingState
 from paper_exchange.exchange import PaperExchange
-from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, simulated_desk
+from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, run_main, simulated_desk
 from tests.builders.configs import agent_config
 from tests.builders.paper import account_on, market_with
 from tests.builders.records import record_of
@@ -357,3 +357,20 @@ def test_another_environment_is_found_and_gives_code_5(tmp_path: Path) -> None:
 def test_a_paper_account_needs_no_key(tmp_path: Path) -> None:
     code, lines = examined(simulated_desk(tmp_path), needs_key=False)
     assert (code, "none needed: paper account" in lines["key"]) == (0, True)
+
+
+# --- the end of a run -------------------------------------------------------------------------------
+
+
+def test_the_quickstart_shows_a_whole_cycle_and_ends_with_what_it_earned(tmp_path: Path) -> None:
+    folders = ("--log-dir", tmp_path / "logs", "--data-dir", tmp_path / "data")
+    ended = run_main("--dry-run", "--market", "simulated", "--iterations", "50", "--interval", "21600", *folders)
+    for words in ("OPEN_COVERED_CALL", "ROLL_COVERED_CALL", "settled ", "BTC  premium +", "net against holding"):
+        assert words in ended.out
+
+
+@pytest.mark.parametrize(("market", "is_said"), [("recorded", True), ("testnet", False)])
+def test_where_a_recording_lacks_candles_they_are_asked_for(market: str, is_said: bool) -> None:
+    state = a_state(markets=(a_market().model_copy(update={"rv_fraction": None}),))
+    record = a_record(state=state).model_copy(update={"market": market})
+    assert ("give --candles" in console_block(record)) == is_said

@@ -71,6 +71,7 @@ CORE = (
     "core/action_form",
     "core/breaker",
     "core/candidates",
+    "core/results/earnings",
     "core/exposure",
     "core/iteration",
     "core/market_context",

@@ -1,0 +1,1 @@
+"""What came of it: pure sums over ledgers and states."""
