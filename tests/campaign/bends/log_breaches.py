@@ -133,7 +133,7 @@ def a_redirect_that_was_followed(story: Story) -> None:
 @breaks("I19")
 def a_private_request_after_an_answer_that_is_not_testnet(story: Story) -> None:
     story.look()
-    bend_reply(story.trace.calls[-2], lambda reply: reply.update(testnet=False))
+    bend_reply(story.trace.calls[-4], lambda reply: reply.update(testnet=False))
     story.rest()
 
 
