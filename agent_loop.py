@@ -62,6 +62,7 @@ def read_state(agent: Agent) -> AgentState:
     state = build_agent_state(agent.client, agent.config, agent.memory, left_overs.take_back)
     if left_overs.problem is not None:
         raise left_overs.problem
+    agent.ledger.begin_at(state.timestamp)
     state = agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
     return with_refused_closes(state, agent.config)
 

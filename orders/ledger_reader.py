@@ -45,6 +45,11 @@ class LedgerReader:
         self._is_open_ended = False  # whether entries may still come with times that were read
         self._seen: set[LedgerEntry] = set()  # of a span that is read again
 
+    def begin_at(self, decided_at: datetime) -> datetime:
+        """An account without a past is read from shortly before its first decision, whatever becomes of that one."""
+        self.read_until = self.read_until or decided_at - FIRST_LOOK_BACK
+        return self.read_until
+
     def expect_entries(self) -> None:
         """An order has ended that may have traded: read on in any case."""
         self.is_due = True
@@ -53,7 +58,7 @@ class LedgerReader:
         """What was booked since the last time, if anything can have been."""
         now = self._client.server_now()
         self._expect_fills(execution, now)
-        self.read_until = since = self.read_until or state.timestamp - FIRST_LOOK_BACK
+        since = self.begin_at(state.timestamp)
         self.is_due = self.is_due or has_traded(execution) or last_delivery(now) >= since
         if not self.is_due:
             return LedgerReading()

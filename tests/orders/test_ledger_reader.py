@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_loop import run_iteration
 from cli.endings import end_run
 from core.exposure import portfolio_value_usd
 from deribit.replies import ms_from_utc
@@ -75,6 +76,20 @@ def test_an_answer_that_ends_the_run_after_the_ledger_was_read_loses_none_of_its
     (line,) = decision_lines(tmp_path)
     assert "redirect" in line["error"]
     assert traded_coin(tmp_path) == pytest.approx(0.1)
+
+
+def test_a_fill_of_a_first_iteration_that_failed_after_it_is_read_by_the_next(tmp_path: Path) -> None:
+    def redirect(request: httpx.Request, _: Answer) -> httpx.Response:
+        return httpx.Response(302, headers={"location": "https://elsewhere.example/"})
+
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("private/get_user_trades_by_order", redirect)
+    agent = agent_at(desk, seldom_sell)
+    run_iteration(agent)
+    desk.clock.sleep(300.0)
+    run_iteration(agent)
+    first, second = decision_lines(tmp_path)
+    assert (first["ledger"], len(second["ledger"])) == ([], 1)
 
 
 def test_an_account_that_still_shows_the_balance_before_the_trade_is_not_its_value_after(tmp_path: Path) -> None:
