@@ -52,7 +52,7 @@ def _names(view: View, call: WireCall, name: str) -> set[str] | None:
     rows = view.heard(call)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
-    return {str(row.get(name)) for row in rows if row.get("size") != 0}
+    return {str(row.get(name) or "") for row in rows if row.get("size") != 0}
 
 
 def orders_before_positions(view: View) -> Iterator[str]:

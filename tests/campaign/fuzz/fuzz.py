@@ -89,6 +89,7 @@ def problem_of(client: DeribitClient, answers: Answers, name: str) -> str | None
     """Make one call; what it did that no reply may make it do."""
     answers.target, call = CALLS[name]
     answers.heard = []
+    client._rpc.fatal_answer = None  # each reply is judged by itself
     try:
         value = call(client)
         to_json([value, client.end_iteration()])  # whatever is returned ends up in a log

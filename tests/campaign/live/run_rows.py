@@ -174,7 +174,9 @@ def row_p11(seed: int, folder: Path) -> None:
     states: list[str] = []
     per_life = 1 + seed % 3
     for _ in range(12):
-        agent = assembly.assemble_agent(config_in(folder), httpx.MockTransport(out_of_order), clock)
+        agent = assembly.assemble_agent(
+            config_in(folder), httpx.MockTransport(out_of_order), clock, mode="loopback", market="loopback"
+        )
         if agent.trading.breaker.state == TradingState.HALTED:
             break
         agent.trading.resume_or_stay_halted(is_resumed=False)
