@@ -18,6 +18,7 @@ from core.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, i
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
+from deribit.envelope import row_about
 from deribit.failures import outcome_after
 from deribit.kill_file import read_kill_note
 from deribit.replies import Row, ms_from_utc, rows
@@ -30,7 +31,6 @@ from models import (
     CoinAccount,
     DeribitError,
     Fill,
-    InvalidReplyError,
     LedgerEntry,
     LedgerTooLongError,
     LogWriteError,
@@ -152,7 +152,7 @@ class DeribitClient:
         """One instrument, also an expired one; None where it is not a plain BTC or ETH option."""
         params = {"instrument_name": symbol}
         return self._read(
-            "public/get_instrument", params, lambda result: replies.read_instrument(_about(symbol, result))
+            "public/get_instrument", params, lambda result: replies.read_instrument(row_about(symbol, result))
         )
 
     def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]:
@@ -162,7 +162,7 @@ class DeribitClient:
 
     def get_ticker(self, symbol: str) -> Ticker:
         params = {"instrument_name": symbol}
-        return self._read("public/ticker", params, lambda result: replies.read_ticker(_about(symbol, result)))
+        return self._read("public/ticker", params, lambda result: replies.read_ticker(row_about(symbol, result)))
 
     def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
         """Candles of the coin's perpetual, oldest first; empty where the exchange has none."""
@@ -389,14 +389,6 @@ class DeribitClient:
 
     def _read(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
         return self._rpc.read(method, params, reader)
-
-
-def _about(symbol: str, result: Any) -> Row:
-    """A result about the instrument that was asked for, and no other."""
-    row = Row(result)
-    if row.need("instrument_name") != symbol:
-        raise InvalidReplyError(f"the reply is not about {symbol}")
-    return row
 
 
 def _not_sent(why: str) -> OrderReceipt:

@@ -26,6 +26,7 @@ from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is
     LedgerEntry,
     NonNegative,
     OptionInstrument,
+    OptionPosition,
     OptionQuote,
     Order,
     OrderReceipt,
@@ -60,41 +61,6 @@ class Reason(Frozen):
 
 
 # --- the state ------------------------------------------------------------------
-
-
-class OptionPosition(Frozen):
-    """An option held: `size` is positive, `side` says which way. Prices in coin, quotes None where unknown.
-
-    `delta` is the whole position's Black-Scholes delta with its sign, as Deribit reports it.
-    """
-
-    symbol: str
-    underlying: Underlying
-    option_type: Literal["call", "put"]
-    strike: Positive
-    expiry: AwareDatetime
-    side: Literal["long", "short"]
-    size: Positive
-    avg_price: NonNegative
-    mark_price_coin: float
-    delta: float
-    dte_days: float
-    bid_price_coin: float | None = None
-    ask_price_coin: float | None = None
-    mark_iv_fraction: float | None = None
-    quoted_at: AwareDatetime | None = None
-
-    @property
-    def is_short_call(self) -> bool:
-        return self.side == "short" and self.option_type == "call"
-
-    @property
-    def captured_premium_pct(self) -> float:
-        """Share of the premium of a short that has been earned if bought back at the ask (else at the mark)."""
-        if self.avg_price <= 0:
-            return 0.0
-        cost = self.mark_price_coin if self.ask_price_coin is None else self.ask_price_coin
-        return 100.0 * (1.0 - cost / self.avg_price)
 
 
 class MarketSnapshot(Frozen):

@@ -100,3 +100,11 @@ def refusal(method: str, code: int, message: str, data: object) -> DeribitError:
     parts = data if isinstance(data, dict) else {"reason": data}
     reason = ": ".join(str(parts[key]) for key in ("param", "reason") if parts.get(key) is not None)
     return RequestRefusedError(method, code, message, quotable(reason) or None)
+
+
+def row_about(symbol: str, result: Any) -> Row:
+    """A result about the instrument that was asked for, and no other."""
+    row = Row(result)
+    if row.need("instrument_name") != symbol:
+        raise InvalidReplyError(f"the reply is not about {symbol}")
+    return row
