@@ -152,7 +152,7 @@ def one_order_at_a_time(trade: ProposedTrade) -> Iterator[Reason]:
             text = f"our last order on {symbol} may still be open, or was filled within the last minute"
             yield Reason(rule="intent_pending", text=text)
     if trade.underlying in trade.state.waiting_underlyings:
-        text = "an earlier run may have sent an order that is not in the order log; no new order for a minute"
+        text = "an earlier run may have sent an order that is not in the order log; new orders wait"
         yield Reason(rule="intent_pending", text=text)
 
 

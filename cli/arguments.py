@@ -58,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how long and how")
     how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
     how.add_argument("--iterations", type=_positive_int, metavar="N", help="stop after N iterations")
-    how.add_argument("--interval", type=_seconds, metavar="SECONDS", help="time between iterations, 30 to 86400")
+    how.add_argument(
+        "--interval",
+        type=_seconds,
+        metavar="SECONDS",
+        help="time between iterations, 30 (loopback: 1) to 86400",
+    )
     how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")

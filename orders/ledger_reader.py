@@ -103,7 +103,7 @@ class LedgerReader:
         except RequestBudgetError:
             return LedgerReading()  # enough was asked in this iteration; the next one reads on
         except DeribitError as error:
-            return LedgerReading(error=f"{type(error).__name__} after the trade: {error}")
+            return LedgerReading(error=f"{type(error).__name__} while the ledger was read: {error}")
         if until == now and self._lacks_fills(entries, now):
             return LedgerReading()
         self._span = None if self._span is None or until == now else self._span * LONGER
