@@ -233,6 +233,26 @@ def test_the_requests_kept_for_orders_suffice_where_the_token_has_to_be_renewed_
     assert desk.account.open_orders() == []
 
 
+def test_the_next_iteration_has_all_its_requests_again_and_between_two_nobody_counts(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.begin_iteration()
+    ask(desk, 34)
+    desk.client.end_iteration()
+    ask(desk, 50)
+    desk.client.begin_iteration()
+    ask(desk, 34)
+    assert len(desk.wire.sent) == 34 + 50 + 34
+
+
+def test_the_calls_of_an_iteration_are_given_out_once(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.begin_iteration()
+    ask(desk, 2)
+    assert [call.method for call in desk.client.end_iteration()] == [TIME, TIME]
+    desk.client.begin_iteration()
+    assert (desk.client.end_iteration(), desk.client.requests_made) == ((), 0)
+
+
 # --- the token in public ------------------------------------------------------------------------
 
 
@@ -277,29 +297,6 @@ def test_whoever_says_it_is_not_testnet_is_told_the_token_no_more(tmp_path: Path
         with pytest.raises(WrongEnvironmentError):
             desk.client.get_time()
     assert tokens_sent(desk, TIME) == [True, False]
-
-
-# --- requests and calls of an iteration, continued ------------------------------------------------
-
-
-def test_the_next_iteration_has_all_its_requests_again_and_between_two_nobody_counts(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.begin_iteration()
-    ask(desk, 34)
-    desk.client.end_iteration()
-    ask(desk, 50)
-    desk.client.begin_iteration()
-    ask(desk, 34)
-    assert len(desk.wire.sent) == 34 + 50 + 34
-
-
-def test_the_calls_of_an_iteration_are_given_out_once(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.begin_iteration()
-    ask(desk, 2)
-    assert [call.method for call in desk.client.end_iteration()] == [TIME, TIME]
-    desk.client.begin_iteration()
-    assert (desk.client.end_iteration(), desk.client.requests_made) == ((), 0)
 
 
 # --- failures nobody thought of -------------------------------------------------------------------------
