@@ -19,6 +19,7 @@ from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
 from deribit.envelope import row_about
+from deribit.error_codes import TOKEN_CODES
 from deribit.failures import outcome_after
 from deribit.kill_file import read_kill_note
 from deribit.replies import Row, ms_from_utc, rows
@@ -260,7 +261,7 @@ class DeribitClient:
         problem = self._reason_to_send_nothing(quoted_at)
         if problem is not None or self._order_log is None:
             return _not_sent(problem or "")
-        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
+        params = _edit_params(order, price_coin)
         try:
             self._order_log.write(edit_of(order, price_coin, self.server_now()).as_line())
         except LogWriteError as error:
@@ -272,8 +273,14 @@ class DeribitClient:
         return self._write("private/edit", params | {"valid_until": ms_from_utc(send_before)})
 
     def cancel_order(self, order_id: str) -> OrderReceipt:
-        """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
-        return self._write("private/cancel", {"order_id": order_id})
+        """Take an order back. REJECTED (11044) means that it was no longer open: read it again.
+
+        Asked once more where the token was lost: unlike an order, a cancel that arrives twice does no harm.
+        """
+        receipt = self._write("private/cancel", {"order_id": order_id})
+        if receipt.refusal_code in TOKEN_CODES:
+            receipt = self._write("private/cancel", {"order_id": order_id})
+        return receipt
 
     def _send_order(self, request: OrderRequest) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
@@ -414,6 +421,17 @@ def _order_params(request: OrderRequest) -> dict[str, Any]:
         "time_in_force": "good_til_day",  # the dead man's switch: nothing of ours outlives 08:00 UTC
         "post_only": False,
         "reduce_only": request.reduce_only,
+    }
+
+
+def _edit_params(order: Order, price_coin: float) -> dict[str, Any]:
+    """Nothing is left to what an exchange takes for granted: a buy only reduces, whatever an answer said of it."""
+    return {
+        "order_id": order.order_id,
+        "amount": order.amount_coin,
+        "price": price_coin,
+        "post_only": False,
+        "reduce_only": order.direction == "buy" or order.reduce_only is True,
     }
 
 

@@ -217,15 +217,16 @@ class JsonRpc:
         self.calls.append(ApiCall(method="public/auth", outcome="ok"))
 
     def ensure_token(self) -> None:
-        if self._token is None or self.clock.monotonic() >= self._token_ends_at_seconds:
+        if not self._has_good_token():
             self.authenticate()
 
     def repeats_fatal_answer(self) -> bool:
         """Ask once more after a fatal answer: in public, or with a new login where it was about the key."""
-        first, self.fatal_answer = self.fatal_answer, None
+        first = self.fatal_answer
         second: AgentError | None = None
         try:
             if isinstance(first, AuthenticationError):
+                self.fatal_answer = None
                 self.authenticate()
             else:
                 self.send_once("public/get_time", {}, replies.utc_from_ms)
@@ -235,8 +236,16 @@ class JsonRpc:
         self.fatal_answer = second if is_same else None
         return is_same
 
-    def _authorization(self) -> dict[str, str]:
-        return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+    def _authorization(self, method: str) -> dict[str, str]:
+        """The token; in public too, but there only one that is surely good: a read refused for it is asked without."""
+        is_private = method.startswith("private/")
+        is_good_in_public = method != "public/auth" and self.fatal_answer is None and self._has_good_token()
+        if self._token is None or not (is_private or is_good_in_public):
+            return {}
+        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+
+    def _has_good_token(self) -> bool:
+        return self._token is not None and self.clock.monotonic() < self._token_ends_at_seconds
 
     # --- one request ------------------------------------------------------------------
 
@@ -247,7 +256,7 @@ class JsonRpc:
         self._spend_request(method)
         self._request_id += 1
         body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
-        headers = self._authorization() if method.startswith("private/") else {}
+        headers = self._authorization(method)
         try:
             return self._ask(method, body, headers, reader)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
