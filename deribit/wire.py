@@ -23,11 +23,10 @@ from pydantic import SecretStr
 
 from config import AgentConfig
 from core.settings.values import LOOPBACK_HOSTS, TESTNET_HOST
-from core.text import quotable
 from deribit import replies
 from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
-from deribit.failures import is_worth_a_retry, problem_of_status, short_text, translated
+from deribit.failures import is_worth_a_retry, problem_of_status, refuse_redirect, short_text, translated
 from deribit.replies import Row
 from models import (
     AgentError,
@@ -320,7 +319,7 @@ class JsonRpc:
         content = bytearray()
         request = httpx.Request("POST", _url(self._base_url, method), headers=HEADERS | headers, json=body)
         with closing(self._http.send(request, stream=True)) as response:
-            _refuse_redirect(method, response)
+            refuse_redirect(method, response)
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
@@ -384,17 +383,3 @@ def _guard_host(request: httpx.Request) -> None:
     is_testnet = request.url.host == TESTNET_HOST and request.url.scheme == "https"
     if not is_testnet and request.url.host.strip("[]") not in LOOPBACK_HOSTS:
         raise WrongEnvironmentError(f"refused to contact {request.url.host}: only testnet and this machine are allowed")
-
-
-def _refuse_redirect(method: str, response: httpx.Response) -> None:
-    """No redirect is followed; one that leads to another host is no accident."""
-    if not response.has_redirect_location:
-        return
-    try:
-        host = response.request.url.join(response.headers["location"]).host
-    except (httpx.InvalidURL, ValueError):
-        host = response.request.url.host  # nonsense leads nowhere
-    if host != response.request.url.host:
-        where = quotable(host, 60)
-        raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
-    raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")
