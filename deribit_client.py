@@ -19,10 +19,8 @@ from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from deribit import replies
 from deribit.envelope import row_about
-from deribit.error_codes import TOKEN_CODES
 from deribit.failures import outcome_after
 from deribit.kill_file import read_kill_note
-from deribit.order_messages import edit_params, order_params, read_receipt
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.vocabulary import MarginQuote
 from deribit.wire import JsonRpc, Reader, SystemClock
@@ -262,7 +260,7 @@ class DeribitClient:
         problem = self._reason_to_send_nothing(quoted_at)
         if problem is not None or self._order_log is None:
             return _not_sent(problem or "")
-        params = edit_params(order, price_coin)
+        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
         try:
             self._order_log.write(edit_of(order, price_coin, self.server_now()).as_line())
         except LogWriteError as error:
@@ -274,14 +272,8 @@ class DeribitClient:
         return self._write("private/edit", params | {"valid_until": ms_from_utc(send_before)})
 
     def cancel_order(self, order_id: str) -> OrderReceipt:
-        """Take an order back. REJECTED (11044) means that it was no longer open: read it again.
-
-        Asked once more where the token was lost: unlike an order, a cancel that arrives twice does no harm.
-        """
-        receipt = self._write("private/cancel", {"order_id": order_id})
-        if receipt.refusal_code in TOKEN_CODES:
-            receipt = self._write("private/cancel", {"order_id": order_id})
-        return receipt
+        """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
+        return self._write("private/cancel", {"order_id": order_id})
 
     def _send_order(self, request: OrderRequest) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
@@ -289,7 +281,7 @@ class DeribitClient:
         problem = self._reason_not_to_send(request, send_before) or self._token_problem()
         if problem is not None:
             return _not_sent(problem)
-        params = order_params(request) | {"valid_until": ms_from_utc(send_before)}
+        params = _order_params(request) | {"valid_until": ms_from_utc(send_before)}
         problem = self._log_intent(request, params["valid_until"])
         if problem is not None:
             return _not_sent(problem)
@@ -382,7 +374,7 @@ class DeribitClient:
         if problem is not None:
             return self._failed_write(method, _not_sent(problem))
         try:
-            receipt = self._rpc.send_once(method, params, read_receipt)
+            receipt = self._rpc.send_once(method, params, _read_receipt)
         except DeribitError as error:
             code = error.code if isinstance(error, RequestRefusedError) else None
             receipt = OrderReceipt(outcome=outcome_after(error), error=str(error), refusal_code=code)
@@ -401,6 +393,28 @@ class DeribitClient:
 
 def _not_sent(why: str) -> OrderReceipt:
     return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
+
+
+def _read_receipt(result: Any) -> OrderReceipt:
+    """buy, sell and edit answer with order and trades, cancel with the order alone."""
+    row = Row(result)
+    order = replies.read_order(Row(row.get("order", result)))
+    trades = tuple(replies.read_trade(trade) for trade in row.rows("trades"))
+    outcome = SendOutcome.REJECTED if order.order_state == "rejected" else SendOutcome.ACCEPTED
+    return OrderReceipt(outcome=outcome, order=order, trades=trades)
+
+
+def _order_params(request: OrderRequest) -> dict[str, Any]:
+    return {
+        "instrument_name": request.symbol,
+        "amount": request.amount_coin,
+        "type": "limit",
+        "price": request.price_coin,
+        "label": request.label,
+        "time_in_force": "good_til_day",  # the dead man's switch: nothing of ours outlives 08:00 UTC
+        "post_only": False,
+        "reduce_only": request.reduce_only,
+    }
 
 
 def _each(reader: Callable[[Row], Result]) -> Reader[tuple[Result, ...]]:

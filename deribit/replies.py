@@ -317,8 +317,7 @@ def _order(row: Row) -> Order:
         avg_price_coin=row.need("average_price"),
         price_coin=None if price == "market_price" else price,
         order_state=row.need("order_state"),
-        post_only=row.get("post_only"),
-        reduce_only=row.get("reduce_only"),
+        reduce_only=row.get("reduce_only", False),
         is_liquidation=row.get("is_liquidation", False),
         created_at=row.time("creation_timestamp"),
     )

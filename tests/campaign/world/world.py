@@ -135,8 +135,7 @@ class World:
 
     def _assembled(self, life: Life) -> Agent:
         """The agent as its files make it; resumed where a person has looked at it."""
-        mark = self.trace.folder / "last_order"  # outside logs and data, as the account's own file is
-        agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS, mark=mark)
+        agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS)
         agent.policy = self.policy
         life.resumed = self._must_resume
         agent.trading.resume_or_stay_halted(self._must_resume)
