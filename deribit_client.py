@@ -1,26 +1,24 @@
 """Synchronous wrapper over Deribit's JSON-RPC: typed models out, orders through one function.
 
 In: method calls. Out: models of models.py. deribit/wire.py carries each request, deribit/replies.py says what each
-reply means. Talks to Deribit, or to the paper exchange through the httpx transport it is given. An order is put on
-the wire once, after a last look and after it was written to the order log.
+reply means, core/sending/order_gate.py what comes before an order leaves. Talks to Deribit, or to the paper exchange
+through the httpx transport it is given. An order is put on the wire once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
 
 from config import AgentConfig
-from core.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
-from core.quotes import age_problem
-from core.trading_hours import settlement_problem
+from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
 from deribit import replies
 from deribit.envelope import row_about
 from deribit.failures import outcome_after
-from deribit.kill_file import read_kill_note
+from deribit.kill_file import kill_note_of
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.vocabulary import MarginQuote
 from deribit.wire import JsonRpc, Reader, SystemClock
@@ -33,7 +31,6 @@ from models import (
     Fill,
     LedgerEntry,
     LedgerTooLongError,
-    LogWriteError,
     OptionInstrument,
     OptionQuote,
     Order,
@@ -48,14 +45,11 @@ from models import (
 )
 
 MAX_LEDGER_PAGES = 10
-MAX_ORDERS_PER_ITERATION = 2  # a roll: one to buy back, one to sell
-ORDER_LIFETIME_SECONDS = 10.0  # valid_until: later than this the exchange refuses to execute
-TRADING_SCOPE = "trade:read_write"
 
 Result = TypeVar("Result")
 
 
-class DeribitClient:
+class DeribitClient(OrderGate):
     """One connection to one exchange. Not thread-safe; the agent uses one at a time.
 
     `transport` puts another exchange (paper, simulated, recorded) in place of the network. Without an `order_log`
@@ -72,10 +66,8 @@ class DeribitClient:
         order_log: OrderLog | None = None,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        self._config = config
-        self._order_log = order_log
+        super().__init__(config, order_log)
         self._rpc = JsonRpc(config, transport, SystemClock() if clock is None else clock, credentials)
-        self._orders_left: int | None = None
 
     def close(self) -> None:
         self._rpc.close()
@@ -83,11 +75,11 @@ class DeribitClient:
     def begin_iteration(self) -> None:
         """Limit requests and orders from here on, until end_iteration."""
         self._rpc.begin_counting()
-        self._orders_left = MAX_ORDERS_PER_ITERATION
+        self._limit_orders()
 
     def end_iteration(self) -> tuple[ApiCall, ...]:
         """Lift the limits; the calls that were made, for the log."""
-        self._orders_left = None
+        self._lift_limit()
         return self._rpc.end_counting()
 
     def server_now(self) -> datetime:
@@ -123,11 +115,7 @@ class DeribitClient:
 
     def kill_note(self) -> str | None:
         """What a kill file says, None where there is none. One that cannot be looked at counts as there."""
-        for place in self._config.kill_files:
-            note = read_kill_note(place)
-            if note is not None:
-                return note if place == self._config.risk.kill_file else f"{note} (in {place.parent})".strip()
-        return None
+        return kill_note_of(self._config)
 
     # --- public -------------------------------------------------------------
 
@@ -251,128 +239,39 @@ class DeribitClient:
 
     # --- orders ---------------------------------------------------------------
 
-    def place_limit_order(self, request: OrderRequest) -> OrderReceipt:
-        """Send one limit order, once. Never raises for what the exchange or the network does."""
-        return self._send_order(request)
-
-    def edit_order(self, order: Order, price_coin: float, quoted_at: datetime) -> OrderReceipt:
-        """Move a resting order to another price, its amount unchanged; written to the order log first."""
-        problem = self._reason_to_send_nothing(quoted_at)
-        if problem is not None or self._order_log is None:
-            return _not_sent(problem or "")
-        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
-        try:
-            self._order_log.write(edit_of(order, price_coin, self.server_now()).as_line())
-        except LogWriteError as error:
-            return _not_sent(str(error))
-        problem = self._reason_to_send_nothing(quoted_at)  # writing can take long
-        if problem is not None:
-            return _not_sent(problem)
-        send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
-        return self._write("private/edit", params | {"valid_until": ms_from_utc(send_before)})
-
     def cancel_order(self, order_id: str) -> OrderReceipt:
         """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
         return self._write("private/cancel", {"order_id": order_id})
 
-    def _send_order(self, request: OrderRequest) -> OrderReceipt:
+    def _send_order(self, request: OrderRequest, valid_until_ms: int) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
-        send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
-        problem = self._reason_not_to_send(request, send_before) or self._token_problem()
-        if problem is not None:
-            return _not_sent(problem)
-        params = _order_params(request) | {"valid_until": ms_from_utc(send_before)}
-        problem = self._log_intent(request, params["valid_until"])
-        if problem is not None:
-            return _not_sent(problem)
-        # Forcing a line to disk can take long, and the kill file may have come: the last look is the one after it.
-        problem = self._reason_not_to_send(request, send_before)
-        if problem is not None:
-            receipt = _not_sent(problem)
-        else:
-            self._orders_left = None if self._orders_left is None else self._orders_left - 1
-            receipt = self._write("private/sell" if request.direction == "sell" else "private/buy", params)
-        self._note_outcome(request, receipt)
-        return receipt
+        params = _order_params(request) | {"valid_until": valid_until_ms}
+        return self._write("private/sell" if request.direction == "sell" else "private/buy", params)
 
-    def note_closed(self, order: Order) -> None:
-        """Write down that an order of ours is over, and what of it was filled."""
-        if self._order_log is not None:
-            self._note(closed_of(order, self.server_now()))
-
-    def note_duplicated(self, label: str, symbol: str) -> None:
-        """Write down that two orders carry one label, so that the next run knows whatever becomes of this one."""
-        if self._order_log is not None:
-            self._note(OrderDuplicated(label=label, symbol=symbol, at=self.server_now()))
-
-    def _reason_not_to_send(self, request: OrderRequest, send_before: datetime) -> str | None:
-        """The last look before an order leaves, whatever came before."""
-        if not (request.parts.underlying in ("BTC", "ETH") and request.parts.is_call):
-            return f"{request.symbol} is not a call on BTC or ETH"
-        limit = self._config.strategy(request.parts.underlying).max_order_size
-        if request.direction == "buy" and not request.reduce_only:
-            return "a buy must be reduce-only"
-        if not request.amount_coin <= limit:
-            return f"{request.amount_coin:g} is above max_order_size {limit:g}"
-        if not self.server_now() < send_before:
-            return "the order's deadline passed before it could be sent"
-        if self._orders_left is not None and self._orders_left <= 0:
-            return f"{MAX_ORDERS_PER_ITERATION} orders have been sent in this iteration"
-        return self._reason_to_send_nothing(request.quoted_at)
-
-    def _reason_to_send_nothing(self, quoted_at: datetime) -> str | None:
-        """What forbids any order, and any new price of one."""
-        if self._order_log is None:
-            return "there is no order log, so no order is sent"
-        now = self.server_now()
-        age = age_problem(quoted_at, now, self._config.risk.max_quote_age_seconds)
-        if age is not None:
-            return f"the quote is {age}"
-        problem = settlement_problem(now, ORDER_LIFETIME_SECONDS)
-        if problem is not None:
-            return problem
-        if self.kill_note() is not None:
-            return "the kill file exists"
-        if not self.may_trade:
-            return f"this key may not trade: it lacks {TRADING_SCOPE}"
-        return None
+    def _send_edit(self, order: Order, price_coin: float, valid_until_ms: int) -> OrderReceipt:
+        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
+        return self._write("private/edit", params | {"valid_until": valid_until_ms})
 
     @property
     def may_trade(self) -> bool:
         """Whether the key has the right to trade; assumed until the exchange has said so."""
         return not self.granted_scope or TRADING_SCOPE in self.granted_scope.split()
 
-    def _token_problem(self) -> str | None:
+    def _login_problem(self) -> str | None:
         try:
             self._rpc.ensure_token()
         except DeribitError as error:
             return str(error)
         return None
 
-    def _log_intent(self, request: OrderRequest, valid_until: int) -> str | None:
-        """Write the order down before it leaves; why it may not leave where that fails."""
-        assert self._order_log is not None
-        try:
-            self._order_log.write(intent_of(request, valid_until, self.server_now()).as_line())
-        except LogWriteError as error:
-            return str(error)
-        return None
-
-    def _note_outcome(self, request: OrderRequest, receipt: OrderReceipt) -> None:
-        self._note(outcome_of(request, receipt, self.server_now()))
-
-    def _note(self, event: OrderEvent) -> None:
-        """Write down what has happened: a line that cannot be written now is kept, and must not hide the event."""
-        assert self._order_log is not None
-        problem = self._order_log.note(event.as_line())
-        if problem is not None:
-            self._rpc.calls.append(ApiCall(method="order_log", outcome=problem))
+    def _tell_log_problem(self, problem: str) -> None:
+        self._rpc.calls.append(ApiCall(method="order_log", outcome=problem))
 
     def _write(self, method: str, params: dict[str, Any]) -> OrderReceipt:
         """One request that moves an order, put on the wire once; what is known afterwards."""
-        problem = self._token_problem()
+        problem = self._login_problem()
         if problem is not None:
-            return self._failed_write(method, _not_sent(problem))
+            return self._failed_write(method, not_sent(problem))
         try:
             receipt = self._rpc.send_once(method, params, _read_receipt)
         except DeribitError as error:
@@ -389,10 +288,6 @@ class DeribitClient:
 
     def _read(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
         return self._rpc.read(method, params, reader)
-
-
-def _not_sent(why: str) -> OrderReceipt:
-    return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
 
 
 def _read_receipt(result: Any) -> OrderReceipt:

@@ -80,6 +80,7 @@ CORE = (
     "core/plausibility",
     "core/pricing",
     "core/quotes",
+    "core/sending/order_gate",
     "core/settings/names",
     "core/settings/texts",
     "core/settings/values",
@@ -93,6 +94,7 @@ CORE = (
 )
 PURE_STANDARD_MODULES = {
     "__future__",
+    "abc",
     "bisect",
     "collections",
     "dataclasses",

@@ -1,0 +1,1 @@
+"""What every client does before and after an order."""
