@@ -20,6 +20,7 @@ from deribit.envelope import row_about
 from deribit.failures import outcome_after
 from deribit.kill_file import kill_note_of
 from deribit.replies import Row, ms_from_utc, rows
+from deribit.unexpected import UnexpectedReplies
 from deribit.vocabulary import MarginQuote
 from deribit.wire import JsonRpc, Reader, SystemClock
 from models import (
@@ -54,6 +55,7 @@ class DeribitClient(OrderGate):
 
     `transport` puts another exchange (paper, simulated, recorded) in place of the network. Without an `order_log`
     no order can be sent. `credentials` replace the configured key (a paper account never sees the real one).
+    `unexpected` is shown every reply.
     Methods raise the errors of models.py, never httpx's own.
     """
 
@@ -65,9 +67,10 @@ class DeribitClient(OrderGate):
         clock: Clock | None = None,
         order_log: OrderLog | None = None,
         credentials: tuple[str, str] | None = None,
+        unexpected: UnexpectedReplies | None = None,
     ) -> None:
         super().__init__(config, order_log)
-        self._rpc = JsonRpc(config, transport, SystemClock() if clock is None else clock, credentials)
+        self._rpc = JsonRpc(config, transport, SystemClock() if clock is None else clock, credentials, unexpected)
 
     def close(self) -> None:
         self._rpc.close()

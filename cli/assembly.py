@@ -18,6 +18,7 @@ from cli.recorder import Recorder
 from config import AgentConfig, RunConfig
 from core.breaker import Breaker
 from core.plausibility import LastSeen
+from deribit.unexpected import UnexpectedReplies
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
 from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
@@ -134,8 +135,20 @@ def assemble_agent(
         breaker_of(before, is_unreadable, order_log),
         read_until_of(before, order_log),
     )
-    client = DeribitClient(config, transport=transport, clock=clock, order_log=order_log, credentials=credentials)
+    client = DeribitClient(
+        config,
+        transport=transport,
+        clock=clock,
+        order_log=order_log,
+        credentials=credentials,
+        unexpected=unexpected_replies(config, clock),
+    )
     return agent_from_parts(config, client, policy, order_log, decision_log, run, remembered)
+
+
+def unexpected_replies(config: AgentConfig, clock: Clock) -> UnexpectedReplies:
+    """Where a run keeps what the exchange says that nobody here has met."""
+    return UnexpectedReplies(config.run.data_dir / "unexpected", clock, complain)
 
 
 def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:

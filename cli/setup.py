@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 import config as settings
-from cli.assembly import ORDER_MODES, Agent, assemble_agent
+from cli.assembly import ORDER_MODES, Agent, assemble_agent, unexpected_replies
 from cli.console import complain
 from config import AgentConfig
 from deribit.wire import SystemClock, network_transport
@@ -71,7 +71,8 @@ def client_for_check(config: AgentConfig, options: argparse.Namespace) -> Deribi
         settings.require_credentials(config)
     transport, clock, _ = _exchange(config, options, keeps_account=False)
     paper_key = ("paper", "paper") if options.market is not None or config.run.dry_run else None
-    return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key)
+    unexpected = unexpected_replies(config, clock)
+    return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)
 
 
 def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:

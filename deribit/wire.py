@@ -29,6 +29,7 @@ from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
 from deribit.failures import is_worth_a_retry, problem_of_status, short_text, translated
 from deribit.replies import Row
+from deribit.unexpected import UnexpectedReplies
 from models import (
     AgentError,
     ApiCall,
@@ -138,6 +139,7 @@ class JsonRpc:
         transport: httpx.BaseTransport | None,
         clock: Clock,
         credentials: tuple[str, str] | None,
+        unexpected: UnexpectedReplies | None = None,
     ) -> None:
         self.clock = clock
         self.server_clock = ServerClock(clock)
@@ -148,6 +150,7 @@ class JsonRpc:
         self._requests_left: int | None = None  # None: nobody counts, as in a script of the owner's
         self._dice = random.Random(config.run.seed)
         self._credentials = _credentials(config) if credentials is None else tuple(map(SecretStr, credentials))
+        self._unexpected = unexpected
         self._transport = network_transport() if transport is None else transport
         self._http = _http_client(config, self._transport)
         self._base_url = config.deribit.base_url
@@ -282,9 +285,20 @@ class JsonRpc:
         result = result_of(envelope, method)
         self._hear_time(envelope)
         try:
-            return reader(result)
+            return self._read_result(method, result, reader)
         except InvalidReplyError as error:
             raise InvalidReplyError(f"{method}: {error}") from None
+
+    def _read_result(self, method: str, result: Any, reader: Reader[Result]) -> Result:
+        """What the reader makes of it; what nobody expected is kept for a bug report."""
+        if self._unexpected is None:
+            return reader(result)
+        self._unexpected.look_at(method, result, self._without_secrets)
+        try:
+            return reader(result)
+        except Exception:
+            self._unexpected.note_unreadable(method, result, self._without_secrets)
+            raise
 
     def _learn_from(self, error: AgentError) -> None:
         if error.exit_code is not None:
@@ -298,13 +312,18 @@ class JsonRpc:
 
     def _redacted(self, error: AgentError) -> AgentError:
         """The error without id, secret and token in its words: a server may echo what it was sent."""
-        hidden = [*self._credentials, *([self._token] if self._token is not None else [])]
         for name in ("message", "reason"):
             if isinstance(getattr(error, name, None), str):
-                setattr(error, name, _without(hidden, getattr(error, name)))
-        error.args = tuple(_without(hidden, str(part)) for part in error.args)
+                setattr(error, name, self._without_secrets(getattr(error, name)))
+        error.args = tuple(self._without_secrets(str(part)) for part in error.args)
         error.__cause__ = error.__context__ = None
         return error
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in (*self._credentials, *([self._token] if self._token is not None else [])):
+            value = secret.get_secret_value()
+            text = text.replace(value, "***") if len(value) >= MIN_SECRET_LETTERS else text
+        return text
 
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
         ends_at = self.clock.monotonic() + REPLY_DEADLINE_SECONDS
@@ -339,13 +358,6 @@ def _url(base_url: str, method: str) -> httpx.URL:
 def _refuse_mainnet(envelope: Row) -> None:
     if envelope.get("testnet") is False:
         raise WrongEnvironmentError("the exchange says that it is not testnet: stopped before anything else is sent")
-
-
-def _without(hidden: list[SecretStr], text: str) -> str:
-    for secret in hidden:
-        value = secret.get_secret_value()
-        text = text.replace(value, "***") if len(value) >= MIN_SECRET_LETTERS else text
-    return text
 
 
 def _credentials(config: AgentConfig) -> tuple[SecretStr, ...]:
