@@ -36,6 +36,7 @@ MAX_ENV_FILE_BYTES = 100_000
 MIN_SECRET_LENGTH = 8
 MARKET_FOLDERS = ("simulated", "recorded", "loopback")  # in the log and data folders, without anybody changing them
 MIN_INTERVAL_SECONDS = 30.0  # what testnet is asked for; an exchange on this machine may be asked every second
+MARKETS_OF_THIN_BOOKS = ("testnet", "loopback")  # where most calls have no bid, and a bid is not required
 KEY_NAMES = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
 
 # --- kinds of values ----------------------------------------------------------------
@@ -57,6 +58,7 @@ def _usable_path(value: object) -> object:
 Number = Annotated[float, BeforeValidator(values.plain_number)]
 Whole = Annotated[int, BeforeValidator(values.plain_number)]
 Switch = Annotated[bool, BeforeValidator(values.strict_bool)]
+SwitchOrUnset = Annotated[bool | None, BeforeValidator(values.bool_or_unset)]
 Secret = Annotated[SecretStr, BeforeValidator(values.secret_text)]
 FilePath = Annotated[Path, BeforeValidator(_usable_path)]
 Url = Annotated[str, BeforeValidator(values.allowed_url)]
@@ -101,6 +103,8 @@ class RiskConfig(Section):
     """Older quotes are not traded on, seconds. High values sell into the past."""
     price_collar_pct: Number = Field(25.0, gt=0, le=50)
     """A limit price may be this percent worse than the mark, or two ticks if that is more."""
+    require_bid: SwitchOrUnset = None
+    """Sell no call without a bid. Unset: false on testnet and loopback, else true."""
     min_minutes_to_expiry: Number = Field(15.0, ge=15, le=1440)
     """Minutes before expiry from which an option is no longer traded."""
     max_orders_per_day: Whole = Field(20, ge=1, le=1000)
@@ -127,7 +131,7 @@ class StrategyConfig(Section):
     dte_max: Number = Field(21.0, ge=0, le=400)
     """Greatest days to expiry of a call to sell."""
     premium_min_usd: Number = Field(100.0, ge=0, le=1e6)
-    """Least premium in USD per contract of one coin, at the bid after fee."""
+    """Least premium in USD per contract of one coin after fee: at the bid, or as asked."""
     max_spread_pct: Number = Field(30.0, gt=0, le=200)
     """Greatest gap between bid and ask, percent of mid. Wide books cost dearly."""
     order_size: Number = Field(0.1, gt=0, le=100, multiple_of=0.1)
@@ -162,7 +166,7 @@ class EthConfig(StrategyConfig):
     """What the agent may sell on ETH. Premiums are USD per contract of one ETH, net of the fee."""
 
     premium_min_usd: Number = Field(4.0, ge=0, le=1e6)
-    """Least premium in USD per contract of one coin, at the bid after fee."""
+    """Least premium in USD per contract of one coin after fee: at the bid, or as asked."""
     order_size: Number = Field(1.0, gt=0, le=1000, multiple_of=1)
     """Contracts (coins) per call sold. A multiple of the exchange's minimum."""
     max_order_size: Number = Field(10.0, gt=0, le=1000, multiple_of=1)
@@ -215,6 +219,7 @@ class AgentConfig(BaseSettings):
     eth: EthConfig = EthConfig()
     run: RunConfig = RunConfig()
     _key_source: str = PrivateAttr("none")
+    _market: str | None = PrivateAttr(None)
 
     @classmethod
     def settings_customise_sources(
@@ -231,6 +236,18 @@ class AgentConfig(BaseSettings):
     def key_source(self) -> str:
         """Where the key comes from, never what it is: "env", ".env", "env and .env", or "none"."""
         return self._key_source
+
+    def at_market(self, market: str) -> AgentConfig:
+        """The same settings, at the market that this run takes its quotes from."""
+        config = self.model_copy()
+        config._market = market
+        return config
+
+    @property
+    def requires_bid(self) -> bool:
+        """Whether only a call with a bid may be sold: as the setting says, else as the market has it."""
+        asked = self.risk.require_bid
+        return self._market not in MARKETS_OF_THIN_BOOKS if asked is None else asked
 
     @property
     def is_loopback(self) -> bool:

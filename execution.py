@@ -36,7 +36,7 @@ from models import (
     SendOutcome,
     Ticker,
 )
-from orders.order_planning import Leg, plan_orders, price_ladder, start_price
+from orders.order_planning import Leg, offer_price, plan_orders, price_ladder, start_price
 from orders.recovery import cancel_if_live
 
 LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
@@ -104,7 +104,10 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
     amount = floor_to_step(amount, option.min_trade_amount_coin)
     if amount <= 0.0:
         return _not_sent(leg, amount, "no free coins left to sell a call against, or one of our orders is still open")
-    prices = price_ladder(leg.direction, ticker, option, config)
+    if leg.offered_at_coin is None:
+        prices = price_ladder(leg.direction, ticker, option, config)
+    else:
+        prices = (offer_price(leg.offered_at_coin, ticker, option),)
     return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
 
 

@@ -82,6 +82,7 @@ class IterationRecord(Frozen):
     duration_ms: float = 0.0
     request_count: int = 0
     credentials_source: str = "none"
+    requires_bid: bool = True
     agent_state: AgentState | None = None
     proposed_action: ProposedAction
     risk_engine_result: RiskResult
@@ -100,7 +101,11 @@ class IterationRecord(Frozen):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What all lines of a run have in common. `lines_before`: the sequence number of the last line before it."""
+    """What all lines of a run have in common.
+
+    `requires_bid`: whether only calls with a bid may be sold. `lines_before`: the sequence number of the last line
+    before it.
+    """
 
     run_id: str
     mode: str
@@ -109,6 +114,7 @@ class RunInfo:
     config_hash: str
     policy_hash: str
     credentials_source: str = "none"
+    requires_bid: bool = True
     lines_before: int = 0
 
 

@@ -85,9 +85,11 @@ class MarketSnapshot(Frozen):
 
 
 class CandidateOption(Frozen):
-    """A call the agent may sell. `premium_usd` is per contract, at the bid, after the fee.
+    """A call the agent may sell. `premium_usd` is per contract, at `sale_price_coin`, after the fee.
 
-    `floor_price_coin` is the least that an order would take, `tick_size_coin` the tick there; not in older logs.
+    `premium_basis`: "bid" where the sale is worked towards a bid; "asked" where a side of the book is missing and the
+    call is offered at the mark and left to rest. `floor_price_coin` is the least that an order would take,
+    `tick_size_coin` the tick there; not in older logs.
     """
 
     symbol: str
@@ -96,7 +98,7 @@ class CandidateOption(Frozen):
     expiry: AwareDatetime
     dte_days: Positive
     delta: float
-    bid_price_coin: Positive
+    bid_price_coin: Positive | None
     ask_price_coin: float | None
     mid_price_coin: Positive
     mark_price_coin: Positive
@@ -105,12 +107,23 @@ class CandidateOption(Frozen):
     floor_price_coin: float | None = None
     tick_size_coin: float = 0.0
     premium_usd: float
+    premium_basis: Literal["bid", "asked"] = "bid"
     yield_if_flat_pct: float
     yield_if_flat_annual_pct: float
     yield_if_called_pct: float
     breakeven_usd: float
     min_trade_amount_coin: Positive
     quoted_at: AwareDatetime
+
+    @property
+    def is_offered_at_mark(self) -> bool:
+        """Whether an order in it would rest at the price asked instead of being worked towards a bid."""
+        return self.premium_basis == "asked"
+
+    @property
+    def sale_price_coin(self) -> float:
+        """What the premium is counted at: the bid, or the price asked (the mark, where a side is missing)."""
+        return self.mid_price_coin if self.bid_price_coin is None or self.is_offered_at_mark else self.bid_price_coin
 
 
 class FunnelStep(Frozen):
@@ -121,12 +134,13 @@ class FunnelStep(Frozen):
 
 
 class FilterFunnel(Frozen):
-    """From the whole chain to the candidates of one coin."""
+    """From the whole chain to the candidates of one coin; `offered_at_mark`: those of `passed` that lack a side."""
 
     underlying: Underlying
     listed: int
     steps: tuple[FunnelStep, ...]
     passed: int
+    offered_at_mark: int = 0
 
 
 class NearMiss(Frozen):

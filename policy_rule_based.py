@@ -30,7 +30,7 @@ from models import (
 POINTS_PER_YIELD_PCT = 1.0  # for each percent a year that the premium pays if the price stays flat
 POINTS_PER_DELTA = -40.0  # for each 1.00 of delta: the risk of being called away
 POINTS_PER_SPREAD_PCT = -0.2  # for each percent between bid and ask: the cost of getting out
-UNKNOWN_SPREAD_PCT = 30.0  # what a call that nobody offers counts as
+UNKNOWN_SPREAD_PCT = 30.0  # what a call without a bid or without an ask counts as
 
 
 def score_parts(call: CandidateOption) -> tuple[ScorePart, ...]:
@@ -181,8 +181,16 @@ def open_call(call: CandidateOption, size: float) -> ProposedAction:
         symbol=call.symbol,
         size=size,
         reason=f"{call.underlying}: no call is held; {call.symbol} scores best ({score(call):.1f}) with "
-        f"{call.premium_usd:.0f} USD of premium, delta {call.delta:.2f}, {call.dte_days:.1f} days",
+        f"{call.premium_usd:.0f} USD of premium, delta {call.delta:.2f}, {call.dte_days:.1f} days{offer_note(call)}",
     )
+
+
+def offer_note(call: CandidateOption) -> str:
+    """Where a side of the book is missing: the premium is what is asked, and nobody may pay it."""
+    if not call.is_offered_at_mark:
+        return ""
+    missing = "nobody bids" if call.bid_price_coin is None else "nobody offers it"
+    return f"; {missing}, so it is offered at the mark"
 
 
 def roll_call(call: OptionPosition, best: CandidateOption, size: float, why: str) -> ProposedAction:
@@ -193,7 +201,7 @@ def roll_call(call: OptionPosition, best: CandidateOption, size: float, why: str
         new_symbol=best.symbol,
         size=size,
         reason=f"{call.underlying}: {call.symbol} has {call.dte_days:.1f} days left and {why}; "
-        f"{best.symbol} scores best ({score(best):.1f})",
+        f"{best.symbol} scores best ({score(best):.1f}){offer_note(best)}",
         choices=(_only(ActionType.ROLL_COVERED_CALL, best.symbol),),
     )
 

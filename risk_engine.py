@@ -244,7 +244,7 @@ def quote_sanity(trade: ProposedTrade) -> Iterator[Reason]:
 
 def _collar(call: CandidateOption, collar_pct: float) -> Iterator[Reason]:
     """Judged at the least an order would take, which is never below the bid nor far below the price asked."""
-    lowest = call.bid_price_coin if call.floor_price_coin is None else call.floor_price_coin
+    lowest = call.sale_price_coin if call.floor_price_coin is None else call.floor_price_coin
     if not is_inside_collar(lowest, call.mark_price_coin, collar_pct, call.tick_size_coin):
         yield Reason(
             rule="price_collar",
@@ -354,7 +354,7 @@ RULES: tuple[Callable[[ProposedTrade], Iterator[Reason]], ...] = (
 
 
 def estimated_margin_pct(trade: ProposedTrade) -> float | None:
-    """Initial margin in percent of margin balance once the trade is done at bid (sale) and ask (buy-back).
+    """Initial margin in percent of margin balance after a sale at the bid (or as asked) and a buy-back at the ask.
 
     Portfolio-margin accounts are judged by the same standard-margin formula, which asks for more.
     """
@@ -363,7 +363,7 @@ def estimated_margin_pct(trade: ProposedTrade) -> float | None:
         call = trade.sold
         size, spot_usd = trade.sold_size, trade.market.spot_usd
         added += size * short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin)
-        cash += size * call.bid_price_coin - trade_fee_coin(call.bid_price_coin, size)
+        cash += size * call.sale_price_coin - trade_fee_coin(call.sale_price_coin, size)
     if trade.bought_back is not None:
         ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
         cash -= trade.size * ask + trade_fee_coin(ask, trade.size)

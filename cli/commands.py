@@ -17,7 +17,7 @@ from cli.assembly import Agent
 from cli.console import complain, say
 from cli.doctor import check, settings_failure
 from cli.locks import take_account_lock, take_lock
-from cli.report import status_text
+from cli.report import bid_sentence, status_text
 from cli.setup import build_agent, client_for_check, settings_from
 from cli.signals import stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
@@ -68,6 +68,7 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         held.enter_context(closing(agent.client))
         stop_on_signals(agent)
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
+        say(bid_sentence(config))
         say("kill file: " + " or ".join(map(str, config.kill_files)))
         code = run_loop(agent, options)
         say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.run.log_dir}")

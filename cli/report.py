@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from config import AgentConfig
 from core.exposure import long_calls_of, order_takes
 from core.results.earnings import SETTLEMENT_TYPES, CoinEarnings
 from core.text import printable
@@ -140,6 +141,11 @@ def earnings_lines(found: Iterable[CoinEarnings]) -> list[str]:
         for coin in found
         if coin.premium_coin or coin.bought_back_coin or coin.settled_coin
     ]
+
+
+def bid_sentence(config: AgentConfig) -> str:
+    """What this run does with calls that nobody bids for."""
+    return f"calls without a bid: {'not sold' if config.requires_bid else 'offered at the mark'}"
 
 
 # --- status ------------------------------------------------------------------------------------------

@@ -25,10 +25,11 @@ from paper_exchange.storage import PaperAccountFileError
 
 
 def settings_from(options: argparse.Namespace) -> AgentConfig:
-    """Settings with the folders of this way to run."""
+    """Settings with the market and the folders of this way to run."""
     overrides = _overrides(options)
     config = settings.load_config(settings.ENV_FILE, overrides)
     market = _market(config, options)
+    config = config.at_market(market)
     if market == "testnet":
         return config
     folders = {

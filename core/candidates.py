@@ -2,7 +2,8 @@
 
 In: the chain of one coin, its market, the strategy's settings, the time. Out: up to MAX_CANDIDATES candidates, how many
 options fell at each rule, and up to MAX_NEAR_MISSES calls that one change of a setting would admit. Premiums are USD
-per contract at the bid after the fee, yields percent of spot. Pure: no network, no disk, no clock.
+per contract after the fee, at the bid, or at the price asked where a side is missing and no bid is required; yields
+percent of spot. Pure: no network, no disk, no clock.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from typing import NamedTuple
 from config import AgentConfig
 from core.market_context import CoinData
 from core.pricing import black76_delta, days_between, tick_size_at, trade_fee_coin, years_between
-from core.quotes import asked_price, is_crossed, is_fresh, is_inside_collar, mid_price, sale_floor
+from core.quotes import (
+    asked_price,
+    is_crossed,
+    is_fresh,
+    is_inside_collar,
+    is_offered_at_mark,
+    mid_price,
+    sale_floor,
+    spread_in_pct,
+)
 from models import (
     CandidateOption,
     FilterFunnel,
@@ -47,6 +57,7 @@ class _Call(NamedTuple):
     premium_usd: float
     floor_price_coin: float
     tick_size_coin: float
+    is_offered_at_mark: bool
 
 
 class _Failure(NamedTuple):
@@ -91,7 +102,7 @@ def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: Ag
     missed: list[tuple[_Failure, _Call]] = []
     for quote in coin.quotes:
         option = coin.instruments.get(quote.symbol)
-        rule = _hard_rule(option, quote, market.spot_usd, now, config.risk.max_quote_age_seconds)
+        rule = _hard_rule(option, quote, market.spot_usd, now, config)
         if option is None or rule is not None:
             rejected[rule or "not_listed_yet"] += 1
             continue
@@ -103,13 +114,19 @@ def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: Ag
             missed.append((failures[0], call))
         if not failures:
             passed.append(call)
-    funnel = _funnel(coin, rejected, len(passed))
+    funnel = _funnel(coin, rejected, passed)
     return ChainScan(_best(passed, market.spot_usd, now, config), funnel, _nearest(missed, coin.underlying))
 
 
-def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: int) -> FilterFunnel:
+def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: list[_Call]) -> FilterFunnel:
     steps = tuple(FunnelStep(rule=rule, rejected=count) for rule, count in rejected.items())
-    return FilterFunnel(underlying=coin.underlying, listed=len(coin.quotes), steps=steps, passed=passed)
+    return FilterFunnel(
+        underlying=coin.underlying,
+        listed=len(coin.quotes),
+        steps=steps,
+        passed=len(passed),
+        offered_at_mark=len([call for call in passed if call.is_offered_at_mark]),
+    )
 
 
 def _best(passed: list[_Call], spot_usd: float, now: datetime, config: AgentConfig) -> tuple[CandidateOption, ...]:
@@ -135,7 +152,7 @@ def _nearest(missed: list[tuple[_Failure, _Call]], coin: Underlying) -> tuple[Ne
 
 
 def _hard_rule(
-    option: OptionInstrument | None, quote: OptionQuote, spot_usd: float, now: datetime, max_quote_age_seconds: float
+    option: OptionInstrument | None, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
 ) -> str | None:
     """What no setting can admit, in the positive form: whatever is not surely fine falls."""
     if option is None:
@@ -146,39 +163,47 @@ def _hard_rule(
         return "not_tradable"
     if not option.strike > spot_usd:
         return "in_the_money"
-    return None if _is_usable(quote, now, max_quote_age_seconds) else "no_usable_quote"
+    return None if _is_usable(quote, now, config) else "no_usable_quote"
 
 
-def _is_usable(quote: OptionQuote, now: datetime, max_age_seconds: float) -> bool:
+def _is_usable(quote: OptionQuote, now: datetime, config: AgentConfig) -> bool:
     bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
-    if bid is None or mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
+    if bid is None and config.requires_bid:
         return False
-    if quote.quoted_at is None:
+    if mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
         return False
-    return 0.0 < mark < 1.0 and not is_crossed(bid, ask) and is_fresh(quote.quoted_at, now, max_age_seconds)
+    if quote.quoted_at is None or not is_fresh(quote.quoted_at, now, config.risk.max_quote_age_seconds):
+        return False
+    return 0.0 < mark < 1.0 and not is_crossed(bid, ask)
 
 
 def _measure(
     option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
 ) -> _Call:
-    bid, ask = quote.bid_price_coin or 0.0, quote.ask_price_coin
+    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin or 0.0
     iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
-    asked = asked_price(quote.bid_price_coin, ask, quote.mark_price_coin or 0.0)
+    asked = asked_price(bid, ask, mark)
     tick = tick_size_at(asked, option.tick_size_coin, option.tick_steps)
+    rests = is_offered_at_mark(bid, ask, mark, config.requires_bid)
+    price = asked if rests else bid or 0.0
     return _Call(
         option=option,
         quote=quote,
         dte_days=days_between(now, option.expiry),
         delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
-        spread_pct=None if ask is None else 200.0 * (ask - bid) / (ask + bid),
-        premium_usd=(bid - trade_fee_coin(bid, 1.0)) * spot_usd,
-        floor_price_coin=sale_floor(quote.bid_price_coin, asked, config.run.order_concession_pct, tick),
+        spread_pct=spread_in_pct(bid, ask),
+        premium_usd=(price - trade_fee_coin(price, 1.0)) * spot_usd,
+        floor_price_coin=asked if rests else sale_floor(bid, asked, config.run.order_concession_pct, tick),
         tick_size_coin=tick,
+        is_offered_at_mark=rests,
     )
 
 
 def _failures(call: _Call, config: AgentConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
-    """The settings this call fails, in the order of the funnel."""
+    """The settings this call fails, in the order of the funnel.
+
+    A spread that is not known is no reason to turn a call away: the policy's score counts it as a wide one.
+    """
     rules = config.strategy(call.option.underlying)
     if not call.dte_days >= rules.dte_min:
         yield _Failure("dte", "DTE_MIN", call.dte_days, rules.dte_min, 2)
@@ -212,11 +237,12 @@ def candidate_from(
 ) -> CandidateOption:
     """The figures of one call, given a usable quote.
 
-    premium: bid less fee, at spot. Yield if flat: premium / spot. Yield if called: (strike - spot + premium) / spot.
+    premium: bid (or the price asked) less fee, at spot. Yield if flat: premium / spot.
+    Yield if called: (strike - spot + premium) / spot.
     Breakeven: spot - premium, the price below which holding coin and call loses against today.
     """
     call = _measure(option, quote, spot_usd, now, config)
-    bid, mark = quote.bid_price_coin or 0.0, quote.mark_price_coin or 0.0
+    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin or 0.0
     flat_pct = 100.0 * call.premium_usd / spot_usd
     return CandidateOption(
         symbol=option.symbol,
@@ -226,14 +252,15 @@ def candidate_from(
         dte_days=call.dte_days,
         delta=call.delta,
         bid_price_coin=bid,
-        ask_price_coin=quote.ask_price_coin,
-        mid_price_coin=mid_price(quote.bid_price_coin, quote.ask_price_coin) or mark,
+        ask_price_coin=ask,
+        mid_price_coin=mid_price(bid, ask) or mark,
         mark_price_coin=mark,
         mark_iv_fraction=quote.mark_iv_fraction or 0.0,
         spread_pct=call.spread_pct,
         floor_price_coin=call.floor_price_coin,
         tick_size_coin=call.tick_size_coin,
         premium_usd=call.premium_usd,
+        premium_basis="asked" if call.is_offered_at_mark else "bid",
         yield_if_flat_pct=flat_pct,
         yield_if_flat_annual_pct=flat_pct * 365.0 / call.dte_days,
         yield_if_called_pct=100.0 * (option.strike - spot_usd + call.premium_usd) / spot_usd,

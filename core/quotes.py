@@ -29,6 +29,11 @@ def is_crossed(bid: float | None, ask: float | None) -> bool:
     return bid is not None and ask is not None and not bid <= ask
 
 
+def spread_in_pct(bid: float | None, ask: float | None) -> float | None:
+    """The gap between bid and ask in percent of mid, None where a side is missing."""
+    return None if bid is None or ask is None else 200.0 * (ask - bid) / (ask + bid)
+
+
 def mid_price(bid: float | None, ask: float | None) -> float | None:
     """The middle of a two-sided quote, None where a side is missing."""
     return None if bid is None or ask is None else (bid + ask) / 2.0
@@ -41,6 +46,15 @@ def asked_price(bid: float | None, ask: float | None, mark: float) -> float:
     """Where a sale begins: mid, or the mark where a side is missing."""
     mid = mid_price(bid, ask)
     return mark if mid is None else mid
+
+
+def is_offered_at_mark(bid: float | None, ask: float | None, mark: float, requires_bid: bool) -> bool:
+    """Whether a sale is not worked towards a bid but offered at the mark and left to rest there.
+
+    So it is where a side is missing, no bid is required, and nobody bids as much as the mark.
+    """
+    is_one_sided = bid is None or ask is None
+    return not requires_bid and is_one_sided and not (bid is not None and bid >= mark)
 
 
 def sale_floor(bid: float | None, asked: float, concession_pct: float, tick: float) -> float:

@@ -2,7 +2,7 @@
 
 In: an action, the state it was decided on, a fresh ticker, settings. Out: legs in the order in which they are sent;
 prices on the exchange's tick grid, in coin per contract, amounts in coin. A sale starts at mid and steps towards the
-bid down to a floor, a buy-back the other way round.
+bid down to a floor, a buy-back the other way round; a call of which a side is missing is offered at the mark.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ from models import (
 
 @dataclass(frozen=True)
 class Leg:
-    """One order to work: what, which way, how much, and the mid it was decided on."""
+    """One order to work: what, which way, how much, and the mid it was decided on.
+
+    `offered_at_coin`: the price asked at the decision where the call is offered at the mark and left to rest.
+    """
 
     label: str
     symbol: str
     direction: Direction
     amount_coin: float
     decision_mid_coin: float | None
+    offered_at_coin: float | None = None
 
     @property
     def parts(self) -> SymbolParts:
@@ -55,7 +59,8 @@ def plan_orders(
 
     def leg(direction: Direction, symbol: str) -> Leg:
         label = own_label(decision_id, direction)
-        return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state))
+        offered_at = _offered_at(symbol, agent_state) if direction == "sell" else None
+        return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state), offered_at)
 
     if action.type == ActionType.OPEN_COVERED_CALL:
         return (leg("sell", action.symbol),)
@@ -72,6 +77,21 @@ def _decision_mid(symbol: str, state: AgentState | None) -> float | None:
     if option is None:
         return None
     return asked_price(option.bid_price_coin, option.ask_price_coin, option.mark_price_coin)
+
+
+def _offered_at(symbol: str, state: AgentState | None) -> float | None:
+    call = None if state is None else state.candidate(symbol)
+    return None if call is None or not call.is_offered_at_mark else call.floor_price_coin
+
+
+def offer_price(offered_at_coin: float, ticker: Ticker, option: OptionInstrument) -> float:
+    """What a call is offered at while it rests: the mark of this moment, and no less than at the decision. Pure.
+
+    The order is not post-only. Deribit documents that flag for good_til_cancelled alone, and our orders must end by
+    themselves at 08:00 UTC; should somebody bid as much meanwhile, it trades at once for no less than it asks.
+    """
+    price = _inside_band(ticker, max(ticker.mark_price_coin, offered_at_coin))
+    return max(option.tick_size_coin, round_price_up(price, option.tick_size_coin, option.tick_steps))
 
 
 def price_ladder(

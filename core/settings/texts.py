@@ -77,9 +77,14 @@ def env_example(settings: Sequence[Setting], sections: Mapping[str, type[BaseMod
         lines += ["", f"# --- {prefix}...: {(model.__doc__ or '').strip()}"]
         for setting in members:
             bounds = bounds_text(setting.info)
-            example = f"your_{setting.field}_here" if setting.info.default is None else default_text(setting.info)
+            example = f"your_{setting.field}_here" if _is_secret(setting.info) else default_text(setting.info)
             lines += [f"# {setting.info.description}{f' ({bounds})' if bounds else ''}", f"#{setting.name}={example}"]
     return "\n".join(lines) + "\n"
+
+
+def _is_secret(info: FieldInfo) -> bool:
+    """Whether a setting has no default because it is a key."""
+    return info.default is None and "SecretStr" in str(info.annotation)
 
 
 def settings_table(settings: Sequence[Setting]) -> str:

@@ -22,6 +22,11 @@ def strict_bool(value: object) -> object:
     return value
 
 
+def bool_or_unset(value: object) -> object:
+    """A switch that may be left open: nothing after the = leaves it to the default."""
+    return None if value == "" else strict_bool(value)
+
+
 def plain_number(value: object) -> object:
     """Numbers as people write them; no hexadecimal, no underscores, no other alphabets, nothing infinite."""
     if isinstance(value, str) and not _is_finite_number(value):

@@ -550,7 +550,7 @@ def test_the_margin_of_a_cross_account_after_a_trade_is_worked_out_in_usd() -> N
 
 
 def sell_at_bid(client: DeribitClient, call: CandidateOption, amount: float) -> None:
-    _trade_now(client, "sell", call.symbol, amount, call.bid_price_coin)
+    _trade_now(client, "sell", call.symbol, amount, call.sale_price_coin)
 
 
 def _trade_now(client: DeribitClient, direction: Any, symbol: str, amount: float, price: float) -> None:

@@ -230,7 +230,7 @@ def test_a_fill_between_the_two_reads_is_counted_twice_and_never_not_at_all() ->
         symbol=call.symbol,
         direction="sell",
         amount_coin=0.1,
-        price_coin=call.bid_price_coin,
+        price_coin=call.sale_price_coin,
         quoted_at=call.quoted_at,
     )
     first, second = client.get_open_orders(), client.place_limit_order(request)

@@ -56,13 +56,14 @@ def fenced(text: str) -> str:
 
 
 def printed_by(arguments: list[str], folder: Path) -> str:
-    """What a run of the agent prints, without the lines about its folders."""
+    """What a run of the agent prints, without the lines about its settings and folders."""
     output = io.StringIO()
     folders = ["--log-dir", str(folder / "logs" / "simulated"), "--data-dir", str(folder / "data")]
     with contextlib.redirect_stdout(output):
         assert main(arguments + folders) == 0
     lines = output.getvalue().splitlines()
-    return "\n".join(line for line in lines if not line.startswith(("settings changed", "kill file", "stopped after")))
+    of_the_run = ("settings changed", "calls without a bid", "kill file", "stopped after")
+    return "\n".join(line for line in lines if not line.startswith(of_the_run))
 
 
 def first_iteration(folder: Path) -> str:
