@@ -191,7 +191,7 @@ class RunConfig(Section):
     exploration_pct: Number = Field(0.0, ge=0, le=100)
     """Percent of sales drawn at random among the candidates, for training data."""
     rv_window_days: Number = Field(30.0, ge=2, le=60)
-    """Days of closes behind realised volatility (and behind IV/RV)."""
+    """Days of closes behind realised volatility and IV/RV. Of the index there are 30, whatever is asked for."""
     rv_min_returns: Whole = Field(20, ge=5, le=2000)
     """With fewer returns realised volatility is unknown and no call is sold."""
     order_wait_seconds: Number = Field(10.0, ge=1, le=60)

@@ -8,14 +8,14 @@ through the httpx transport it is given. An order is put on the wire once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
 
 from config import AgentConfig
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
-from deribit import replies
+from deribit import charts, replies
 from deribit.envelope import row_about
 from deribit.failures import outcome_after
 from deribit.kill_file import kill_note_of
@@ -156,24 +156,20 @@ class DeribitClient(OrderGate):
         return self._read("public/ticker", params, lambda result: replies.read_ticker(row_about(symbol, result)))
 
     def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
-        """Candles of the coin's perpetual, oldest first; empty where the exchange has none."""
-        params = {
-            "instrument_name": f"{currency}-PERPETUAL",
-            "start_timestamp": ms_from_utc(start_at),
-            "end_timestamp": ms_from_utc(end_at),
-            "resolution": str(minutes),
-        }
+        """Closes of the coin's perpetual, oldest first; empty where the exchange has none."""
+        perpetual, width = f"{currency}-PERPETUAL", timedelta(minutes=minutes)
+        params = {"instrument_name": perpetual, "resolution": str(minutes), **_time_span(start_at, end_at)}
         method = "public/get_tradingview_chart_data"
-        return self._read(method, params, lambda result: replies.read_bars(Row(result)))
+        return self._read(method, params, lambda result: charts.read_bars(Row(result), width, end_at))
+
+    def get_index_levels(self, currency: str, reach: str) -> tuple[PriceBar, ...]:
+        """The index over the last hour, day, two days, month or year ("1h", "1d", "2d", "1m", "1y"), oldest first."""
+        params = {"index_name": f"{currency.lower()}_usd", "range": reach}
+        return self._read("public/get_index_chart_data", params, charts.read_index_levels)
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None:
         """Deribit's volatility index at its last hourly close, as a fraction; None where there is none."""
-        params = {
-            "currency": currency,
-            "start_timestamp": ms_from_utc(start_at),
-            "end_timestamp": ms_from_utc(end_at),
-            "resolution": "3600",
-        }
+        params = {"currency": currency, "resolution": "3600", **_time_span(start_at, end_at)}
         return self._read("public/get_volatility_index_data", params, replies.read_dvol)
 
     # --- private reads --------------------------------------------------------
@@ -221,12 +217,7 @@ class DeribitClient(OrderGate):
 
         Raises LedgerTooLongError where that is more than MAX_LEDGER_PAGES pages: ask for a shorter span.
         """
-        params: dict[str, Any] = {
-            "currency": currency,
-            "start_timestamp": ms_from_utc(start_at),
-            "end_timestamp": ms_from_utc(end_at),
-            "count": 250,
-        }
+        params: dict[str, Any] = {"currency": currency, "count": 250, **_time_span(start_at, end_at)}
 
         def read_page(result: Any) -> tuple[tuple[LedgerEntry, ...], Any]:
             return replies.read_ledger(Row(result), currency), Row(result).get("continuation")
@@ -291,6 +282,10 @@ class DeribitClient(OrderGate):
 
     def _read(self, method: str, params: dict[str, Any], reader: Reader[Result]) -> Result:
         return self._rpc.read(method, params, reader)
+
+
+def _time_span(start_at: datetime, end_at: datetime) -> dict[str, Any]:
+    return {"start_timestamp": ms_from_utc(start_at), "end_timestamp": ms_from_utc(end_at)}
 
 
 def _read_receipt(result: Any) -> OrderReceipt:

@@ -33,6 +33,7 @@ from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is
     OrderRequest,
     Positive,
     PriceBar,
+    PriceSource,
     RawPosition,
     SendOutcome,
     Ticker,
@@ -66,7 +67,8 @@ class Reason(Frozen):
 class MarketSnapshot(Frozen):
     """One coin's market. None where unknown: unknown is never treated as zero.
 
-    `rv_days` is how many days of closes stand behind `rv_fraction`.
+    `rv_days` is how many days of closes stand behind `rv_fraction`, `rv_source` whose closes they are: the index's, or
+    those of its perpetual. Neither is in all older logs.
     """
 
     underlying: Underlying
@@ -76,6 +78,7 @@ class MarketSnapshot(Frozen):
     dvol_fraction: float | None = None
     rv_fraction: float | None = None
     rv_days: float | None = None
+    rv_source: PriceSource | None = None
     iv_rv_ratio: float | None = None
     skew_25d_fraction: float | None = None
     return_1d_fraction: float | None = None
@@ -423,7 +426,10 @@ class ExchangeClient(Protocol):
     def get_ticker(self, symbol: str) -> Ticker: ...
 
     def get_bars(self, currency: str, start_at: datetime, end_at: datetime, minutes: int = 60) -> tuple[PriceBar, ...]:
-        """Candles of the coin's perpetual, oldest first."""
+        """Closes of the coin's perpetual, oldest first."""
+
+    def get_index_levels(self, currency: str, reach: str) -> tuple[PriceBar, ...]:
+        """The index over a range that ends now ("1d", "1m"), oldest first, at the exchange's own spacing."""
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None: ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from config import AgentConfig
 from core.candidates import scan_chain
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
-from core.market_context import CoinData, market_snapshot
+from core.market_context import Closes, CoinData, market_snapshot, near_index
 from core.plausibility import LastSeen
 from core.pricing import days_between
 from core.trading_hours import last_delivery
@@ -44,8 +44,7 @@ from models import (
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
-FINE_MINUTES = 5
-MOST_BARS = 4_999  # of more than 5,001 rows Deribit leaves out the oldest, and says nothing
+INDEX_REACHES = ("1m", "1d")  # a month, hour by hour; where that is too little, as in a recording of a day, a finer day
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 NEW_SYMBOL_PAUSE = timedelta(minutes=15)  # new strikes are looked up at once, but no more often
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)  # those that were looked for in vain
@@ -95,7 +94,7 @@ class MarketMemory:
     unlisted_symbols: set[str] = field(default_factory=set)
 
     instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
-    bars: dict[str, tuple[tuple[PriceBar, ...], datetime]] = field(default_factory=dict)
+    closes: dict[str, tuple[Closes, datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
     spare_requests: int = 0
 
@@ -146,7 +145,7 @@ def fetch(
     positions = _believed_positions(client, positions, accounts, memory.last)
     memory.spare_requests = 1 - (client.requests_made - PRIVATE_READS)  # a new token uses it up
     chains = [_fetch_chain(client, coin, memory) for coin in config.enabled_underlyings]
-    _renew_histories(client, config, memory)  # what is left to spare: new strikes come first
+    _renew_histories(client, config, memory, chains)  # what is left to spare: new strikes come first
     coins = tuple(_coin_data(chain, memory) for chain in chains)
     took_seconds = client.clock.monotonic() - started_seconds
     if took_seconds > MAX_SNAPSHOT_SECONDS:
@@ -205,8 +204,9 @@ def _coin_data(chain: _Chain, memory: MarketMemory) -> CoinData:
         spot_usd=chain.spot_usd,
         instruments=chain.instruments,
         quotes=tuple(quote for quote in chain.quotes if quote.symbol not in memory.refused_symbols),
-        bars=memory.bars[chain.coin][0],
+        bars=memory.closes[chain.coin][0].bars,
         dvol_fraction=memory.dvol[chain.coin][0],
+        bars_source=memory.closes[chain.coin][0].source,
     )
 
 
@@ -243,23 +243,34 @@ def _instruments_of(
     return found
 
 
-def _renew_histories(client: ExchangeClient, config: AgentConfig, memory: MarketMemory) -> None:
+def _renew_histories(
+    client: ExchangeClient, config: AgentConfig, memory: MarketMemory, chains: Sequence[_Chain]
+) -> None:
     """Hourly series are read again once a new hour has begun."""
     now = client.server_now()
-    for coin in config.enabled_underlyings:
-        if _is_due(memory.bars.get(coin), now, memory):
-            memory.bars[coin] = (_read_bars(client, coin, now, config), now)
+    for coin, spot_usd in ((chain.coin, chain.spot_usd) for chain in chains):
+        if _is_due(memory.closes.get(coin), now, memory):
+            memory.closes[coin] = (read_closes(client, coin, spot_usd, config), now)
         if _is_due(memory.dvol.get(coin), now, memory):
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
 
 
-def _read_bars(client: ExchangeClient, coin: Underlying, now: datetime, config: AgentConfig) -> tuple[PriceBar, ...]:
-    """Hourly closes; finer ones where there are too few, as in a recording of a single day."""
-    start = now - timedelta(days=config.run.rv_window_days + 1)
-    bars = client.get_bars(coin, start, now)
-    if len(bars) > config.run.rv_min_returns:
-        return bars
-    return client.get_bars(coin, max(start, now - timedelta(minutes=FINE_MINUTES * MOST_BARS)), now, FINE_MINUTES)
+def read_closes(client: ExchangeClient, coin: Underlying, spot_usd: float, config: AgentConfig) -> Closes:
+    """The closes behind realised volatility: the index's, else its perpetual's where they agree with the index.
+
+    The index's last month is all there is of it in hours: of a longer rv_window_days only that month is used.
+    Raises DeribitError where the exchange does not answer; that it refuses, or has too little, is no error.
+    """
+    levels: tuple[PriceBar, ...] = ()
+    with suppress(RequestRefusedError, InvalidReplyError):
+        for reach in INDEX_REACHES:
+            levels = client.get_index_levels(coin, reach)
+            if len(levels) > config.run.rv_min_returns:
+                return Closes(levels, "index")
+    now = client.server_now()
+    candles = client.get_bars(coin, now - timedelta(days=config.run.rv_window_days + 1), now)
+    believed = near_index(candles, (*levels, PriceBar(now, spot_usd)))
+    return Closes(believed, "perpetual") if len(believed) > len(levels) else Closes(levels, "index")
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

@@ -119,9 +119,10 @@ def _settlement_line(entry: LedgerEntry) -> str:
 
 
 def _realised(market: MarketSnapshot) -> str:
-    """Realised volatility, with the days behind it where they are few."""
+    """Realised volatility, with the days behind it where they are few, and its source where it is not the index."""
     few = market.rv_days is not None and market.rv_days < FEW_RV_DAYS
-    return _pct(market.rv_fraction) + (f" ({market.rv_days:.1f} days)" if few else "")
+    notes = ([f"{market.rv_days:.1f} days"] if few else []) + (["perpetual"] if market.rv_source == "perpetual" else [])
+    return _pct(market.rv_fraction) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _pct(fraction: float | None) -> str:

@@ -16,12 +16,23 @@ from typing import Literal, NamedTuple
 
 from config import AgentConfig
 from core.pricing import black76_delta, days_between
-from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, Underlying
+from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, PriceSource, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
 MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
 TREND_DAYS = 7.0
 TREND_FRACTION = 0.05
+# How far a close of the perpetual may lie off the index. In production it stays within 1 %; on testnet it wanders. One
+# close that is 2 % off adds 2 * 0.02^2 to the sum of squares, which is 4 % of a month's at 50 % a year.
+MAX_OFF_INDEX_FRACTION = 0.02
+SAME_TIME = timedelta(minutes=5)  # a level of the index that is further away says nothing about a close
+
+
+class Closes(NamedTuple):
+    """A coin's past prices, oldest first, and whose they are."""
+
+    bars: tuple[PriceBar, ...]
+    source: PriceSource
 
 
 class Smile(NamedTuple):
@@ -43,6 +54,7 @@ class CoinData:
     quotes: tuple[OptionQuote, ...]
     bars: tuple[PriceBar, ...]
     dvol_fraction: float | None
+    bars_source: PriceSource = "index"
 
 
 def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
@@ -61,6 +73,7 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
         dvol_fraction=coin.dvol_fraction,
         rv_fraction=rv,
         rv_days=None if rv is None else span_days(closes_inside(coin.bars, now, window_days)),
+        rv_source=None if rv is None else coin.bars_source,
         iv_rv_ratio=iv_rv_ratio(atm, rv),
         skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
         return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
@@ -108,24 +121,44 @@ def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: fl
 
 def closes_inside(bars: Sequence[PriceBar], now: datetime, window_days: float) -> list[PriceBar]:
     """The usable closes of the last `window_days` days."""
-    first = bisect_left(bars, now - timedelta(days=window_days), key=_opened_at)
-    return [bar for bar in bars[first : bisect_right(bars, now, key=_opened_at)] if bar.close > 0.0]
+    first = bisect_left(bars, now - timedelta(days=window_days), key=_closed_at)
+    return [bar for bar in bars[first : bisect_right(bars, now, key=_closed_at)] if bar.close > 0.0]
 
 
 def span_days(bars: Sequence[PriceBar]) -> float:
     """Days from the first to the last close."""
-    return days_between(bars[0].opened_at, bars[-1].opened_at) if bars else 0.0
+    return days_between(bars[0].closed_at, bars[-1].closed_at) if bars else 0.0
 
 
 def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:
     """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
-    position = bisect_right(bars, now - timedelta(days=days), key=_opened_at)
+    position = bisect_right(bars, now - timedelta(days=days), key=_closed_at)
     before = bars[position - 1].close if position > 0 else 0.0
     return spot_usd / before - 1.0 if before > 0.0 else None
 
 
-def _opened_at(bar: PriceBar) -> datetime:
-    return bar.opened_at
+def _closed_at(bar: PriceBar) -> datetime:
+    return bar.closed_at
+
+
+def near_index(bars: Sequence[PriceBar], levels: Sequence[PriceBar]) -> tuple[PriceBar, ...]:
+    """The closes of the perpetual that can be believed: none where the newest is far off the index as it is now.
+
+    `levels` is what is known of the index, oldest first, the last one now. An older close is dropped where it is far
+    off a level of its own time; one of a time without a level is kept.
+    """
+    if not bars or _is_far_off(bars[-1], levels[-1]):
+        return ()
+    return tuple(bar for bar in bars if not any(_is_far_off(bar, level) for level in _levels_at(bar.closed_at, levels)))
+
+
+def _is_far_off(bar: PriceBar, level: PriceBar) -> bool:
+    return not abs(bar.close - level.close) <= MAX_OFF_INDEX_FRACTION * level.close
+
+
+def _levels_at(moment: datetime, levels: Sequence[PriceBar]) -> Sequence[PriceBar]:
+    first = bisect_left(levels, moment - SAME_TIME, key=_closed_at)
+    return levels[first : bisect_right(levels, moment + SAME_TIME, key=_closed_at)]
 
 
 def regime(trend_fraction: float | None) -> Literal["bull", "sideways", "bear"] | None:

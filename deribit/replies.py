@@ -31,7 +31,6 @@ from models import (
     OptionInstrument,
     OptionQuote,
     Order,
-    PriceBar,
     RawPosition,
     Ticker,
 )
@@ -221,16 +220,6 @@ def read_ticker(row: Row) -> Ticker:
         mark_iv_fraction=row.fraction("mark_iv"),
         delta=Row(row.get("greeks", {})).number("delta"),
     )
-
-
-def read_bars(row: Row) -> tuple[PriceBar, ...]:
-    """Closes of a chart; empty where the exchange has none."""
-    if row.get("status") == "no_data":
-        return ()
-    opened, closes = row.need("ticks"), row.need("close")
-    if len(opened) != len(closes):
-        raise InvalidReplyError("a chart's ticks and closes differ in number")
-    return tuple(PriceBar(utc_from_ms(at), finite(close)) for at, close in zip(opened, closes, strict=True))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from deribit.symbols import SymbolParts, parse_symbol
 
 Underlying = Literal["BTC", "ETH"]
+PriceSource = Literal["index", "perpetual"]
 UNDERLYINGS: tuple[Underlying, ...] = ("BTC", "ETH")
 Direction = Literal["buy", "sell"]
 OWN_LABEL = re.compile(r"cc-\d{12}-[0-9a-f]{6}-(buy|sell)", re.ASCII)
@@ -105,9 +106,9 @@ class Ticker(Frozen):
 
 
 class PriceBar(NamedTuple):
-    """One candle: when it opened and the price it closed at."""
+    """One step of a chart: when it ended and the price it closed at, in USD. A chart of the index gives just that."""
 
-    opened_at: datetime
+    closed_at: datetime
     close: float
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -150,10 +149,6 @@ def not_what_is_documented() -> httpx.Response:
     return a_reply({"unexpected": True})
 
 
-def no_data() -> httpx.Response:
-    return a_reply({"status": "no_data", "ticks": [], "close": []})
-
-
 def no_summaries() -> httpx.Response:
     return a_reply({"summaries": []})
 
@@ -166,7 +161,7 @@ NEEDED_READS = (
     "public/get_book_summary_by_currency",
     "public/get_instruments",
 )
-HISTORIES = ("public/get_tradingview_chart_data", "public/get_volatility_index_data")
+HISTORIES = ("public/get_index_chart_data", "public/get_volatility_index_data")
 FAULTS: Mapping[Callable[[], httpx.Response], type[DeribitError]] = {
     gateway_error: DeribitConnectionError,
     settling: RequestRefusedError,
@@ -191,15 +186,6 @@ def test_a_history_that_cannot_be_read_ends_the_iteration_too(method: str) -> No
     wire = wire_to(setup, method, gateway_error)
     with pytest.raises(DeribitConnectionError):
         build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
-
-
-def test_a_history_that_says_nothing_leaves_volatility_unknown_and_nothing_to_sell() -> None:
-    setup = shared_setup()
-    wire = wire_to(setup, HISTORIES[0], no_data)
-    state = build_agent_state(a_client_on(replace(setup, transport=wire)), a_config())
-    assert {market.rv_fraction for market in state.markets} == {None}
-    assert {market.iv_rv_ratio for market in state.markets} == {None}
-    assert state.candidates == ()
 
 
 def test_account_summaries_that_lack_a_traded_coin_are_an_error() -> None:
@@ -277,44 +263,9 @@ def test_closes_and_dvol_are_renewed_within_the_hour_after_they_change() -> None
         client.end_iteration()
         client.clock.wait_for_next(FIVE_MINUTES)
         build_agent_state(client, a_config(), memory)
-    assert wire.methods().count("public/get_tradingview_chart_data") == 2
+    assert wire.methods().count("public/get_index_chart_data") == 2
+    assert wire.methods().count("public/get_tradingview_chart_data") == 0
     assert wire.methods().count("public/get_volatility_index_data") == 2
-
-
-@pytest.mark.parametrize(("hourly_closes", "asked"), [(20, ["60", "5"]), (21, ["60"])])
-def test_finer_closes_are_asked_for_where_there_are_too_few_hourly_ones(hourly_closes: int, asked: list[str]) -> None:
-    resolutions: list[str] = []
-
-    def chart(resolution: str) -> httpx.Response:
-        resolutions.append(resolution)
-        ticks = [1_767_600_000_000 + 3_600_000 * n for n in range(hourly_closes)]
-        return a_reply({"status": "ok", "ticks": ticks, "close": [100.0 + n % 2 for n in range(hourly_closes)]})
-
-    config, setup = a_config(eth={"enabled": False}, run={"rv_min_returns": 20}), shared_setup()
-    transport = httpx.MockTransport(lambda request: _chart_or_inner(request, setup, chart))
-    build_agent_state(a_client_on(replace(setup, transport=transport), config), config)
-    assert resolutions == asked
-
-
-def test_finer_closes_never_span_more_rows_than_the_exchange_gives(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path, run={"rv_window_days": 60.0})
-    asked: list[dict[str, Any]] = []
-
-    def chart(request: httpx.Request, _answer: Answer) -> httpx.Response:
-        asked.append(json.loads(request.content)["params"])
-        return a_reply({"status": "no_data", "ticks": [], "close": []})
-
-    desk.wire.disturb(HISTORIES[0], *[chart] * 4)
-    build_agent_state(desk.client, desk.config)
-    finer = [each for each in asked if each["resolution"] == "5"]
-    assert finer
-    assert all((each["end_timestamp"] - each["start_timestamp"]) / 300_000 < 5_000 for each in finer)
-
-
-def _chart_or_inner(request: httpx.Request, setup: Setup, chart: Callable[[str], httpx.Response]) -> httpx.Response:
-    if request.url.path.endswith(HISTORIES[0]):
-        return chart(json.loads(request.content)["params"]["resolution"])
-    return setup.transport.handle_request(request)
 
 
 def test_only_coins_that_are_enabled_are_read() -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deribit import envelope, replies
+from deribit import charts, envelope, replies
 from deribit.envelope import read_envelope
 from deribit.replies import Row, rows
 from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
@@ -20,6 +21,7 @@ from tests.builders.agent import an_order_request, scripted_desk
 from tests.builders.paper import RECORDED
 from tests.builders.wire import Fault, answered, result_of
 
+HOUR, NOW = timedelta(hours=1), datetime(2026, 10, 5, tzinfo=UTC)
 FILES = sorted(path.name for path in RECORDED.glob("*.json"))
 ERRORS = [name for name in FILES if "error" in name]
 RESULTS = [name for name in FILES if "error" not in name]
@@ -54,7 +56,7 @@ READERS: dict[str, Callable[[Any], object]] = {
         PriceBar(replies.utc_from_ms(at), replies.finite(pct)) for at, pct in result
     ],
     "public_get_time": replies.utc_from_ms,
-    "public_get_tradingview_chart_data": lambda result: replies.read_bars(Row(result)),
+    "public_get_tradingview_chart_data": lambda result: charts.read_bars(Row(result), HOUR, NOW),
     "public_status": lambda result: Row(result).need("locked"),
     "public_ticker": read_tickers,
 }
@@ -244,6 +246,6 @@ NEWER_READERS: dict[str, Callable[[Any], object]] = {
     "private_get_transaction_log": lambda result: replies.read_ledger(Row(result), "BTC"),
     "public_get_book_summary_by_currency": replies.read_quotes,
     "public_get_instrument": lambda result: replies.read_instrument(Row(result)),
-    "public_get_tradingview_chart_data": lambda result: replies.read_bars(Row(result)),
+    "public_get_tradingview_chart_data": lambda result: charts.read_bars(Row(result), HOUR, NOW),
     "public_ticker": lambda result: replies.read_ticker(Row(result)),
 }

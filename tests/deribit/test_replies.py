@@ -15,7 +15,6 @@ from deribit.replies import (
     finite,
     ms_from_utc,
     read_account,
-    read_bars,
     read_dvol,
     read_index_price,
     read_instrument,
@@ -179,17 +178,6 @@ def test_an_absent_side_is_an_empty_side() -> None:
 def test_a_ticker_that_does_not_speak_of_a_side_is_none(side: str) -> None:
     with pytest.raises(InvalidReplyError, match=side):
         read_ticker(Row(without(ticker_row(), side)))
-
-
-def test_candles_are_pairs_of_time_and_close() -> None:
-    (bar,) = read_bars(Row({"ticks": [NOON_MS], "close": [90_000.0], "status": "ok"}))
-    assert bar == (NOON, 90_000.0)
-    assert read_bars(Row({"status": "no_data"})) == ()
-
-
-def test_candles_whose_times_and_closes_differ_in_number_are_refused() -> None:
-    with pytest.raises(InvalidReplyError, match="differ in number"):
-        read_bars(Row({"ticks": [NOON_MS], "close": [1.0, 2.0]}))
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0])
@@ -446,6 +434,10 @@ def test_a_needed_field_of_the_wrong_type_makes_the_reply_invalid(kind: str, nam
         (lambda client: client.get_index_price("BTC"), {"index_price": "90000"}),
         (lambda client: client.get_bars("BTC", NOON, NOON), {"ticks": 5, "close": [1.0]}),
         (lambda client: client.get_bars("BTC", NOON, NOON), {"ticks": [NOON_MS], "close": [None]}),
+        (lambda client: client.get_index_levels("BTC", "1m"), {"data": [[NOON_MS, 90_000.0]]}),
+        (lambda client: client.get_index_levels("BTC", "1m"), [[NOON_MS, 90_000.0, 1.0]]),
+        (lambda client: client.get_index_levels("BTC", "1m"), [[NOON_MS, "90000"]]),
+        (lambda client: client.get_index_levels("BTC", "1m"), [[[], 90_000.0]]),
         (lambda client: client.get_dvol("BTC", NOON, NOON), {"data": [[NOON_MS, 55.0]]}),
         (lambda client: client.get_dvol("BTC", NOON, NOON), {"data": {"last": 55.0}}),
         (lambda client: client.get_time(), [NOON_MS]),

@@ -30,7 +30,7 @@ PUBLIC = frozenset(
         "get_instrument",
         "ticker",
     )
-) | {"public/get_tradingview_chart_data", "public/get_volatility_index_data"}
+) | {"public/get_index_chart_data", "public/get_tradingview_chart_data", "public/get_volatility_index_data"}
 ORDERS = frozenset({"private/buy", "private/sell", "private/edit"})
 NEW_ORDERS = frozenset({"private/buy", "private/sell"})
 CANCEL = frozenset({"private/cancel"})
@@ -66,6 +66,7 @@ LEAST_WEIGHT: Mapping[str, float] = {
     "private/get_order_state_by_label": 0.3,
     **dict.fromkeys(("public/get_instrument", "public/get_instruments", "private/get_transaction_log"), 0.2),
     **dict.fromkeys(("public/get_tradingview_chart_data", "public/get_volatility_index_data"), 0.25),
+    "public/get_index_chart_data": 0.25,
     "public/auth": 0.1,
 }
 

@@ -47,6 +47,7 @@ READS: dict[str, tuple[str, Call]] = {
     "get_book_summaries": ("public/get_book_summary_by_currency", lambda c: c.get_book_summaries("BTC")),
     "get_ticker": ("public/ticker", lambda c: c.get_ticker(CALL)),
     "get_bars": ("public/get_tradingview_chart_data", lambda c: c.get_bars("BTC", START - 9 * HOUR, START)),
+    "get_index_levels": ("public/get_index_chart_data", lambda c: c.get_index_levels("BTC", "1d")),
     "get_dvol": ("public/get_volatility_index_data", lambda c: c.get_dvol("BTC", START - 9 * HOUR, START)),
     "authenticate": ("public/auth", _log_in_and_read),
     "get_open_orders": ("private/get_open_orders", lambda c: c.get_open_orders()),

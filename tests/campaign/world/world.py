@@ -62,7 +62,10 @@ class World:
         self.config = _config(schedule, folder)
         self.disk = FaultyDisk(self.config.run.log_dir, self.time, schedule.disk_faults)
         market = CampaignMarket(f"{schedule.seed}", self.time, schedule.regime)
-        self.venue = Venue(market, self.time, self.trace, self.moment, self.disk.has_intent)
+        has_index_chart = schedule.index % 4 != 0  # every fourth exchange is asked for candles instead
+        self.venue = Venue(
+            *(market, self.time, self.trace, self.moment, self.disk.has_intent), has_index_chart=has_index_chart
+        )
         self.wire = FaultTransport(schedule, self.venue, self.time, self.trace, self.moment)
         self.files = FileWatch(self.config.run.log_dir)
         self.crashes = Crashes(schedule.crashes, self.moment, self.trace)
