@@ -22,7 +22,6 @@ from core.iteration import Steps
 from execution import execute_action
 from logging_utils import IterationRecord
 from models import ActionType, AgentError, AgentState
-from orders.order_log import LAPSE_SECONDS
 from orders.recovery import LeftOvers
 from policies.call import ask_policy
 from risk_engine import judge_action, with_refused_closes
@@ -110,7 +109,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
 
 def wait_for_earlier_orders(agent: Agent) -> None:
     """Wait until no order of an earlier run can still be executed, even if its log is lost."""
-    seconds = min(LAPSE_SECONDS, agent.order_log.rest_left_seconds())
+    seconds = agent.order_log.rest_left_seconds()
     if seconds > 0.0:
         complain(f"waiting {seconds:.0f} s: an order of an earlier run may still be on its way")
         agent.clock.sleep(seconds)

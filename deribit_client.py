@@ -17,8 +17,10 @@ from config import AgentConfig
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
 from deribit import charts, replies
 from deribit.envelope import row_about
+from deribit.error_codes import TOKEN_CODES
 from deribit.failures import outcome_after
 from deribit.kill_file import kill_note_of
+from deribit.order_messages import edit_params, order_params, read_receipt
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.unexpected import UnexpectedReplies
 from deribit.vocabulary import MarginQuote
@@ -234,17 +236,22 @@ class DeribitClient(OrderGate):
     # --- orders ---------------------------------------------------------------
 
     def cancel_order(self, order_id: str) -> OrderReceipt:
-        """Take an order back. REJECTED (11044) means that it was no longer open: read it again."""
-        return self._write("private/cancel", {"order_id": order_id})
+        """Take an order back. REJECTED (11044) means that it was no longer open: read it again.
+
+        Asked once more where the token was lost: unlike an order, a cancel that arrives twice does no harm.
+        """
+        receipt = self._write("private/cancel", {"order_id": order_id})
+        if receipt.refusal_code in TOKEN_CODES:
+            receipt = self._write("private/cancel", {"order_id": order_id})
+        return receipt
 
     def _send_order(self, request: OrderRequest, valid_until_ms: int) -> OrderReceipt:
         """The only way to an order: nothing else in the project names private/buy or private/sell."""
-        params = _order_params(request) | {"valid_until": valid_until_ms}
+        params = order_params(request) | {"valid_until": valid_until_ms}
         return self._write("private/sell" if request.direction == "sell" else "private/buy", params)
 
     def _send_edit(self, order: Order, price_coin: float, valid_until_ms: int) -> OrderReceipt:
-        params = {"order_id": order.order_id, "amount": order.amount_coin, "price": price_coin}
-        return self._write("private/edit", params | {"valid_until": valid_until_ms})
+        return self._write("private/edit", edit_params(order, price_coin) | {"valid_until": valid_until_ms})
 
     @property
     def may_trade(self) -> bool:
@@ -267,7 +274,7 @@ class DeribitClient(OrderGate):
         if problem is not None:
             return self._failed_write(method, not_sent(problem))
         try:
-            receipt = self._rpc.send_once(method, params, _read_receipt)
+            receipt = self._rpc.send_once(method, params, read_receipt)
         except DeribitError as error:
             code = error.code if isinstance(error, RequestRefusedError) else None
             receipt = OrderReceipt(outcome=outcome_after(error), error=str(error), refusal_code=code)
@@ -286,28 +293,6 @@ class DeribitClient(OrderGate):
 
 def _time_span(start_at: datetime, end_at: datetime) -> dict[str, Any]:
     return {"start_timestamp": ms_from_utc(start_at), "end_timestamp": ms_from_utc(end_at)}
-
-
-def _read_receipt(result: Any) -> OrderReceipt:
-    """buy, sell and edit answer with order and trades, cancel with the order alone."""
-    row = Row(result)
-    order = replies.read_order(Row(row.get("order", result)))
-    trades = tuple(replies.read_trade(trade) for trade in row.rows("trades"))
-    outcome = SendOutcome.REJECTED if order.order_state == "rejected" else SendOutcome.ACCEPTED
-    return OrderReceipt(outcome=outcome, order=order, trades=trades)
-
-
-def _order_params(request: OrderRequest) -> dict[str, Any]:
-    return {
-        "instrument_name": request.symbol,
-        "amount": request.amount_coin,
-        "type": "limit",
-        "price": request.price_coin,
-        "label": request.label,
-        "time_in_force": "good_til_day",  # the dead man's switch: nothing of ours outlives 08:00 UTC
-        "post_only": False,
-        "reduce_only": request.reduce_only,
-    }
 
 
 def _each(reader: Callable[[Row], Result]) -> Reader[tuple[Result, ...]]:

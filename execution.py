@@ -205,6 +205,8 @@ def _move_price(
 
 def _is_moved(order: Order, answer: Order, price: float) -> bool:
     """Whether an edit's answer is about the same order, changed in nothing but its price."""
+    if not _has_our_flags(answer):
+        return False
     before = (order.order_id, order.label, order.symbol, order.direction, order.amount_coin, price)
     return before == (
         answer.order_id,
@@ -214,6 +216,11 @@ def _is_moved(order: Order, answer: Order, price: float) -> bool:
         answer.amount_coin,
         answer.price_coin,
     )
+
+
+def _has_our_flags(order: Order) -> bool:
+    """Whether a ladder's order may take what it finds, and only reduces where it buys; None counts as so."""
+    return not order.post_only and order.reduce_only in (None, order.direction == "buy")
 
 
 def _rested(client: ExchangeClient, seconds: float) -> bool:
@@ -295,7 +302,11 @@ def _echo_problem(request: OrderRequest, order: Order) -> str | None:
     """What the exchange accepted must be what was asked; it has been known to move prices."""
     asked = (request.symbol, request.direction, request.label, request.amount_coin, request.price_coin)
     accepted = (order.symbol, order.direction, order.label, order.amount_coin, order.price_coin)
-    return None if asked == accepted else f"accepted order differs: asked {asked}, got {accepted}"
+    if asked != accepted:
+        return f"accepted order differs: asked {asked}, got {accepted}"
+    if _has_our_flags(order):
+        return None
+    return f"accepted order differs: it came back as post_only {order.post_only}, reduce_only {order.reduce_only}"
 
 
 # --- results ------------------------------------------------------------------------------------------

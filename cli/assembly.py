@@ -24,7 +24,7 @@ from logging_utils import IterationRecord, RunInfo, highest_run, last_record, sh
 from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
 from orders.jsonl_file import JsonlLog
 from orders.ledger_reader import LedgerReader, read_until_of
-from orders.order_log import LAPSE_SECONDS, OrderLogFile, OrderMemory
+from orders.order_log import OrderLogFile, OrderMemory
 from orders.trading_state import TradingStateKeeper, breaker_of
 from policies.call import Policy
 from state_builder import MarketMemory
@@ -110,10 +110,12 @@ def assemble_agent(
     mode: str = "testnet",
     market: str = "testnet",
     credentials: tuple[str, str] | None = None,
+    mark: Path | None = None,
 ) -> Agent:
     """The agent on a transport (None is the real network) and a clock, with what its own files remember.
 
-    A lasting account (mode testnet or dry_run) goes on where its last run stopped. Raises ConfigurationError.
+    A lasting account (mode testnet or dry_run) goes on where its last run stopped; `mark` is the file outside all
+    folders that remembers its last order. Raises ConfigurationError.
     """
     policy, policy_source = load_policy(config.run.policy)
     config.run.data_dir.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,7 @@ def assemble_agent(
         credentials_source="none" if credentials is not None else config.key_source,
         lines_before=0 if before is None else before.sequence,
     )
-    order_log = _order_log(config, clock, run)
+    order_log = _order_log(config, clock, run, mark)
     remembered = Remembered(
         _last_seen(before, order_log),
         breaker_of(before, is_unreadable, order_log),
@@ -152,20 +154,15 @@ def unexpected_replies(config: AgentConfig, clock: Clock) -> UnexpectedReplies:
     return UnexpectedReplies(config.run.data_dir / "unexpected", clock, complain)
 
 
-def _order_log(config: AgentConfig, clock: Clock, run: RunInfo) -> OrderLogFile:
+def _order_log(config: AgentConfig, clock: Clock, run: RunInfo, mark: Path | None) -> OrderLogFile:
     account = run.mode if run.mode in LASTING_MODES else None
-    # Orders to a paper account end with the process; others may still be on their way to the exchange.
-    rest_seconds = LAPSE_SECONDS if run.mode in ORDER_MODES and _has_history(config.run.log_dir) else 0.0
-    order_log = OrderLogFile(config.run.log_dir, clock, run.run_id, account, rest_seconds)
+    order_log = OrderLogFile(config.run.log_dir, clock, run.run_id, account, mark)
+    if run.mode in ORDER_MODES:  # orders to a paper account end with the process; others may still be on their way
+        order_log.rest_after_last_order()
     if order_log.unreadable_lines:
         count = order_log.unreadable_lines
         complain(f"{count} lines of the order log cannot be read: no order for a minute")
     return order_log
-
-
-def _has_history(folder: Path) -> bool:
-    """Whether an earlier run has left anything here, readable or not, under its old name or another."""
-    return any(path.name.startswith(("orders-", "decisions-")) for path in folder.iterdir())
 
 
 def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSeen:

@@ -1,4 +1,4 @@
-"""Locks: one agent to a folder, and one to a testnet account on this machine.
+"""Locks: one agent to a folder, and one to a testnet account on this machine; where an account's files are.
 
 In: a folder or the settings. Out: the handle of a lock, held until it is closed or the process ends, however it ends.
 Raises AlreadyRunningError, or ConfigurationError where nothing can be locked. Talks to the disk.
@@ -32,16 +32,24 @@ def take_account_lock(config: AgentConfig) -> int:
 
     One place per user: a TMPDIR that differs between cron and a shell must let no second agent in.
     """
+    path = account_file(config, "lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _flock(path, "another agent is trading this account")
+    except OSError as error:
+        raise ConfigurationError(f"the lock of the account, {path}, cannot be made: {error}") from None
+
+
+def account_file(config: AgentConfig, ending: str) -> Path:
+    """Where something is kept of the account itself, whatever the folders of a run; raises ConfigurationError."""
     client_id = config.deribit.client_id
     exchange = urlsplit(config.deribit.base_url)
     host = "loopback" if config.is_loopback else exchange.hostname
     account = f"{host} {exchange.port or 443} {client_id.get_secret_value() if client_id else ''}"
-    path = Path.home() / ".local" / "state" / "covered-call-agent" / f"{short_hash(account)}.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _flock(path, "another agent is trading this account")
-    except (OSError, RuntimeError) as error:
-        raise ConfigurationError(f"the lock of the account, {path}, cannot be made: {error}") from None
+        return Path.home() / ".local" / "state" / "covered-call-agent" / f"{short_hash(account)}.{ending}"
+    except RuntimeError as error:
+        raise ConfigurationError(f"the {ending} of the account has no place: {error}") from None
 
 
 def require_held(locks: Iterable[int]) -> None:

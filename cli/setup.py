@@ -14,6 +14,7 @@ import httpx
 import config as settings
 from cli.assembly import ORDER_MODES, Agent, assemble_agent, unexpected_replies
 from cli.console import complain
+from cli.locks import account_file
 from config import AgentConfig
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
@@ -63,7 +64,8 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
     paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
-    return assemble_agent(config, transport, clock, mode, market, paper_key)
+    mark = account_file(config, "last_order") if mode in ORDER_MODES else None
+    return assemble_agent(config, transport, clock, mode, market, paper_key, mark)
 
 
 def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:

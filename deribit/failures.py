@@ -86,3 +86,17 @@ def short_text(error: Exception) -> str:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     return f"{type(error).__name__}: {quotable(error)}"
+
+
+def refuse_redirect(method: str, response: httpx.Response) -> None:
+    """No redirect is followed; one that leads to another host is no accident."""
+    if not response.has_redirect_location:
+        return
+    try:
+        host = response.request.url.join(response.headers["location"]).host
+    except (httpx.InvalidURL, ValueError):
+        host = response.request.url.host  # nonsense leads nowhere
+    if host != response.request.url.host:
+        where = quotable(host, 60)
+        raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
+    raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")

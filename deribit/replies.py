@@ -306,7 +306,8 @@ def _order(row: Row) -> Order:
         avg_price_coin=row.need("average_price"),
         price_coin=None if price == "market_price" else price,
         order_state=row.need("order_state"),
-        reduce_only=row.get("reduce_only", False),
+        post_only=row.get("post_only"),
+        reduce_only=row.get("reduce_only"),
         is_liquidation=row.get("is_liquidation", False),
         created_at=row.time("creation_timestamp"),
     )

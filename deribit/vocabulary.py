@@ -199,7 +199,7 @@ class RawPosition(Frozen):
 
 
 class Order(Frozen):
-    """An order as the exchange last described it. Unknown states count as live.
+    """An order as the exchange last described it. Unknown states count as live, a flag that is None was not spoken of.
 
     `is_in_order_log`: its label is of another form than ours, but our order log knows it.
     """
@@ -213,7 +213,8 @@ class Order(Frozen):
     avg_price_coin: float
     price_coin: float | None
     order_state: str
-    reduce_only: bool = False
+    post_only: bool | None = None
+    reduce_only: bool | None = None
     is_liquidation: bool = False
     is_in_order_log: bool = False
     created_at: AwareDatetime

@@ -23,11 +23,10 @@ from pydantic import SecretStr
 
 from config import AgentConfig
 from core.settings.values import LOOPBACK_HOSTS, TESTNET_HOST
-from core.text import quotable
 from deribit import replies
 from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
-from deribit.failures import is_worth_a_retry, problem_of_status, short_text, translated
+from deribit.failures import is_worth_a_retry, problem_of_status, refuse_redirect, short_text, translated
 from deribit.replies import Row
 from deribit.unexpected import UnexpectedReplies
 from models import (
@@ -220,15 +219,16 @@ class JsonRpc:
         self.calls.append(ApiCall(method="public/auth", outcome="ok"))
 
     def ensure_token(self) -> None:
-        if self._token is None or self.clock.monotonic() >= self._token_ends_at_seconds:
+        if not self._has_good_token():
             self.authenticate()
 
     def repeats_fatal_answer(self) -> bool:
         """Ask once more after a fatal answer: in public, or with a new login where it was about the key."""
-        first, self.fatal_answer = self.fatal_answer, None
+        first = self.fatal_answer
         second: AgentError | None = None
         try:
             if isinstance(first, AuthenticationError):
+                self.fatal_answer = None
                 self.authenticate()
             else:
                 self.send_once("public/get_time", {}, replies.utc_from_ms)
@@ -238,8 +238,16 @@ class JsonRpc:
         self.fatal_answer = second if is_same else None
         return is_same
 
-    def _authorization(self) -> dict[str, str]:
-        return {} if self._token is None else {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+    def _authorization(self, method: str) -> dict[str, str]:
+        """The token; in public too, but there only one that is surely good: a read refused for it is asked without."""
+        is_private = method.startswith("private/")
+        is_good_in_public = method != "public/auth" and self.fatal_answer is None and self._has_good_token()
+        if self._token is None or not (is_private or is_good_in_public):
+            return {}
+        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+
+    def _has_good_token(self) -> bool:
+        return self._token is not None and self.clock.monotonic() < self._token_ends_at_seconds
 
     # --- one request ------------------------------------------------------------------
 
@@ -250,7 +258,7 @@ class JsonRpc:
         self._spend_request(method)
         self._request_id += 1
         body = {"jsonrpc": "2.0", "id": self._request_id, "method": method, "params": params}
-        headers = self._authorization() if method.startswith("private/") else {}
+        headers = self._authorization(method)
         try:
             return self._ask(method, body, headers, reader)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
@@ -330,7 +338,7 @@ class JsonRpc:
         content = bytearray()
         request = httpx.Request("POST", _url(self._base_url, method), headers=HEADERS | headers, json=body)
         with closing(self._http.send(request, stream=True)) as response:
-            _refuse_redirect(method, response)
+            refuse_redirect(method, response)
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
@@ -387,17 +395,3 @@ def _guard_host(request: httpx.Request) -> None:
     is_testnet = request.url.host == TESTNET_HOST and request.url.scheme == "https"
     if not is_testnet and request.url.host.strip("[]") not in LOOPBACK_HOSTS:
         raise WrongEnvironmentError(f"refused to contact {request.url.host}: only testnet and this machine are allowed")
-
-
-def _refuse_redirect(method: str, response: httpx.Response) -> None:
-    """No redirect is followed; one that leads to another host is no accident."""
-    if not response.has_redirect_location:
-        return
-    try:
-        host = response.request.url.join(response.headers["location"]).host
-    except (httpx.InvalidURL, ValueError):
-        host = response.request.url.host  # nonsense leads nowhere
-    if host != response.request.url.host:
-        where = quotable(host, 60)
-        raise WrongEnvironmentError(f"{method}: the exchange answered with a redirect to {where}, never followed")
-    raise InvalidReplyError(f"{method}: the exchange answered with a redirect, which is never followed")

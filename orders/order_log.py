@@ -19,11 +19,12 @@ from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_objects
 from deribit.symbols import SymbolParts, parse_symbol
 from models import UNDERLYINGS, Clock, LogWriteError, Underlying
 from orders.jsonl_file import JsonlLog, files_of_last_days
+from orders.last_order import read_mark, write_mark
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
 ABSENT_AFTER_SECONDS = 45.0  # after valid_until: look-ups, orders and positions may all lag by half a minute
-LAPSE_SECONDS = 16.0  # after it was sent, no order can execute: valid_until (10 s) and a wide margin
+LAPSE_SECONDS = 60.0  # after it was sent, no order can execute, and what it traded stands in the positions
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
@@ -162,23 +163,27 @@ class OrderLogFile(OrderMemory):
     """The order log of one account, in one folder."""
 
     def __init__(
-        self, folder: Path, clock: Clock, run_id: str, account: str | None = None, rest_seconds: float = 0.0
+        self, folder: Path, clock: Clock, run_id: str, account: str | None = None, mark: Path | None = None
     ) -> None:
         """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone.
 
-        `rest_seconds`: how long both coins wait at least from now on; a minute where lines cannot be read.
+        `mark`: the file that remembers the account's last order where this log is lost. Both coins wait for a minute
+        where lines cannot be read.
         """
         super().__init__()
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
-        self._clock, self._run_id = clock, run_id
+        self._clock, self._run_id, self._mark = clock, run_id, mark
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
             self._read_back(folder, account)
-        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else rest_seconds)
+        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one event and force it to disk; raises LogWriteError."""
         self.write_kept()
+        if self._mark is not None and record.get("event") == "intent":
+            # The later of both clocks: the next start knows only its own, and one that is ahead must shorten nothing.
+            write_mark(self._mark, max(_time_of(record), self._clock.now()))
         line = self._line(record)
         self._log.write_line(line)
         self._remember(json.loads(line))
@@ -203,6 +208,17 @@ class OrderLogFile(OrderMemory):
     def waiting_underlyings(self) -> tuple[Underlying, ...]:
         """Both coins at the start of a run: an earlier one may have sent what this log does not say."""
         return UNDERLYINGS if self.rest_left_seconds() > 0.0 else ()
+
+    def rest_after_last_order(self) -> None:
+        """Let both coins wait until no order of an earlier run can execute, or trade unseen; nothing where it is over.
+
+        A time that is still to come says only that a clock has stepped back: then the whole wait.
+        """
+        now = self._clock.now()
+        marked = None if self._mark is None else read_mark(self._mark, now)
+        times = [LONG_AGO if marked is None else marked, *(_time_of(order.intent) for order in self._orders.values())]
+        seconds = LAPSE_SECONDS - max(0.0, (now - max(times)).total_seconds())
+        self._rests_until_seconds = max(self._rests_until_seconds, self._clock.monotonic() + seconds)
 
     def rest_left_seconds(self) -> float:
         return max(0.0, self._rests_until_seconds - self._clock.monotonic())

@@ -17,11 +17,21 @@ import pytest
 
 import agent_loop
 from cli.assembly import assemble_agent
-from cli.locks import take_account_lock, take_lock
+from cli.locks import account_file, take_account_lock, take_lock
+from cli.setup import build_agent
 from cli.signals import stop_on_signals
 from config import AgentConfig
+from deribit.wire import SystemClock
 from logging_utils import IterationRecord, read_decisions, read_ledger
-from models import AgentState, AlreadyRunningError, ConfigurationError, ProposedAction, WrongEnvironmentError
+from models import (
+    AgentState,
+    AlreadyRunningError,
+    ConfigurationError,
+    ProposedAction,
+    SendOutcome,
+    WrongEnvironmentError,
+)
+from orders.last_order import write_mark
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -31,6 +41,7 @@ from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from tests.builders.agent import (
     Desk,
+    ScriptedDesk,
     agent_at,
     always_sell,
     an_order_request,
@@ -366,27 +377,73 @@ def test_an_order_whose_answer_was_lost_is_found_again_by_the_next_process(tmp_p
     assert (desk.account.open_orders(), second.order_log.unclosed()) == ([], ())
 
 
-@pytest.mark.parametrize("is_lost", [False, True])
-def test_a_restart_waits_until_orders_of_the_last_run_have_lapsed_whatever_became_of_their_log(
-    tmp_path: Path, is_lost: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    desk = scripted_desk(tmp_path)
-    first = next_process(desk)
+def _killed_with_an_order_in_flight(folder: Path) -> tuple[ScriptedDesk, Path]:
+    """The exchange as it was left, and the mark of the account."""
+    desk, mark = scripted_desk(folder), folder / "state" / "last_order"
     desk.wire.disturb("private/sell", lost_on_the_way(httpx.ReadTimeout))
-    first.client.place_limit_order(an_order_request(price_coin=0.03))
-    path = next((tmp_path / "logs").glob("orders-*.jsonl"))
-    if is_lost:
-        path.rename(path.with_suffix(".jsonl.1"))
+    next_process(desk, mark).client.place_limit_order(an_order_request(price_coin=0.03))
+    return desk, mark
+
+
+@pytest.mark.parametrize("lost", ["nothing", "mark", "order log", "all logs", "log folder", "log and data folder"])
+def test_a_restart_waits_for_an_order_in_flight_whatever_of_its_files_is_left(
+    tmp_path: Path, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk, mark = _killed_with_an_order_in_flight(tmp_path)
+    logs = desk.config.run.log_dir
+    if lost == "mark":  # an older version made none
+        mark.unlink()
+    for path in logs.glob({"order log": "orders-*", "all logs": "*"}.get(lost, "nothing")):
+        path.unlink()
+    if "folder" in lost:
+        data = tmp_path / ("other" if "data" in lost else "") / "data"
+        desk.config = agent_config(tmp_path, run={"log_dir": tmp_path / "other" / "logs", "data_dir": data})
     began_at = desk.clock.now()
-    assert agent_loop.run_loop(next_process(desk), options("--once")) == 0
-    assert "waiting 16 s: an order of an earlier run may still be on its way" in capsys.readouterr().err
-    (record,) = decision_lines(tmp_path)
+    assert agent_loop.run_loop(next_process(desk, mark), options("--once")) == 0
+    assert "waiting 60 s: an order of an earlier run may still be on its way" in capsys.readouterr().err
+    (record,) = decision_lines(tmp_path / ("other" if "folder" in lost else ""))
     # A single empty look-up, so early, is not final: the coin goes on waiting where the log knows of the order.
-    assert len(record["agent_state"]["unresolved_symbols"]) == (0 if is_lost else 1)
-    assert (datetime.fromisoformat(record["timestamp"]) - began_at).total_seconds() >= 16.0
+    assert len(record["agent_state"]["unresolved_symbols"]) == (1 if lost in ("nothing", "mark") else 0)
+    assert (datetime.fromisoformat(record["timestamp"]) - began_at).total_seconds() >= 60.0
 
 
-def test_nothing_is_waited_for_in_a_new_folder_or_on_a_paper_account(
+@pytest.mark.parametrize("has_logs", [True, False])
+@pytest.mark.parametrize(("seconds", "left"), [(0.0, 60.0), (59.5, 0.5), (60.0, 0.0), (86_400.0, 0.0)])
+def test_a_restart_waits_until_a_minute_after_the_last_order_and_no_longer(
+    tmp_path: Path, has_logs: bool, seconds: float, left: float
+) -> None:
+    desk, mark = _killed_with_an_order_in_flight(tmp_path)
+    for path in desk.config.run.log_dir.glob("nothing" if has_logs else "orders-*"):
+        path.unlink()
+    sent_at = datetime.fromisoformat(mark.read_text().strip())
+    desk.clock.sleep(seconds - (desk.clock.now() - sent_at).total_seconds())
+    again = next_process(desk, mark).order_log
+    assert again.rest_left_seconds() == pytest.approx(left, abs=1e-6)
+    assert again.waiting_underlyings() == (("BTC", "ETH") if left else ())
+
+
+def test_an_order_whose_mark_cannot_be_written_is_not_sent(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    (tmp_path / "state").write_text("a file where the folder of the mark should be")
+    agent = next_process(desk, tmp_path / "state" / "last_order")
+    receipt = agent.client.place_limit_order(an_order_request(price_coin=0.03))
+    assert (receipt.outcome, desk.account.open_orders(), desk.order_lines()) == (SendOutcome.NOT_SENT, [], [])
+
+
+@pytest.mark.parametrize(("key_id", "left"), [("the-same-id", 60.0), ("another-id", 0.0)])
+def test_the_mark_belongs_to_the_account_and_lies_outside_the_folders_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_id: str, left: float
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    key = {"client_id": "the-same-id", "client_secret": "made-up-secret"}
+    write_mark(account_file(agent_config(tmp_path / "first", deribit=key), "last_order"), SystemClock().now())
+    config = agent_config(tmp_path / "second", deribit={**key, "client_id": key_id})
+    agent = build_agent(config, options("--once"))
+    assert agent.order_log.rest_left_seconds() == pytest.approx(left, abs=10.0)
+    agent.client.close()
+
+
+def test_nothing_is_waited_for_before_the_first_order_or_on_a_paper_account(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = scripted_desk(tmp_path)

@@ -17,6 +17,7 @@ import pytest
 import respx
 
 from config import AgentConfig
+from deribit.error_codes import TOKEN_CODES
 from deribit.wire import network_transport
 from deribit_client import DeribitClient
 from logging_utils import read_records
@@ -755,6 +756,37 @@ def test_an_edit_moves_the_price_and_keeps_the_order(tmp_path: Path) -> None:
     order = a_resting_order(client)
     receipt = client.edit_order(order, 0.025, START)
     assert receipt.order == order.model_copy(update={"price_coin": 0.025})
+
+
+@pytest.mark.parametrize(
+    ("direction", "said", "sent"),
+    [("sell", False, False), ("sell", None, False), ("buy", True, True), ("buy", None, True)],
+)
+def test_an_edit_says_that_it_may_take_and_whether_it_only_reduces(
+    tmp_path: Path, direction: str, said: bool | None, sent: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.edit_order(an_order(direction=direction, reduce_only=said), 0.025, START)
+    (params,) = desk.wire.params("private/edit")
+    assert (params["post_only"], params["reduce_only"]) == (False, sent)
+
+
+@pytest.mark.parametrize("code", sorted(TOKEN_CODES))
+def test_a_cancel_that_lost_its_token_is_asked_again_after_a_new_login(tmp_path: Path, code: int) -> None:
+    desk = scripted_desk(tmp_path)
+    order = a_resting_order(desk.client)
+    desk.wire.disturb("private/cancel", refused(code))
+    assert desk.client.cancel_order(order.order_id).outcome == SendOutcome.ACCEPTED
+    assert desk.account.open_orders() == []
+    assert desk.wire.methods()[-3:] == ["private/cancel", "public/auth", "private/cancel"]
+
+
+def test_a_cancel_whose_new_token_is_not_accepted_either_is_given_up(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    order = a_resting_order(desk.client)
+    desk.wire.disturb("private/cancel", *[refused(13009, "unauthorized")] * 2)
+    assert desk.client.cancel_order(order.order_id).outcome == SendOutcome.REJECTED
+    assert len(desk.wire.methods("private/cancel")) == 2
 
 
 def test_a_cancelled_order_is_gone_and_cannot_be_cancelled_again(tmp_path: Path) -> None:

@@ -130,6 +130,36 @@ def test_one_order_is_moved_and_never_two_stand_at_once(tmp_path: Path) -> None:
     assert orders == [SELL, "private/edit", "private/edit", "private/edit", "private/cancel"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "edits"),
+    [
+        ({"post_only": True}, 1),
+        ({"reduce_only": True}, 1),
+        ({"post_only": False, "reduce_only": False}, 3),
+        ({"post_only": None, "reduce_only": None}, 3),
+    ],
+)
+def test_an_order_that_an_edit_made_another_kind_of_is_taken_back(
+    tmp_path: Path, flags: dict[str, bool | None], edits: int
+) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb("private/edit", reply_changed(lambda reply: reply["result"]["order"].update(flags)))
+    execute(desk, opening())
+    orders = desk.wire.methods(SELL, "private/edit", "private/cancel")
+    assert orders == [SELL, *["private/edit"] * edits, "private/cancel"]
+
+
+@pytest.mark.parametrize("flags", [{"post_only": True}, {"reduce_only": True}])
+def test_an_order_accepted_as_another_kind_than_asked_for_is_taken_back_and_told(
+    tmp_path: Path, flags: dict[str, bool]
+) -> None:
+    desk = wide_desk(tmp_path, bid=0.01, ask=0.03, mark=0.02)
+    desk.wire.disturb(SELL, reply_changed(lambda reply: reply["result"]["order"].update(flags)))
+    leg = only_leg(execute(desk, opening()))
+    assert "accepted order differs" in leg.note
+    assert desk.wire.methods(SELL, "private/edit", "private/cancel") == [SELL, "private/cancel"]
+
+
 def test_a_bid_that_comes_to_the_order_fills_it_at_its_own_price(tmp_path: Path) -> None:
     desk = wide_desk(tmp_path)
     desk.wire.disturb("private/edit", meanwhile(lambda: desk.market.show(CALL, 0.022, 0.023)))

@@ -160,9 +160,10 @@ def decision_lines(folder: Path) -> list[dict[str, Any]]:
     return read_records(folder / "logs" / "decisions-*.jsonl")
 
 
-def next_process(desk: Desk) -> Agent:
-    """The agent as it comes out of its files, on the same exchange."""
-    return assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=("paper-id", "paper-secret"))
+def next_process(desk: Desk, mark: Path | None = None) -> Agent:
+    """The agent as it comes out of its files, on the same exchange; `mark` remembers the account's last order."""
+    key = ("paper-id", "paper-secret")
+    return assemble_agent(desk.config, desk.wire, desk.clock, "testnet", credentials=key, mark=mark)
 
 
 # --- actions ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deribit.error_codes import TOKEN_CODES
 from deribit.wire import MAX_REQUESTS, ServerClock, SystemClock, network_transport
 from deribit_client import DeribitClient
 from models import (
@@ -23,6 +24,7 @@ from models import (
     InvalidReplyError,
     RequestBudgetError,
     SendOutcome,
+    WrongEnvironmentError,
 )
 from paper_exchange.market.clocks import SimulatedClock
 from tests.builders.agent import ScriptedDesk, an_order_request, scripted_desk
@@ -249,6 +251,52 @@ def test_the_calls_of_an_iteration_are_given_out_once(tmp_path: Path) -> None:
     assert [call.method for call in desk.client.end_iteration()] == [TIME, TIME]
     desk.client.begin_iteration()
     assert (desk.client.end_iteration(), desk.client.requests_made) == ((), 0)
+
+
+# --- the token in public ------------------------------------------------------------------------
+
+
+def tokens_sent(desk: ScriptedDesk, method: str) -> list[bool]:
+    """Whether each request of this method carried a token."""
+    return ["authorization" in call.headers for call in desk.wire.sent if call.method == method]
+
+
+def test_public_calls_carry_the_token_once_there_is_one_and_a_login_never_does(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.get_time()
+    desk.client.authenticate()
+    desk.client.get_time()
+    desk.client.authenticate()
+    assert (tokens_sent(desk, TIME), tokens_sent(desk, "public/auth")) == ([False, True], [False, False])
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(839.0, True), (840.0, False), (841.0, False)])
+def test_a_token_that_is_about_to_end_is_not_sent_in_public(tmp_path: Path, seconds: float, is_sent: bool) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.authenticate()
+    desk.clock.sleep(seconds)
+    desk.client.get_time()
+    assert tokens_sent(desk, TIME) == [is_sent]
+
+
+@pytest.mark.parametrize("code", sorted(TOKEN_CODES))
+def test_a_public_call_refused_for_its_token_is_asked_without_and_needs_no_login(tmp_path: Path, code: int) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.authenticate()
+    desk.wire.disturb(TIME, refused(code))
+    ask(desk, 2)
+    assert tokens_sent(desk, TIME) == [True, False, False]
+    assert desk.wire.methods("public/auth") == ["public/auth"]
+
+
+def test_whoever_says_it_is_not_testnet_is_told_the_token_no_more(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.authenticate()
+    desk.wire.disturb(TIME, *[reply_changed(lambda reply: reply.update(testnet=False))] * 2)
+    for _ in range(2):
+        with pytest.raises(WrongEnvironmentError):
+            desk.client.get_time()
+    assert tokens_sent(desk, TIME) == [True, False]
 
 
 # --- failures nobody thought of -------------------------------------------------------------------------

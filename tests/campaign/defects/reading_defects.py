@@ -226,7 +226,7 @@ def redirects_are_followed() -> Iterator[None]:
         client.event_hooks = {"request": [], "response": []}
         return client
 
-    with replaced(deribit_wire, _http_client=trusting, _refuse_redirect=lambda method, response: None):
+    with replaced(deribit_wire, _http_client=trusting, refuse_redirect=lambda method, response: None):
         yield
 
 

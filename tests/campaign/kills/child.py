@@ -73,7 +73,7 @@ def _run(plan: LifePlan) -> int:
     for folder in (config.run.data_dir, config.run.log_dir):
         locks.take_lock(folder)  # held until the process is gone
     clock = SharedClock(plan.local_start, plan.speed, plan.leapt_seconds or shared_seconds())
-    agent = assembly.assemble_agent(config, None, clock, mode="testnet", market="testnet")
+    agent = assembly.assemble_agent(config, None, clock, mark=plan.folder / "last_order")
     if plan.is_quiet:
         agent.policy = do_nothing
     arguments = ["--quiet"] if plan.iterations is None else ["--quiet", "--iterations", str(plan.iterations)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import resource
 import signal
 import sys
@@ -97,11 +96,6 @@ def _assert_nothing_got_out(start: Start) -> None:
     assert not outside.exists(), outside.read_text()
     for path in (start.output(1), start.output(2), *sorted((start.folder / "logs").glob("*.jsonl"))):
         assert not path.is_file() or KEY[1].encode() not in path.read_bytes(), f"the secret stands in {path.name}"
-
-
-def says_only_that_it_waits(err: str) -> bool:
-    """What a start after an earlier run has to say, whatever the seconds."""
-    return re.fullmatch(r"waiting \d+ s: [^\n]+\n", err) is not None
 
 
 def run_to_the_end(start: Start, patience_seconds: float = PATIENCE_SECONDS) -> tuple[int, str, str]:

@@ -30,7 +30,6 @@ from tests.campaign.live.agent_process import (
     Start,
     folder_arguments,
     run_to_the_end,
-    says_only_that_it_waits,
     started,
     wait_until,
 )
@@ -172,7 +171,7 @@ def row_p04(seed: int, folder: Path) -> None:
         assert len(left) == 3, left  # of the logs, the data, the account
         code, _, err = run_to_the_end(start_of(folder, server, "--once", policy=QUIET, name="second"))
         assert code == 0
-        assert says_only_that_it_waits(err), err
+        assert err == ""  # no order of the first may still be on its way
         assert sorted(path.name for path in folder.rglob("*.lock")) == left
     _assert_whole(folder)
 

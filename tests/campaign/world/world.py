@@ -138,7 +138,8 @@ class World:
 
     def _assembled(self, life: Life) -> Agent:
         """The agent as its files make it; resumed where a person has looked at it."""
-        agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS)
+        mark = self.trace.folder / "last_order"  # outside logs and data, as the account's own file is
+        agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS, mark=mark)
         agent.policy = self.policy
         life.resumed = self._must_resume
         agent.trading.resume_or_stay_halted(self._must_resume)
