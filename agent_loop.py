@@ -109,7 +109,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
 
 def wait_for_earlier_orders(agent: Agent) -> None:
     """Wait until no order of an earlier run can still be executed, even if its log is lost."""
-    seconds = agent.order_log.rest_left_seconds()
+    seconds = agent.order_log.lapse_left_seconds()
     if seconds > 0.0:
         complain(f"waiting {seconds:.0f} s: an order of an earlier run may still be on its way")
         agent.clock.sleep(seconds)

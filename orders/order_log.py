@@ -122,8 +122,8 @@ class OrderMemory:
         """When the last event was, of any order that is still remembered; long ago where there is none."""
         return max((order.last_event_at for order in self._orders.values()), default=LONG_AGO)
 
-    def rest_left_seconds(self) -> float:
-        """How long both coins still wait, whatever the log says."""
+    def lapse_left_seconds(self) -> float:
+        """How long an order of an earlier run may still be on its way, whatever this log says of it."""
         return 0.0
 
     def sent_since(self, moment: datetime) -> int:
@@ -167,8 +167,8 @@ class OrderLogFile(OrderMemory):
     ) -> None:
         """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone.
 
-        `mark`: the file that remembers the account's last order where this log is lost. Both coins wait for a minute
-        where lines cannot be read.
+        `mark`: the file that remembers the account's last order where this log is lost. Where lines cannot be read,
+        both coins wait for a minute; reading goes on meanwhile.
         """
         super().__init__()
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
@@ -176,7 +176,8 @@ class OrderLogFile(OrderMemory):
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
             self._read_back(folder, account)
-        self._rests_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
+        self._unread_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
+        self._lapses_at_seconds = clock.monotonic()
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one event and force it to disk; raises LogWriteError."""
@@ -206,8 +207,9 @@ class OrderLogFile(OrderMemory):
             self._kept.popleft()
 
     def waiting_underlyings(self) -> tuple[Underlying, ...]:
-        """Both coins at the start of a run: an earlier one may have sent what this log does not say."""
-        return UNDERLYINGS if self.rest_left_seconds() > 0.0 else ()
+        """Both coins at the start of a run, where an earlier one may have sent what this log does not say."""
+        is_over = self._clock.monotonic() >= max(self._unread_until_seconds, self._lapses_at_seconds)
+        return () if is_over else UNDERLYINGS
 
     def rest_after_last_order(self) -> None:
         """Let both coins wait until no order of an earlier run can execute, or trade unseen; nothing where it is over.
@@ -218,10 +220,10 @@ class OrderLogFile(OrderMemory):
         marked = None if self._mark is None else read_mark(self._mark, now)
         times = [LONG_AGO if marked is None else marked, *(_time_of(order.intent) for order in self._orders.values())]
         seconds = LAPSE_SECONDS - max(0.0, (now - max(times)).total_seconds())
-        self._rests_until_seconds = max(self._rests_until_seconds, self._clock.monotonic() + seconds)
+        self._lapses_at_seconds = self._clock.monotonic() + seconds
 
-    def rest_left_seconds(self) -> float:
-        return max(0.0, self._rests_until_seconds - self._clock.monotonic())
+    def lapse_left_seconds(self) -> float:
+        return max(0.0, self._lapses_at_seconds - self._clock.monotonic())
 
     def _line(self, record: Mapping[str, Any]) -> str:
         versioned = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **record}

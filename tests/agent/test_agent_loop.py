@@ -418,7 +418,7 @@ def test_a_restart_waits_until_a_minute_after_the_last_order_and_no_longer(
     sent_at = datetime.fromisoformat(mark.read_text().strip())
     desk.clock.sleep(seconds - (desk.clock.now() - sent_at).total_seconds())
     again = next_process(desk, mark).order_log
-    assert again.rest_left_seconds() == pytest.approx(left, abs=1e-6)
+    assert again.lapse_left_seconds() == pytest.approx(left, abs=1e-6)
     assert again.waiting_underlyings() == (("BTC", "ETH") if left else ())
 
 
@@ -439,7 +439,7 @@ def test_the_mark_belongs_to_the_account_and_lies_outside_the_folders_of_a_run(
     write_mark(account_file(agent_config(tmp_path / "first", deribit=key), "last_order"), SystemClock().now())
     config = agent_config(tmp_path / "second", deribit={**key, "client_id": key_id})
     agent = build_agent(config, options("--once"))
-    assert agent.order_log.rest_left_seconds() == pytest.approx(left, abs=10.0)
+    assert agent.order_log.lapse_left_seconds() == pytest.approx(left, abs=10.0)
     agent.client.close()
 
 
@@ -451,7 +451,7 @@ def test_nothing_is_waited_for_before_the_first_order_or_on_a_paper_account(
     paper = assemble_agent(desk.config, desk.wire, desk.clock, "dry_run", credentials=("paper-id", "paper-secret"))
     agent_loop.run_loop(paper, options("--once"))
     assert "waiting" not in capsys.readouterr().err
-    assert paper.order_log.rest_left_seconds() == 0.0
+    assert paper.order_log.lapse_left_seconds() == 0.0
 
 
 def test_a_stop_ends_the_wait_at_the_start(tmp_path: Path) -> None:

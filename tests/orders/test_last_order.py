@@ -62,4 +62,4 @@ def test_whatever_the_mark_says_the_wait_is_between_nothing_and_a_minute(
     (tmp_path / "mark").write_text(content)
     log = OrderLogFile(tmp_path / "logs", SimulatedClock(START), "test-0001", "test", tmp_path / "mark")
     log.rest_after_last_order()
-    assert log.rest_left_seconds() == pytest.approx(left, abs=1e-6)
+    assert log.lapse_left_seconds() == pytest.approx(left, abs=1e-6)
