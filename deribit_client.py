@@ -43,7 +43,6 @@ from models import (
     PriceBar,
     RawPosition,
     RequestRefusedError,
-    SendOutcome,
     Ticker,
 )
 
@@ -222,7 +221,7 @@ class DeribitClient(OrderGate):
         params: dict[str, Any] = {"currency": currency, "count": 250, **_time_span(start_at, end_at)}
 
         def read_page(result: Any) -> tuple[tuple[LedgerEntry, ...], Any]:
-            return replies.read_ledger(Row(result), currency), Row(result).get("continuation")
+            return replies.read_ledger(Row(result), currency), Row(result).said("continuation")
 
         entries: list[LedgerEntry] = []
         for _ in range(MAX_LEDGER_PAGES):

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field, model_serializer, model_validator
 
 from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is where the vocabulary is read
     ROUNDING,
+    SETTLEMENT_TYPES,
     UNDERLYINGS,
     UNKNOWN_AMOUNT_COIN,
     CoinAccount,

@@ -10,10 +10,19 @@ from datetime import datetime, timedelta
 
 from config import AgentConfig
 from core.exposure import long_calls_of, order_takes
-from core.results.earnings import SETTLEMENT_TYPES, CoinEarnings
+from core.results.earnings import CoinEarnings
 from core.text import printable
 from logging_utils import IterationRecord
-from models import UNDERLYINGS, UNKNOWN_AMOUNT_COIN, AgentState, LedgerEntry, MarketSnapshot, Order, TradingState
+from models import (
+    SETTLEMENT_TYPES,
+    UNDERLYINGS,
+    UNKNOWN_AMOUNT_COIN,
+    AgentState,
+    LedgerEntry,
+    MarketSnapshot,
+    Order,
+    TradingState,
+)
 
 FEW_RV_DAYS = 15.0
 

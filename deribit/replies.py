@@ -23,6 +23,7 @@ from deribit.failures import short_text
 from deribit.symbols import SymbolParts, option_symbol, parse_symbol
 from deribit.vocabulary import OWN_LABEL, UNKNOWN_AMOUNT_COIN, MarginQuote
 from models import (
+    SETTLEMENT_TYPES,
     UNDERLYINGS,
     CoinAccount,
     Fill,
@@ -105,11 +106,15 @@ class Row:
         """A price or an amount; an empty side comes as null or as 0.0."""
         return _quoted(self._values.get(key))
 
-    def side(self, key: str) -> float | None:
-        """A side of a book that must be spoken of, even if only to say that it is empty."""
+    def said(self, key: str) -> Any:
+        """What must be spoken of, even if only to say that there is none (null)."""
         if key not in self._values:
             raise InvalidReplyError(f"the reply lacks {key!r}")
-        return _quoted(self._values[key])
+        return self._values[key]
+
+    def side(self, key: str) -> float | None:
+        """A side of a book: null or 0.0 where it is empty, but never left out."""
+        return _quoted(self.said(key))
 
     def is_open(self) -> bool:
         """Whether an instrument can be traded; the exchange did not speak of states before 2026."""
@@ -327,22 +332,24 @@ def read_trade(row: Row) -> Fill:
 
 
 def read_ledger_entry(row: Row, currency: str) -> LedgerEntry:
+    """One line of the transaction log; refused, and so asked for again, where it hides what of ours it moved."""
     note = row.get("info")
-    is_about_option = row.need("type") == "trade"  # a settlement need not name side and amount
-    read = row.need if is_about_option else row.get  # deposits and the like have no instrument
+    is_trade = row.need("type") == "trade"  # a settlement need not name side and amount
+    is_about_contract = is_trade or row.need("type") in SETTLEMENT_TYPES  # deposits and the like have no instrument
+    of_trade, of_contract = (row.need if is_trade else row.get), (row.need if is_about_contract else row.get)
     # Since 2026 a settlement has its price in a field of its own; `index_price` is the index of that moment.
     settled_at_usd = row.number("settlement_price")
     return LedgerEntry(
         currency=row.get("currency", currency),
         entry_type=row.need("type"),
-        symbol=read("instrument_name"),
+        symbol=of_contract("instrument_name"),
         booked_at=row.time("timestamp"),
-        side=read("side"),
-        amount_coin=finite(read("amount")) if is_about_option else row.number("amount"),
+        side=of_trade("side"),
+        amount_coin=finite(row.need("amount")) if is_trade else row.number("amount"),
         price_coin=row.number("price"),
         index_price_usd=settled_at_usd if settled_at_usd is not None else row.number("index_price"),
         fee_coin=row.get("commission", 0.0),
-        change_coin=read("change") or 0.0,
+        change_coin=of_contract("change") or 0.0,
         balance_coin=row.number("balance"),
         note=None if note is None else json.dumps(note),
     )

@@ -250,6 +250,10 @@ class Fill(Frozen):
     traded_at: AwareDatetime
 
 
+# One line an option until July 2026; since then in the money the option's (the fee) and its future's (the payoff).
+SETTLEMENT_TYPES = ("delivery", "expiry", "assignment", "exercise")
+
+
 class LedgerEntry(Frozen):
     """One line of the exchange's transaction log, in coin: `change_coin` (fee included) led to `balance_coin`.
 

@@ -10,10 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models import LedgerEntry
-
-# One line an option until July 2026; since then in the money the option's (the fee) and its future's (the payoff).
-SETTLEMENT_TYPES = ("delivery", "expiry", "assignment", "exercise")
+from models import SETTLEMENT_TYPES, LedgerEntry
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +29,14 @@ from deribit.replies import (
     utc_from_ms,
 )
 from deribit_client import DeribitClient
-from models import AuthenticationError, ForeignReplyError, InvalidReplyError, RateLimitError, RequestRefusedError
+from models import (
+    SETTLEMENT_TYPES,
+    AuthenticationError,
+    ForeignReplyError,
+    InvalidReplyError,
+    RateLimitError,
+    RequestRefusedError,
+)
 from tests.builders.agent import client_hearing
 
 NOON_MS = 1_767_614_400_000
@@ -275,6 +283,19 @@ def test_the_ledger_is_sorted_oldest_first() -> None:
 def test_a_trade_in_the_ledger_that_lacks_a_part_is_refused(field: str) -> None:
     with pytest.raises(InvalidReplyError, match=field):
         read_ledger(Row({"logs": [without(ledger_row(), field)]}), "BTC")
+
+
+@pytest.mark.parametrize("entry_type", SETTLEMENT_TYPES)
+@pytest.mark.parametrize(
+    ("field", "is_read"), [("instrument_name", False), ("change", False), ("side", True), ("amount", True)]
+)
+def test_a_settlement_says_what_it_settled_and_what_that_paid_but_need_not_say_side_and_amount(
+    entry_type: str, field: str, is_read: bool
+) -> None:
+    row = without(ledger_row(type=entry_type), field)
+    with nullcontext() if is_read else pytest.raises(InvalidReplyError, match=field):
+        (entry,) = read_ledger(Row({"logs": [row]}), "BTC")
+        assert None in (entry.side, entry.amount_coin)
 
 
 def test_a_settlement_of_2026_is_read_at_its_settlement_price() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -22,15 +23,16 @@ from tests.builders.agent import (
     ScriptedDesk,
     agent_at,
     always_sell,
+    an_order_request,
     decision_lines,
     run_for,
     scripted_desk,
     simulated_agent,
     simulated_desk,
 )
-from tests.builders.paper import START
+from tests.builders.paper import CALL, START
 from tests.builders.states import a_state
-from tests.builders.wire import Answer, Fault, answered, envelope, lost_on_the_way
+from tests.builders.wire import Answer, Fault, answered, envelope, lost_on_the_way, reply_changed
 
 LEDGER = "private/get_transaction_log"
 ACCOUNTS = "private/get_account_summaries"
@@ -157,6 +159,40 @@ def seldom_sell(state: AgentState, config: Any) -> Any:
 
 def empty_ledger(request: httpx.Request, _: Answer) -> httpx.Response:
     return httpx.Response(200, json=envelope(request, result={"logs": [], "continuation": None}))
+
+
+def _spoilt(spoil: Callable[[dict[str, Any]], object]) -> Fault:
+    """The ledger's reply with something wrong in it."""
+
+    def change(reply: dict[str, Any]) -> None:
+        spoil(reply["result"])
+
+    return reply_changed(change)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda result: result.pop("continuation"), id="whether_there_is_more"),
+        pytest.param(lambda result: result.pop("logs"), id="the_lines"),
+        pytest.param(lambda result: result["logs"][0].pop("instrument_name"), id="what_was_settled"),
+        pytest.param(lambda result: result["logs"][0].pop("change"), id="what_it_paid"),
+        pytest.param(lambda result: result["logs"].append("a line"), id="a_line_that_is_none"),
+    ],
+)
+def test_a_settlement_that_could_not_be_read_is_asked_for_again_and_told_once(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], object]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request())
+    desk.market.deliver(CALL, 100_000.0)
+    desk.market.sleep_until_expiry(CALL, 60.0)
+    reader = LedgerReader(desk.client, ("BTC",), START)
+    desk.wire.disturb(LEDGER, *[_spoilt(spoil)] * 3)
+    failed, whole, after = (reader.read_new_entries(a_state(timestamp=desk.clock.now()), None) for _ in range(3))
+    assert (failed.entries, "while the ledger was read" in (failed.error or "")) == ((), True)
+    assert [entry.entry_type for entry in whole.entries] == ["trade", "delivery"]
+    assert after.entries == ()
 
 
 # --- long ledgers ---------------------------------------------------------------------------------

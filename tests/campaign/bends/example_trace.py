@@ -219,7 +219,7 @@ class Story:
         self, kind: EventKind, symbol: str, direction: str, amount: float, label: str, call: WireCall, **bent: Any
     ) -> None:
         """One event of the exchange's ledger and the account after it."""
-        order_id = label or f"foreign-{len(self.trace.points)}"
+        order_id = None if kind == "settlement" else label or f"foreign-{len(self.trace.points)}"
         event = LedgerEvent(
             self.now, kind, "BTC", symbol, order_id, label, direction, amount, 0.02, 0.0, self.balance_btc
         )

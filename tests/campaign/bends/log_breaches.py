@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from typing import Any
 
 from tests.campaign.bends.breaches import (
     bend_point,
@@ -18,7 +19,7 @@ from tests.campaign.bends.breaches import (
     take_back,
     unanswered,
 )
-from tests.campaign.bends.example_trace import CALL, SECRET, Story, label_of
+from tests.campaign.bends.example_trace import CALL, NEXT_CALL, SECRET, Story, label_of
 
 
 @breaks("I8")
@@ -90,6 +91,32 @@ def a_fill_that_is_not_logged(story: Story) -> None:
 @breaks("I16")
 def a_trade_missing_from_the_logged_ledger(story: Story) -> None:
     story.trace.decisions[0]["ledger"].clear()
+
+
+def _settle(story: Story, **entry: Any) -> None:
+    """What is held expires, and the ledger says so as it likes."""
+    held = story.positions.pop(NEXT_CALL)
+    story.look()
+    story.point("settlement", NEXT_CALL, "buy", -held, "", story.trace.calls[-1])
+    settled = {"currency": "BTC", "entry_type": "expiry", "symbol": NEXT_CALL, "booked_at": story.now.isoformat()}
+    story.entries.append({**settled, "change_coin": 0.0, "balance_coin": story.balance_btc, **entry})
+    story.rest()
+    story.quiet(3)
+
+
+@is_exempt
+def a_settlement_that_says_neither_side_nor_amount(story: Story) -> None:
+    _settle(story, side=None, amount_coin=None)
+
+
+@is_exempt
+def a_settlement_that_says_its_amount_alone(story: Story) -> None:
+    _settle(story, side=None, amount_coin=0.3)
+
+
+@breaks("I16")
+def a_settlement_of_less_than_was_held(story: Story) -> None:
+    _settle(story, side="close buy", amount_coin=0.1)
 
 
 @breaks("I17")

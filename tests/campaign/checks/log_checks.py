@@ -192,9 +192,7 @@ def log_gives_positions(view: View) -> Iterator[str]:
     is_disturbed = bool(view.outside_times or view.overwritten_lines) or FILE_GONE in view.all_disk_rows
     if len(view.healthy) <= HEALTHY_ITERATIONS or is_disturbed or not view.trace.points:
         return
-    logged: dict[str, float] = defaultdict(float)
-    for entry in _ledger_entries(view):
-        logged[str(entry["symbol"])] += _signed(entry)
+    logged = _positions_by_the_log(_ledger_entries(view))
     read_until = max(str(record.get("ledger_read_until") or "") for record in view.trace.decisions)
     points = (point for point in view.trace.points if point.event.at.isoformat() > read_until)
     recent = {point.event.instrument_name for point in points}
@@ -202,6 +200,18 @@ def log_gives_positions(view: View) -> Iterator[str]:
     for symbol in sorted({*logged, *held} - recent):
         if abs(logged.get(symbol, 0.0) - held.get(symbol, 0.0)) > EPSILON:
             yield f"{symbol}: {logged.get(symbol, 0.0):g} by the log, {held.get(symbol, 0.0):g} by the exchange"
+
+
+def _positions_by_the_log(entries: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """What trades and settlements leave of each option. A settlement may say neither side nor amount: it ends all."""
+    logged: dict[str, float] = defaultdict(float)
+    ended: set[str] = set()
+    for entry in entries:
+        if entry["side"] is None or entry["amount_coin"] is None:
+            ended.add(str(entry["symbol"]))
+        else:
+            logged[str(entry["symbol"])] += _signed(entry)
+    return {symbol: 0.0 if symbol in ended else amount for symbol, amount in logged.items()}
 
 
 OPTION_ENTRIES = ("trade", "delivery", "expiry", "assignment", "exercise")
@@ -226,5 +236,5 @@ def _is_option(entry: dict[str, Any]) -> bool:
 
 
 def _signed(entry: dict[str, Any]) -> float:
-    amount = float(entry["amount_coin"] or 0.0)
+    amount = float(entry["amount_coin"])
     return amount if str(entry["side"]).endswith("buy") else -amount
