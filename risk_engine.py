@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config import AgentConfig
 from core.action_form import BUYS, SELLS, form_problems
-from core.exposure import daily_limit_reasons
+from core.exposure import order_size_problem, orders_per_day_problem, unfilled_orders_problem
 from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
 from core.quotes import age_problem, is_crossed, is_inside_collar
 from core.trading_hours import settlement_problem
@@ -52,6 +52,11 @@ class ProposedTrade:
     @property
     def size(self) -> float:
         return self.action.size
+
+    @property
+    def options(self) -> tuple[CandidateOption | OptionPosition, ...]:
+        """What would be traded, one order each."""
+        return tuple(option for option in (self.sold, self.bought_back) if option is not None)
 
     @property
     def freed_size(self) -> float:
@@ -107,7 +112,7 @@ def _reasons_against(state: AgentState, action: ProposedAction, config: AgentCon
         yield Reason(rule="unknown_account", text=f"there is no market or account for {action.underlying}")
         return
     for rule in RULES:
-        yield from rule(trade)
+        yield from (Reason(rule=rule.__name__, text=text) for text in rule(trade))
 
 
 # --- what the rules look at -----------------------------------------------------------------------
@@ -126,160 +131,163 @@ def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> Pr
     return ProposedTrade(state, config, action, coin, market, account, risk, sold, bought_back)
 
 
-# --- the rules: each yields its reasons -----------------------------------------------------------
+# --- the rules: each yields sentences; in the log they stand under the name of the function ---------
 
 
-def kill_switch(trade: ProposedTrade) -> Iterator[Reason]:
+def kill_switch(trade: ProposedTrade) -> Iterator[str]:
     if trade.state.kill_switch_on:
         note = f" ({trade.state.kill_note!r})" if trade.state.kill_note else ""
-        yield Reason(rule="kill_switch", text=f"the kill file exists{note}; remove it to trade again")
+        yield f"the kill file exists{note}; remove it to trade again"
 
 
-def settlement_window(trade: ProposedTrade) -> Iterator[Reason]:
-    """Around 08:00 UTC options expire, positions change and books are closed."""
-    problem = settlement_problem(trade.state.timestamp)
-    if problem is not None:
-        yield Reason(rule="settlement_window", text=f"{problem}")
+def halted(trade: ProposedTrade) -> Iterator[str]:
+    """HALTED sends nothing."""
+    if trade.state.trading_state == TradingState.HALTED:
+        yield f"{_why(trade.state)}; look at the logs, then start with --resume"
 
 
-def one_order_at_a_time(trade: ProposedTrade) -> Iterator[Reason]:
-    """No new decision for a coin while an order of ours is live or its fate is unknown."""
-    for order in trade.state.open_orders_for(trade.underlying):
-        if order.is_own and order.is_live:
-            yield Reason(rule="intent_pending", text=f"our order {order.label} on {order.symbol} is still live")
-    for symbol in trade.state.unresolved_symbols:
-        if parse_symbol(symbol).underlying == trade.underlying:
-            text = f"our last order on {symbol} may still be open, or was filled within the last minute"
-            yield Reason(rule="intent_pending", text=text)
-    if trade.underlying in trade.state.waiting_underlyings:
-        text = "an earlier run may have sent an order that is not in the order log; new orders wait"
-        yield Reason(rule="intent_pending", text=text)
-
-
-def trading_state(trade: ProposedTrade) -> Iterator[Reason]:
-    """HALTED sends nothing; REDUCING buys back, and sells nothing."""
-    state = trade.state
-    if state.trading_state == TradingState.HALTED:
-        yield Reason(rule="halted", text=f"{_why(state)}; look at the logs, then start with --resume")
-    elif state.trading_state == TradingState.REDUCING and trade.sold is not None:
-        yield Reason(rule="reducing", text=f"{_why(state)}")
+def reducing(trade: ProposedTrade) -> Iterator[str]:
+    """REDUCING buys back, and sells nothing."""
+    if trade.state.trading_state == TradingState.REDUCING and trade.sold is not None:
+        yield _why(trade.state)
 
 
 def _why(state: AgentState) -> str:
     return "; ".join(str(reason) for reason in state.restrictions)
 
 
-def orders_per_day(trade: ProposedTrade) -> Iterator[Reason]:
+def settlement_window(trade: ProposedTrade) -> Iterator[str]:
+    """Around 08:00 UTC options expire, positions change and books are closed."""
+    problem = settlement_problem(trade.state.timestamp)
+    if problem is not None:
+        yield problem
+
+
+def orders_per_day(trade: ProposedTrade) -> Iterator[str]:
     """Each leg of a roll is an order; buying back alone is never stopped."""
-    if trade.sold is None:
-        return
-    state, new = trade.state, 1 if trade.bought_back is None else 2
-    yield from daily_limit_reasons(state.orders_today, state.unfilled_orders_today, new, trade.config.risk)
+    problem = orders_per_day_problem(trade.state.orders_today, len(trade.options), trade.config.risk)
+    if trade.sold is not None and problem is not None:
+        yield problem
 
 
-def foreign_derivatives(trade: ProposedTrade) -> Iterator[Reason]:
+def unfilled_orders_per_day(trade: ProposedTrade) -> Iterator[str]:
+    """The same for orders that came to nothing."""
+    problem = unfilled_orders_problem(trade.state.unfilled_orders_today, len(trade.options), trade.config.risk)
+    if trade.sold is not None and problem is not None:
+        yield problem
+
+
+def intent_pending(trade: ProposedTrade) -> Iterator[str]:
+    """No new decision for a coin while an order of ours is live or its outcome is unknown."""
+    for order in trade.state.open_orders_for(trade.underlying):
+        if order.is_own and order.is_live:
+            yield f"our order {order.label} on {order.symbol} is still live"
+    for symbol in trade.state.unresolved_symbols:
+        if parse_symbol(symbol).underlying == trade.underlying:
+            yield f"our last order on {symbol} may still be open, or was filled within the last minute"
+    if trade.underlying in trade.state.waiting_underlyings:
+        yield "an earlier run may have sent an order that is not in the order log; new orders wait"
+
+
+def unknown_position(trade: ProposedTrade) -> Iterator[str]:
     """A position that cannot be judged (a future, a settling option) forbids new shorts."""
     for held in trade.state.portfolio.other_positions:
         if trade.sold is not None and held.parts.concerns(trade.underlying):
-            yield Reason(
-                rule="unknown_position",
-                text=f"{held.symbol} ({held.size:g}) is not a plain option; no new call is sold while it is held",
-            )
+            yield f"{held.symbol} ({held.size:g}) is not a plain option; no new call is sold while it is held"
 
 
-def order_size(trade: ProposedTrade) -> Iterator[Reason]:
-    limit = trade.config.strategy(trade.underlying).max_order_size
-    if not trade.size <= limit + ROUNDING:
-        yield Reason(rule="order_size", text=f"{trade.size:g} is above max_order_size {limit:g}")
+def order_size(trade: ProposedTrade) -> Iterator[str]:
+    problem = order_size_problem(trade.size, trade.config.strategy(trade.underlying).max_order_size)
+    if problem is not None:
+        yield problem
+
+
+def bad_size(trade: ProposedTrade) -> Iterator[str]:
+    """A sale is a whole number of the smallest amounts."""
     if trade.sold is not None and not is_multiple_of_step(round(trade.size, 9), trade.sold.min_trade_amount_coin):
-        yield Reason(rule="bad_size", text=f"{trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}")
+        yield f"{trade.size:g} is not a multiple of {trade.sold.min_trade_amount_coin:g}"
 
 
-def roll_direction(trade: ProposedTrade) -> Iterator[Reason]:
+def bad_roll(trade: ProposedTrade) -> Iterator[str]:
     """A roll goes to another call that does not expire earlier."""
     if trade.sold is None or trade.bought_back is None:
         return
     if trade.sold.symbol == trade.bought_back.symbol:
-        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} would be rolled into itself")
+        yield f"{trade.sold.symbol} would be rolled into itself"
     if trade.sold.expiry < trade.bought_back.expiry:
-        yield Reason(rule="bad_roll", text=f"{trade.sold.symbol} expires before {trade.bought_back.symbol}")
+        yield f"{trade.sold.symbol} expires before {trade.bought_back.symbol}"
 
 
-def time_to_expiry(trade: ProposedTrade) -> Iterator[Reason]:
+def expiry(trade: ProposedTrade) -> Iterator[str]:
+    """No option is traded shortly before it expires."""
     limit = trade.config.risk.min_minutes_to_expiry
-    for option in (trade.sold, trade.bought_back):
-        if option is None:
-            continue
+    for option in trade.options:
         minutes = (option.expiry - trade.state.timestamp).total_seconds() / 60.0
         if not minutes >= limit:
-            yield Reason(
-                rule="expiry", text=f"{option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
-            )
+            yield f"{option.symbol} expires in {minutes:.1f} minutes, at least {limit:g} needed"
 
 
-def quote_freshness(trade: ProposedTrade) -> Iterator[Reason]:
-    limit = trade.config.risk.max_quote_age_seconds
-    for option in (trade.sold, trade.bought_back):
-        if option is None:
-            continue
+def quote_missing(trade: ProposedTrade) -> Iterator[str]:
+    for option in trade.options:
         if option.quoted_at is None:
-            yield Reason(rule="quote_missing", text=f"{option.symbol} is not in the chain")
+            yield f"{option.symbol} is not in the chain"
+
+
+def quote_age(trade: ProposedTrade) -> Iterator[str]:
+    for option in trade.options:
+        if option.quoted_at is None:
             continue
-        age = age_problem(option.quoted_at, trade.state.timestamp, limit)
+        age = age_problem(option.quoted_at, trade.state.timestamp, trade.config.risk.max_quote_age_seconds)
         if age is not None:
-            yield Reason(rule="quote_age", text=f"the quote of {option.symbol} is {age}")
+            yield f"the quote of {option.symbol} is {age}"
 
 
-def quote_sanity(trade: ProposedTrade) -> Iterator[Reason]:
-    """A sale never ends outside the collar; no leg trades on a crossed book."""
-    for option in (trade.sold, trade.bought_back):
-        if option is None:
-            continue
+def quote_sanity(trade: ProposedTrade) -> Iterator[str]:
+    """No leg trades on a crossed book."""
+    for option in trade.options:
         bid, ask = option.bid_price_coin, option.ask_price_coin
         if is_crossed(bid, ask):
-            yield Reason(rule="quote_sanity", text=f"{option.symbol} is crossed, bid {bid:g} above ask {ask:g}")
-    if trade.sold is not None:
-        yield from _collar(trade.sold, trade.config.risk.price_collar_pct)
+            yield f"{option.symbol} is crossed, bid {bid:g} above ask {ask:g}"
 
 
-def _collar(call: CandidateOption, collar_pct: float) -> Iterator[Reason]:
+def price_collar(trade: ProposedTrade) -> Iterator[str]:
     """Judged at the least an order would take, which is never below the bid nor far below the price asked."""
+    call, collar_pct = trade.sold, trade.config.risk.price_collar_pct
+    if call is None:
+        return
     lowest = call.sale_price_coin if call.floor_price_coin is None else call.floor_price_coin
     if not is_inside_collar(lowest, call.mark_price_coin, collar_pct, call.tick_size_coin):
-        yield Reason(
-            rule="price_collar",
-            text=f"{lowest:g}, the least asked for {call.symbol}, is more than {collar_pct:g} % below "
-            f"mark {call.mark_price_coin:g}",
-        )
+        least = f"{lowest:g}, the least asked for {call.symbol}"
+        yield f"{least}, is more than {collar_pct:g} % below mark {call.mark_price_coin:g}"
 
 
-def coverage(trade: ProposedTrade) -> Iterator[Reason]:
+def coverage(trade: ProposedTrade) -> Iterator[str]:
     """Short calls held, calls on offer and this sale together never exceed the coins held."""
     if trade.sold is None:
         return
     risk = trade.risk
     after = risk.short_calls_coin + risk.resting_sells_coin - trade.freed_size + trade.sold_size
     if not (after <= risk.coins_held + ROUNDING and trade.sold_size > 0.0):
-        yield Reason(
-            rule="coverage",
-            text=f"{after:g} {trade.underlying} of calls after the trade "
+        yield (
+            f"{after:g} {trade.underlying} of calls after the trade "
             f"(held {risk.short_calls_coin:g}, on offer {risk.resting_sells_coin:g}, this {trade.sold_size:g}, "
-            f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held",
+            f"bought back {trade.freed_size:g}) is above the {risk.coins_held:.6g} coins held"
         )
 
 
-def margin_after(trade: ProposedTrade) -> Iterator[Reason]:
+def margin(trade: ProposedTrade) -> Iterator[str]:
+    """What would be used after the trade."""
     if trade.sold is None:
         return
     limit = trade.config.risk.max_margin_pct
     after_pct = estimated_margin_pct(trade)
     if after_pct is None:
-        yield Reason(rule="margin", text=f"margin of the {trade.underlying} account is not known")
+        yield f"margin of the {trade.underlying} account is not known"
     elif not after_pct <= limit:
-        yield Reason(rule="margin", text=f"{after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %")
+        yield f"{after_pct:.1f} % used after the trade is above max_margin_pct {limit:g} %"
 
 
-def margin_threshold(trade: ProposedTrade) -> Iterator[Reason]:
+def margin_threshold(trade: ProposedTrade) -> Iterator[str]:
     """New shorts stop earlier than the limit itself."""
     if trade.sold is None:
         return
@@ -287,14 +295,13 @@ def margin_threshold(trade: ProposedTrade) -> Iterator[Reason]:
     threshold_pct = risk.max_margin_pct * risk.new_short_margin_pct_of_limit / 100.0
     used_pct = _margin_pct(trade, -_freed_margin_coin(trade), 0.0)
     if used_pct is not None and not used_pct <= threshold_pct:
-        yield Reason(
-            rule="margin_threshold",
-            text=f"{used_pct:.1f} % already used is above {threshold_pct:.1f} % "
-            f"({risk.new_short_margin_pct_of_limit:g} % of max_margin_pct {risk.max_margin_pct:g} %)",
+        yield (
+            f"{used_pct:.1f} % already used is above {threshold_pct:.1f} % "
+            f"({risk.new_short_margin_pct_of_limit:g} % of max_margin_pct {risk.max_margin_pct:g} %)"
         )
 
 
-def net_delta(trade: ProposedTrade) -> Iterator[Reason]:
+def net_delta(trade: ProposedTrade) -> Iterator[str]:
     if trade.sold is None:
         return
     limit = trade.config.risk.max_net_delta_fraction * trade.risk.coins_held
@@ -302,15 +309,14 @@ def net_delta(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.bought_back is not None:
         after -= trade.bought_back.delta * trade.size / trade.bought_back.size
     if not abs(after) <= limit + ROUNDING:
-        yield Reason(
-            rule="net_delta",
-            text=f"{after:.3f} {trade.underlying} after the trade is beyond {limit:.3f} "
+        yield (
+            f"{after:.3f} {trade.underlying} after the trade is beyond {limit:.3f} "
             f"(max_net_delta_fraction {trade.config.risk.max_net_delta_fraction:g}"
-            f" of {trade.risk.coins_held:.6g} coins)",
+            f" of {trade.risk.coins_held:.6g} coins)"
         )
 
 
-def expiry_exposure(trade: ProposedTrade) -> Iterator[Reason]:
+def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
     if trade.sold is None:
         return
     fraction = trade.config.risk.max_expiry_exposure_fraction
@@ -323,27 +329,31 @@ def expiry_exposure(trade: ProposedTrade) -> Iterator[Reason]:
     if trade.bought_back is not None and trade.bought_back.expiry == trade.sold.expiry:
         after -= trade.size
     if not after <= limit + ROUNDING:
-        yield Reason(
-            rule="expiry_exposure",
-            text=f"{after:g} {trade.underlying} of calls expiring {trade.sold.expiry:%d %b %Y} is above "
-            f"{limit:.6g} (max_expiry_exposure_fraction {fraction:g} of {trade.risk.coins_held:.6g} coins)",
+        yield (
+            f"{after:g} {trade.underlying} of calls expiring {trade.sold.expiry:%d %b %Y} is above "
+            f"{limit:.6g} (max_expiry_exposure_fraction {fraction:g} of {trade.risk.coins_held:.6g} coins)"
         )
 
 
-RULES: tuple[Callable[[ProposedTrade], Iterator[Reason]], ...] = (
+RULES: tuple[Callable[[ProposedTrade], Iterator[str]], ...] = (
     kill_switch,
-    trading_state,
+    halted,
+    reducing,
     settlement_window,
     orders_per_day,
-    one_order_at_a_time,
-    foreign_derivatives,
+    unfilled_orders_per_day,
+    intent_pending,
+    unknown_position,
     order_size,
-    roll_direction,
-    time_to_expiry,
-    quote_freshness,
+    bad_size,
+    bad_roll,
+    expiry,
+    quote_missing,
+    quote_age,
     quote_sanity,
+    price_collar,
     coverage,
-    margin_after,
+    margin,
     margin_threshold,
     net_delta,
     expiry_exposure,

@@ -12,6 +12,7 @@ from datetime import datetime
 from config import RiskConfig
 from deribit.symbols import kind_of
 from models import (
+    ROUNDING,
     UNDERLYINGS,
     UNKNOWN_AMOUNT_COIN,
     CoinAccount,
@@ -136,15 +137,32 @@ def expiry_exposures(portfolio: PortfolioState, listed: Mapping[str, OptionInstr
         yield ExpiryExposure(underlying=coin, expiry=expiry, short_calls_coin=amount)
 
 
-def daily_limit_reasons(counted: int, unfilled: int, new: int, risk: RiskConfig) -> list[Reason]:
-    """Why no `new` orders may be sent to sell today: too many filled or were refused, or too many came to nothing."""
-    reasons = []
-    if not counted + new <= risk.max_orders_per_day:
-        text = f"{counted + new} orders today would be above max_orders_per_day {risk.max_orders_per_day}"
-        reasons.append(Reason(rule="orders_per_day", text=text))
-    if not unfilled + new <= risk.max_unfilled_orders_per_day:
-        text = (
-            f"{unfilled} orders came to nothing today, max_unfilled_orders_per_day {risk.max_unfilled_orders_per_day}"
-        )
-        reasons.append(Reason(rule="unfilled_orders_per_day", text=text))
-    return reasons
+def order_size_problem(size_coin: float, max_order_size: float) -> str | None:
+    """Why an order is too large. A sum of steps, such as 0.1 + 0.2, may lie above the limit by float dust."""
+    if size_coin <= max_order_size + ROUNDING:
+        return None
+    return f"{size_coin:g} is above max_order_size {max_order_size:g}"
+
+
+def orders_per_day_problem(counted: int, new: int, risk: RiskConfig) -> str | None:
+    """Why no `new` orders may be sent to sell today: too many were filled or refused."""
+    if counted + new <= risk.max_orders_per_day:
+        return None
+    return f"{counted + new} orders today would be above max_orders_per_day {risk.max_orders_per_day}"
+
+
+def unfilled_orders_problem(unfilled: int, new: int, risk: RiskConfig) -> str | None:
+    """Why no `new` orders may be sent to sell today: too many came to nothing."""
+    limit = risk.max_unfilled_orders_per_day
+    if unfilled + new <= limit:
+        return None
+    return f"{unfilled} orders came to nothing today, max_unfilled_orders_per_day {limit}"
+
+
+def daily_limit_reasons(counted: int, unfilled: int, risk: RiskConfig) -> list[Reason]:
+    """Why not even one order more may be sent to sell today."""
+    problems = {
+        "orders_per_day": orders_per_day_problem(counted, 1, risk),
+        "unfilled_orders_per_day": unfilled_orders_problem(unfilled, 1, risk),
+    }
+    return [Reason(rule=rule, text=text) for rule, text in problems.items() if text is not None]

@@ -53,7 +53,7 @@ class TradingStateKeeper:
         midnight = state.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
         unfilled = self._order_log.unfilled_since(midnight)
         counted = self._order_log.sent_since(midnight) - unfilled
-        why += daily_limit_reasons(counted, unfilled, 1, self._risk)
+        why += daily_limit_reasons(counted, unfilled, self._risk)
         reduced = TradingState.REDUCING if why else state.trading_state
         busy = (*self._order_log.busy_symbols(state.timestamp), *cancelled)
         return state.model_copy(

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 
 from config import AgentConfig
+from core.exposure import order_size_problem
 from core.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
@@ -117,8 +118,9 @@ class OrderGate(ABC):
         limit = self._config.strategy(request.parts.underlying).max_order_size
         if request.direction == "buy" and not request.reduce_only:
             return "a buy must be reduce-only"
-        if not request.amount_coin <= limit:
-            return f"{request.amount_coin:g} is above max_order_size {limit:g}"
+        too_large = order_size_problem(request.amount_coin, limit)
+        if too_large is not None:
+            return too_large
         if not self.server_now() < send_before:
             return "the order's deadline passed before it could be sent"
         if self._orders_left is not None and self._orders_left <= 0:

@@ -670,36 +670,47 @@ class Offence(NamedTuple):
 
 OFFENCES: dict[Callable[..., Any], Offence] = {
     risk_engine.kill_switch: Offence(a_state(kill_switch_on=True), an_opening(), ["kill_switch"]),
-    risk_engine.trading_state: Offence(a_state(trading_state=TradingState.REDUCING), an_opening(), ["reducing"]),
+    risk_engine.halted: Offence(a_state(trading_state=TradingState.HALTED), an_opening(), ["halted"]),
+    risk_engine.reducing: Offence(a_state(trading_state=TradingState.REDUCING), an_opening(), ["reducing"]),
     risk_engine.settlement_window: Offence(
         a_state(timestamp=EXPIRY.replace(day=6), candidates=(a_candidate(quoted_at=EXPIRY.replace(day=6)),)),
         an_opening(),
         ["settlement_window"],
     ),
     risk_engine.orders_per_day: Offence(a_state(orders_today=20), an_opening(), ["orders_per_day"]),
-    risk_engine.one_order_at_a_time: Offence(a_state(open_orders=(an_order(),)), an_opening(), ["intent_pending"]),
-    risk_engine.foreign_derivatives: Offence(
+    risk_engine.unfilled_orders_per_day: Offence(
+        a_state(unfilled_orders_today=1000), an_opening(), ["unfilled_orders_per_day"]
+    ),
+    risk_engine.intent_pending: Offence(a_state(open_orders=(an_order(),)), an_opening(), ["intent_pending"]),
+    risk_engine.unknown_position: Offence(
         a_state(other_positions=(a_raw_position("BTC-PERPETUAL", kind="future"),)), an_opening(), ["unknown_position"]
     ),
-    risk_engine.order_size: Offence(a_state(), an_opening(size=0.15), ["bad_size"]),
-    risk_engine.roll_direction: Offence(
+    risk_engine.order_size: Offence(a_state(), an_opening(size=3.0), ["order_size", "coverage", "expiry_exposure"]),
+    risk_engine.bad_size: Offence(a_state(), an_opening(size=0.15), ["bad_size"]),
+    risk_engine.bad_roll: Offence(
         a_state(positions=(a_short_call(),)), a_roll(a_short_call(), a_candidate()), ["bad_roll"]
     ),
-    risk_engine.time_to_expiry: Offence(
+    risk_engine.expiry: Offence(
         a_state(candidates=(a_candidate(expiry=NOW + timedelta(minutes=5)),)),
         an_opening(a_candidate(expiry=NOW + timedelta(minutes=5))),
         ["expiry"],
     ),
-    risk_engine.quote_freshness: Offence(
+    risk_engine.quote_missing: Offence(
+        a_state(positions=(a_short_call(quoted_at=None),)), a_closing(a_short_call()), ["quote_missing"]
+    ),
+    risk_engine.quote_age: Offence(
         a_state(candidates=(a_candidate(quoted_at=NOW - timedelta(hours=1)),)), an_opening(), ["quote_age"]
     ),
     risk_engine.quote_sanity: Offence(
         a_state(candidates=(a_candidate(ask_price_coin=0.009),)), an_opening(), ["quote_sanity"]
     ),
+    risk_engine.price_collar: Offence(
+        a_state(candidates=(a_candidate(mark_price_coin=0.5),)), an_opening(), ["price_collar"]
+    ),
     risk_engine.coverage: Offence(
         a_state(positions=(a_short_call(size=1.0, expiry=LATER_EXPIRY),)), an_opening(), ["coverage"]
     ),
-    risk_engine.margin_after: Offence(
+    risk_engine.margin: Offence(
         a_state(accounts=(an_account(initial_margin_coin=0.45, margin_balance_coin=1.0),), candidates=(a_candidate(),)),
         an_opening(size=1.0),
         ["margin"],
@@ -728,6 +739,7 @@ def test_every_rule_has_its_offence_here() -> None:
 def test_every_rule_is_asked_and_blocks_alone(rule: Callable[..., Any]) -> None:
     offence = OFFENCES[rule]
     assert rules_hit(offence.action, offence.state) == offence.names
+    assert rule.__name__ in offence.names
 
 
 def test_the_reasons_of_all_rules_are_listed_together() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from core.exposure import coin_risk, expiry_exposures, margin_used_pct, order_takes, restrictions
+from core.exposure import coin_risk, expiry_exposures, margin_used_pct, order_size_problem, order_takes, restrictions
 from models import CoinAccount, TradingState
 from state_builder import assemble_state
 from tests.builders.configs import a_config
@@ -204,3 +205,16 @@ def test_exposure_of_an_expiry_counts_what_is_left_of_an_offer() -> None:
     )
     (row,) = expiry_exposures(a_portfolio(open_orders=offers), {option.symbol: option})
     assert row.short_calls_coin == pytest.approx(0.3)
+
+
+# --- the size of an order --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "is_too_large"), [(0.2, False), (0.3, False), (0.1 + 0.2, False), (0.31, True), (math.nan, True)]
+)
+def test_an_order_is_no_larger_than_the_largest_allowed_whatever_float_dust_is_on_it(
+    size: float, is_too_large: bool
+) -> None:
+    problem = order_size_problem(size, 0.3)
+    assert (problem is not None) == is_too_large

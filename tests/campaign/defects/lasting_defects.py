@@ -191,7 +191,7 @@ def the_breaker_is_forgotten() -> Iterator[None]:
 @defect("I30")
 def halted_goes_on_trading() -> Iterator[None]:
     """HALTED is only a word in the log."""
-    rules = tuple(rule for rule in risk_engine.RULES if rule.__name__ not in ("trading_state", "halted", "reducing"))
+    rules = tuple(rule for rule in risk_engine.RULES if rule.__name__ not in ("halted", "reducing"))
     with replaced(risk_engine, RULES=rules):
         yield
 
