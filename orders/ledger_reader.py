@@ -28,7 +28,7 @@ from models import (
 from orders.order_log import OrderMemory
 
 FIRST_LOOK_BACK = timedelta(minutes=1)  # how far before the first decision an account of this run alone is read
-SLOWEST_ENTRY = timedelta(minutes=1)  # a replica may be half a minute behind: so long a fill may not be booked yet
+SLOWEST_ENTRY = timedelta(minutes=1)  # a replica may be half a minute behind: so long an entry may not be shown yet
 SHORTER, LONGER = 4, 2  # a span with too many entries is cut, and grows again while it goes well
 
 
@@ -43,7 +43,7 @@ class LedgerReader:
         self._not_booked: dict[tuple[str, str], float] = defaultdict(float)  # fills by symbol and direction, in coin
         self._traded_at: datetime | None = None
         self._is_open_ended = False  # whether entries may still come with times that were read
-        self._seen: set[LedgerEntry] = set()  # of a span that is read again
+        self._seen: set[LedgerEntry] = set()  # of the last minute, or of a span that is read again
 
     def begin_at(self, decided_at: datetime) -> datetime:
         """An account without a past is read from shortly before its first decision, whatever becomes of that one."""
@@ -63,7 +63,10 @@ class LedgerReader:
         if not self.is_due:
             return LedgerReading()
         self._is_open_ended = _is_settling(state) or (execution is not None and execution.status == "unknown")
-        return self._read(since, now)
+        try:
+            return self._read(since, now)
+        except RequestBudgetError:
+            return LedgerReading()  # enough was asked in this iteration; the next one reads on
 
     def with_equities(
         self, reading: LedgerReading, state: AgentState, execution: ExecutionResult | None
@@ -86,14 +89,20 @@ class LedgerReader:
         error: str | None = None
         while self.is_due and error is None and self.read_until is not None:
             before = self.read_until
-            reading = self._read(before, self._client.server_now())
+            try:
+                reading = self._read(before, self._client.server_now())
+            except RequestBudgetError:
+                break
             entries, error = entries + reading.entries, reading.error
             if self.read_until == before and self._span is None:
                 break
         return LedgerReading(entries, error=error)
 
     def _read(self, since: datetime, now: datetime) -> LedgerReading:
-        """The new entries from `since` on; the same span is read again where something may still be booked in it."""
+        """The new entries from `since` on; the same span is read again where something may still be booked in it.
+
+        Raises RequestBudgetError.
+        """
         until = now if self._span is None else min(now, since + self._span)
         try:
             entries = self._entries(since, until)
@@ -101,7 +110,7 @@ class LedgerReader:
             self._span = (until - since) / SHORTER
             return LedgerReading()
         except RequestBudgetError:
-            return LedgerReading()  # enough was asked in this iteration; the next one reads on
+            raise
         except DeribitError as error:
             return LedgerReading(error=f"{type(error).__name__} while the ledger was read: {error}")
         if until == now and self._lacks_fills(entries, now):
@@ -110,9 +119,10 @@ class LedgerReader:
         new = tuple(entry for entry in entries if entry not in self._seen)
         self._seen |= set(new)
         if not self._is_open_ended or until < now:
-            self.read_until = until + timedelta(milliseconds=1)
             self.is_due = until < now
-            self._seen.clear()
+            # The last minute is read again next time: a replica may not show all of it yet.
+            self.read_until = until + timedelta(milliseconds=1) if self.is_due else max(since, now - SLOWEST_ENTRY)
+            self._seen = {entry for entry in self._seen if entry.booked_at >= self.read_until}
         return LedgerReading(new)
 
     def _entries(self, since: datetime, until: datetime) -> tuple[LedgerEntry, ...]:

@@ -237,3 +237,35 @@ def test_the_end_of_a_run_reads_as_much_as_it_may(tmp_path: Path) -> None:
     reader = reader_of(desk, 6000)
     desk.client.begin_iteration()
     assert 0 < len(reader.read_rest().entries) <= 6000
+
+
+def test_the_end_of_a_run_gives_up_once_its_requests_are_used_up(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+    reader = reader_of(desk, 100_000)
+    desk.client.begin_iteration()
+    reader.read_rest()
+    assert reader.is_due
+
+
+# --- a replica that is behind ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds_before", "told"), [(20, 1), (59, 1), (90, 0)])
+def test_an_entry_that_a_replica_shows_late_is_told_by_the_next_reading(
+    tmp_path: Path, seconds_before: int, told: int
+) -> None:
+    at = ms_from_utc(START) - seconds_before * 1000
+
+    def shows_it(request: httpx.Request, _: Answer) -> httpx.Response:
+        start_ms = json.loads(request.read())["params"]["start_timestamp"]
+        row = {"type": "deposit", "timestamp": at, "change": 0.001, "balance": 1.0}
+        return httpx.Response(200, json=envelope(request, result={"logs": [row] if at >= start_ms else []}))
+
+    desk = scripted_desk(tmp_path)
+    reader = LedgerReader(desk.client, ("BTC",), START - timedelta(hours=1))
+    desk.wire.disturb(LEDGER, empty_ledger, shows_it, shows_it)
+    readings = []
+    for _ in range(3):
+        reader.expect_entries()
+        readings.append(len(reader.read_new_entries(a_state(timestamp=START), None).entries))
+    assert readings == [0, told, 0]
