@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import agent_loop
@@ -17,7 +18,7 @@ from core import exposure
 from deribit import envelope, replies
 from deribit import wire as deribit_wire
 from deribit.wire import ServerClock
-from deribit_client import DeribitClient
+from deribit_client import MAX_LEDGER_PAGES, DeribitClient
 from models import (
     CoinAccount,
     DeribitError,
@@ -84,6 +85,32 @@ def a_failed_read_is_an_empty_account() -> Iterator[None]:
         replaced(DeribitClient, get_positions=empty),
         replaced(state_builder, _believed_positions=lambda client, positions, *more: positions),
     ):
+        yield
+
+
+def _much_traded_by_others(schedule: Schedule) -> Schedule:
+    """Another program trades perpetuals often, and nobody touches the options but the agent."""
+    acts = tuple(Act("X41", number, 0) for number in range(3, schedule.iterations, 3))
+    return replace(schedule, acts=acts, crashes=(), disk_faults=(), policy="eager", intensity_pct=0)
+
+
+@defect("I16", occasion=_much_traded_by_others)
+def the_ledger_ends_at_page_ten() -> Iterator[None]:
+    """What does not fit into ten pages of the ledger is taken to be not there."""
+    read = DeribitClient.get_transaction_log
+
+    def short(self: DeribitClient, currency: str, start_at: datetime, end_at: datetime) -> Any:
+        pages_read: list[Any] = []
+
+        def page(method: str, params: Any, reader: Any) -> Any:
+            entries, continuation = self._rpc.read(method, params, reader)
+            pages_read.append(entries)
+            return entries, continuation if len(pages_read) < MAX_LEDGER_PAGES else None
+
+        with replaced(self, _read=page):
+            return read(self, currency, start_at, end_at)
+
+    with replaced(DeribitClient, get_transaction_log=short):
         yield
 
 

@@ -224,6 +224,23 @@ def fills_are_not_waited_for() -> Iterator[None]:
         yield
 
 
+def _behind_at_short_intervals(schedule: Schedule) -> Schedule:
+    """Every private read lags, and the agent looks so often, on a machine's own exchange, that it meets the lag."""
+    settings = schedule.settings | {
+        "deribit": {"base_url": "http://127.0.0.1:8700"},
+        "run": schedule.settings["run"] | {"interval_seconds": 15.0},
+    }
+    calm = replace(schedule, acts=(Act("X40", 1, 0),), disk_faults=(), crashes=(), policy="eager", intensity_pct=5)
+    return replace(calm, settings=settings, interval_seconds=15.0)
+
+
+@defect("I1", "I6", "I9", "I16", occasion=_behind_at_short_intervals)
+def absent_after_one_look_up() -> Iterator[None]:
+    """One empty look-up proves that the exchange never had an order."""
+    with replaced(recovery, _is_surely_absent=lambda order, now: True):
+        yield
+
+
 @defect("I11")
 def unknown_stays_unknown_for_ever() -> Iterator[None]:
     """Orders of unknown fate are never looked up."""

@@ -1,4 +1,4 @@
-"""All 114 rows of the fault catalogue: what each is, where it is injected, and how often it is drawn there.
+"""All rows of the fault catalogue: what each is, where it is injected, and how often it is drawn there.
 
 In: a method. Out: the rows that can happen to a request of it, with weights. `how` says who injects a row: "call"
 (the fault layer, one request), "spell" (the fault layer, for a while), "act" (the world, between or during
@@ -163,6 +163,8 @@ def _rows() -> dict[str, Row]:
         Row("X37", "foreign order on a combo, a USDC option, a future, spot", "act"),
         Row("X38", "foreign orders lack fields, for good", "act"),
         Row("X39", "foreign label that begins as ours do", "act"),
+        Row("X40", "every private read is half a minute behind", "act", READS),
+        Row("X41", "more than ten pages of ledger at once", "act", frozenset({"private/get_transaction_log"})),
         Row("M01", "no bid", "call", QUOTES),
         Row("M02", "no ask", "call", QUOTES),
         Row("M03", "no prices at all", "call", QUOTES),

@@ -85,6 +85,7 @@ class FaultTransport(httpx.BaseTransport):
             params=body.get("params", {}),
             request_id=body.get("id"),
             headers={name.decode().lower(): value.decode() for name, value in request.headers.raw},
+            ends_the_run=self.moment.ends_the_run,
         )
         self.trace.calls.append(call)
         return call
@@ -157,7 +158,8 @@ class FaultTransport(httpx.BaseTransport):
 
     def _count_forgotten(self, call: WireCall) -> None:
         """Orders that were not filled are forgotten after half an hour (X30)."""
-        if call.answered is not None and call.answered.get("result") == []:
+        is_known = "X40" not in call.rows  # a copy of the books that is behind has forgotten nothing
+        if is_known and call.answered is not None and call.answered.get("result") == []:
             self.note_fired("X30", call.method)
             call.rows = (*call.rows, "X30")
 

@@ -79,7 +79,7 @@ def run_one(seed: int, index: int, keep_violations: Path | None = None) -> Resul
 
 
 def _result(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
-    per_iteration = Counter((call.life, call.iteration) for call in trace.calls)
+    per_iteration = Counter((call.life, call.iteration, call.ends_the_run) for call in trace.calls)
     ends = Counter(life.end if life.end != "exit" else f"exit {life.exit_code}" for life in trace.lives)
     return Result(
         seed=trace.seed[0],

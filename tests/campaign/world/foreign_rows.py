@@ -1,8 +1,8 @@
-"""Orders of other hands as the exchange may show them: of kinds the paper exchange lacks, or with fields left out.
+"""Orders and trades of other hands: of kinds the paper exchange lacks, with fields left out, or very many.
 
 In: the rows of `private/get_open_orders` as the paper exchange gives them. Out: the rows an agent is given, and the
-coins that the added ones may come to need. Rows X37, X38 of the catalogue; both last until the account is wiped.
-Amounts in coin.
+coins that the added ones may come to need; lines of the transaction log. Rows X37, X38, X41 of the catalogue; the first
+two last until the account is wiped. Amounts in coin.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from paper_exchange.account.ledger import LogEntry
+from paper_exchange.account.state import AccountState
 from tests.campaign.world.market import COINS
 from tests.campaign.world.trace import is_own_label
 
 STEPS_COIN = {"BTC": 0.1, "ETH": 1.0}
 KINDS = {"option", "option_combo", "future", "spot"}
+LEDGER_PAGE_ROWS = 20  # rows in a page of the ledger, however many are asked for, once X41 has happened
+LONG_LEDGER_ROWS = 12 * LEDGER_PAGE_ROWS
 # What untriggered orders of 2026 lack, and what else a row might: nobody has promised any of it.
 ALWAYS_LEFT_OUT = ("filled_amount", "average_price")
 LEFT_OUT_TOO = ("amount", "order_type", "reduce_only", "creation_timestamp", "label", "price", "post_only", "direction")
@@ -76,3 +80,28 @@ class ForeignRows:
     def coins_needed(self, coin: str) -> float:
         """What they may come to need once they fill."""
         return sum(needs for _, row, needs in self.orders if row["instrument_name"].startswith(coin))
+
+
+def perpetual_trade(state: AccountState, coin: str, number: int, now_ms: int) -> LogEntry:
+    """A line of the transaction log about a trade of a perpetual: bought and sold in turn, nothing won or lost."""
+    state.next_entry_number += 1
+    index_usd = state.index_usd[coin]
+    return LogEntry(
+        entry_id=state.next_entry_number - 1,
+        kind="trade",
+        booked_at_ms=now_ms,
+        currency=coin,
+        instrument_name=f"{coin}-PERPETUAL",
+        side="close sell" if number % 2 else "open buy",
+        amount=10.0,
+        price_coin=None,
+        commission_coin=0.0,
+        cashflow_coin=0.0,
+        change_coin=0.0,
+        balance_coin=state.balances_coin[coin],
+        equity_coin=state.balances_coin[coin],
+        position_after=0.0 if number % 2 else 10.0,
+        mark_coin=index_usd,
+        index_usd=index_usd,
+        price_usd=index_usd,
+    )

@@ -33,13 +33,9 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
     *("X21", "X21", "X22", "X22", "X23", "X33", "X35", "P02", "P05", "P06", "P11", "R01", "R02", "C02"),
     *("X13", "X13", "X13", "X20", "X20", "X21"),
 )
-LATER_ACTS = (
-    "P12",
-    "X37",
-    "X37",
-    "X38",
-    "X39",
-)  # drawn apart, so that what was drawn before there were these stays as it was
+# Each drawn apart, so that what was drawn before there were these stays as it was.
+LATER_ACTS = ("P12", "X37", "X37", "X38", "X39")
+LATEST_ACTS = ("X40", "X40", "X41")
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 
@@ -152,7 +148,8 @@ def draw_schedule(campaign_seed: int, index: int) -> Schedule:
         disk_faults=tuple(_disk_fault(dice) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
         acts=(
             *(_act(dice, iterations) for _ in range(dice.choice((0, 1, 1, 2, 3)))),
-            *_later_acts(random.Random(f"{campaign_seed}:{index}:later"), iterations),
+            *_later_acts(random.Random(f"{campaign_seed}:{index}:later"), iterations, LATER_ACTS),
+            *_later_acts(random.Random(f"{campaign_seed}:{index}:latest"), iterations, LATEST_ACTS),
         ),
     )
 
@@ -243,9 +240,9 @@ def _disk_fault(dice: random.Random) -> DiskFault:
     return DiskFault(row, log, dice.randint(1, most), dice.choice((1, 1, 2, 5)))
 
 
-def _later_acts(dice: random.Random, iterations: int) -> Iterator[Act]:
+def _later_acts(dice: random.Random, iterations: int, rows: tuple[str, ...]) -> Iterator[Act]:
     for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
-        yield _act(dice, iterations, LATER_ACTS)
+        yield _act(dice, iterations, rows)
 
 
 def _act(dice: random.Random, iterations: int, rows: tuple[str, ...] = ACTS) -> Act:

@@ -53,6 +53,7 @@ class WireCall:
     params: dict[str, Any]
     request_id: Any
     headers: dict[str, str]
+    ends_the_run: bool = False  # asked after the last iteration of its life
     rows: tuple[str, ...] = ()  # catalogue rows injected into this call, e.g. ("T06",)
     arrived_at: list[datetime] = field(default_factory=list)  # when the exchange handled it: never, once, twice
     answered: dict[str, Any] | None = None  # what the exchange answered (first arrival); not kept for market data

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 from pydantic_core import from_json
@@ -24,8 +25,9 @@ from paper_exchange.market.errors import RpcError
 from paper_exchange.market.names import currency_of
 from paper_exchange.market.times import session_start_ms
 from tests.builders.true_time import TrueTime
-from tests.campaign.world.foreign_rows import ForeignRows
+from tests.campaign.world.foreign_rows import LEDGER_PAGE_ROWS, LONG_LEDGER_ROWS, ForeignRows, perpetual_trade
 from tests.campaign.world.market import COINS, CampaignMarket
+from tests.campaign.world.replica import Replica
 from tests.campaign.world.trace import LedgerPoint, Trace, WireCall, is_own_label
 
 CREDENTIALS = ("campaign-client-id", "campaign-secret-7Qd2xW9z")  # made up: the paper exchange takes no other
@@ -40,6 +42,7 @@ class Moment:
     iteration: int = 0
     round: int = 0  # iterations of all lives
     call_number: int = -1
+    ends_the_run: bool = False  # the last iteration of a life is over
     rows: frozenset[str] = frozenset()
     is_healthy: bool = False  # the healthy tail has begun
     action: str = ""  # what the policy proposed last
@@ -58,11 +61,13 @@ class Venue:
     has_index_chart: bool = True  # else the perpetual's candles stand in for it
     accepted_at: dict[str, datetime] = field(default_factory=dict)  # labels of ours
     foreign: ForeignRows = field(default_factory=ForeignRows)
+    has_short_pages: bool = False  # X41
     sizes: list[tuple[datetime, dict[str, float]]] = field(default_factory=list)  # positions after each event
 
     def __post_init__(self) -> None:
         self.account = PaperAccount(self.market, BALANCES_COIN)
         self.exchange = PaperExchange(self.market, self.account, credentials=CREDENTIALS)
+        self.replica = Replica(self.market, self.exchange)
         self.account.observers.append(self._observe)
         self.time.on_step = self._look_at_the_quotes
 
@@ -75,7 +80,15 @@ class Venue:
         call.arrived_at.append(self.time.now())
         if call.method == "public/get_index_chart_data" and not self.has_index_chart:
             content = content.replace(call.method.encode(), b"public/not_known_here")
-        status, reply = self.exchange.handle(request.method, path.decode(), query, content, call.headers)
+        if call.method == "private/get_transaction_log" and self.has_short_pages:
+            content = self._asking_for_a_short_page(call, content)
+        self.replica.before_request(call.method, self.time.now())
+        replica = self.replica.answering(call.method, self.time.now())
+        answering = self.exchange if replica is None else replica
+        status, reply = answering.handle(request.method, path.decode(), query, content, call.headers)
+        if replica is not None:
+            self._note_fired("X40", call)
+            call.rows = (*call.rows, "X40")
         if call.method == "private/get_open_orders":
             reply = self._with_foreign_rows(call, reply)
         is_market_data = call.method.startswith("public/get_") and call.method != "public/get_instrument"
@@ -91,10 +104,23 @@ class Venue:
             return reply
         answer["result"] = shown = self.foreign.shown(rows, str(call.params.get("kind", "any")))
         if self.foreign.orders and len(shown) > len(rows):
-            self.trace.fired[("X37", call.method)] = self.trace.fired.get(("X37", call.method), 0) + 1
+            self._note_fired("X37", call)
         if self.foreign.left_out and any(not is_own_label(row.get("label", "")) for row in shown):
-            self.trace.fired[("X38", call.method)] = self.trace.fired.get(("X38", call.method), 0) + 1
+            self._note_fired("X38", call)
         return json.dumps(answer).encode()
+
+    def _asking_for_a_short_page(self, call: WireCall, content: bytes) -> bytes:
+        """The request as if it had asked for few rows; X41 where it takes the agent more than ten pages to read all."""
+        start_ms, end_ms = call.params.get("start_timestamp", 0), call.params.get("end_timestamp", 0)
+        coin, entries = call.params.get("currency"), self.account.state.log
+        found = sum(entry.currency == coin and start_ms <= entry.booked_at_ms <= end_ms for entry in entries)
+        if found > 10 * LEDGER_PAGE_ROWS and "continuation" not in call.params:
+            self._note_fired("X41", call)
+        body = json.loads(content)
+        return json.dumps(body | {"params": body["params"] | {"count": LEDGER_PAGE_ROWS}}).encode()
+
+    def _note_fired(self, row: str, call: WireCall) -> None:
+        self.trace.fired[(row, call.method)] = self.trace.fired.get((row, call.method), 0) + 1
 
     def handle_late(self, call: WireCall, request: httpx.Request) -> None:
         """The request arrives when nobody waits for its answer any more."""
@@ -142,6 +168,17 @@ class Venue:
     def withdraw(self, currency: str, fraction: float) -> None:
         self.account.state.balances_coin[currency] *= 1.0 - fraction
 
+    def trade_perpetuals_often(self) -> None:
+        """Another program trades both perpetuals several times a second from now on, for a minute."""
+        self.has_short_pages = True
+        for number in range(LONG_LEDGER_ROWS):
+            moment = self.time.now() + timedelta(seconds=60.0 * (number + 1) / LONG_LEDGER_ROWS)
+            self.time.at(moment, partial(self._book_perpetual_trades, number))
+
+    def _book_perpetual_trades(self, number: int) -> None:
+        state = self.account.state
+        state.log += [perpetual_trade(state, coin, number, self.account.now_ms) for coin in COINS]
+
     def wipe(self) -> None:
         """Testnet starts anew: no orders, no positions, the first balances, no tokens."""
         state, fresh = self.account.state, fresh_state(BALANCES_COIN, session_start_ms(self.account.now_ms))
@@ -150,6 +187,7 @@ class Venue:
         for name in ("balances_coin", "positions", "closed_orders", "trades", "log", "session_realized_coin"):
             setattr(state, name, getattr(fresh, name))
         self.foreign.orders.clear()
+        self.replica.catch_up()
         self.end_tokens()
 
     def seconds_to_expiry(self) -> float | None:

@@ -104,7 +104,7 @@ class World:
         """From a start to an end, and the time until the next start."""
         life = Life(number=len(self.trace.lives), started_at=self.time.now())
         self.trace.lives.append(life)
-        self.moment.life = life.number
+        self.moment.life, self.moment.ends_the_run = life.number, False
         self.clock = self._new_clock()
         path_before, said = list(sys.path), io.StringIO()
         with redirect_stdout(said), redirect_stderr(said):
@@ -191,11 +191,10 @@ class World:
         self._halted_rounds = self._halted_rounds + 1 if is_halted else 0
         if self.moment.is_healthy:
             self._note_convergence(agent)
-        if self.moment.round >= self.schedule.iterations + self.schedule.tail:
-            self.is_over = True
-            return False
+        self.is_over = self.moment.round >= self.schedule.iterations + self.schedule.tail
         patience = 0 if self.moment.round >= self.schedule.iterations else HALTED_ROUNDS
-        return not (is_halted and self._halted_rounds > patience)
+        self.moment.ends_the_run = self.is_over or (is_halted and self._halted_rounds > patience)
+        return not self.moment.ends_the_run
 
     def _note_convergence(self, agent: Agent) -> None:
         """Nothing open to question, nothing of ours resting, the last iteration whole."""
@@ -223,6 +222,8 @@ class World:
         self.moment.is_healthy = self.disk.is_healthy = True
         self._due_at_decision = []
         self.wire.spells.end_all()
+        self.venue.replica.is_standing = False
+        self.venue.replica.catch_up()
         self.policy.fault, self.stop_at = None, -1
         self.trace.healthy_since = (self.moment.life, self.moment.iteration)
         if self._kill_row:
@@ -244,6 +245,10 @@ class World:
             self._act_outside(act)
         elif act.row in ("X13", "X20"):
             self.wire.spells.standing.add(act.row)
+        elif act.row == "X40":
+            self.venue.replica.is_standing = True
+        elif act.row == "X41":
+            self.venue.trade_perpetuals_often()
         elif act.row in ("P05", "P06", "P12"):
             self.policy.fault = act.row, act.number
             self.wire.note_fired(act.row, "policy")
