@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
 from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
+from core.results.settlements import with_settlements_summed
 from models import (
     AgentState,
     ApiCall,
@@ -45,6 +46,7 @@ SORTED_BY = ["run_id", "iteration"]
 MARKET_FIGURES = {"atm_iv": "atm_iv_fraction", "rv": "rv_fraction", "iv_rv": "iv_rv_ratio"}
 RISK_FIGURES = {"short_calls": "short_calls_coin", "margin_pct": "margin_used_pct", "net_delta": "net_delta"}
 STATE_FIGURES = [f"{name}_{coin}" for coin in ("btc", "eth") for name in (*MARKET_FIGURES, *RISK_FIGURES)]
+SAME_ENTRY = {"currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"}
 ORDER_COLUMNS = [
     *("schema_version", "run_id", "event", "label", "symbol", "at", "order_id", "direction", "amount_coin"),
     *("price_coin", "reduce_only", "quoted_at", "valid_until", "outcome", "error", "refusal_code"),
@@ -97,6 +99,14 @@ class IterationRecord(Frozen):
     def lost(self) -> tuple[str, ...]:
         """Fields that a line of another version lacked and that have no default: they are None."""
         return self._lost
+
+
+class LoggedEntry(LedgerEntry):
+    """An entry of the exchange's ledger, with the account it belongs to and the line of the log that holds it."""
+
+    account: str
+    run_id: str | None = None
+    iteration: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,20 +176,41 @@ def read_orders(pattern: str | Path) -> pd.DataFrame:
 
 
 def read_ledger(pattern: str | Path) -> pd.DataFrame:
-    """What moved the balances, one row an entry: trades, fees, deliveries, in coin.
+    """What moved the balances, in coin: a row a trade, a row an expired position, other rows as the exchange has them.
 
-    An entry that was read again after a restart of a lasting account is kept once. Files as in read_decisions.
+    All rows of an expired option and of the future it settled into are summed up: `change_coin` is what it came to,
+    `fee_coin` included. An entry that was read again after a restart of a lasting account is kept once. Files as in
+    read_decisions; an entry that cannot be read is left out with a warning.
     """
-    entries = (
-        {"account": _account_of(record), "run_id": record.get("run_id"), "iteration": record.get("iteration"), **entry}
-        for record in _found(pattern)
-        for entry in record.get("ledger") or ()
-    )
+    entries: dict[str, list[LoggedEntry]] = {}
+    for entry in _entries_of(_found(pattern)):
+        entries.setdefault(entry.account, []).append(entry)
+    rows = [row for found in entries.values() for row in with_settlements_summed(_once_each(found))]
     columns = ["account", "run_id", "iteration", *LedgerEntry.model_fields]
-    frame = _frame(entries, columns, columns)
+    frame = _frame((row.model_dump(mode="json") for row in rows), columns, columns)
     frame["booked_at"] = _times(frame["booked_at"])
-    same = ["account", "currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"]
-    return frame.drop_duplicates(same).reset_index(drop=True)
+    return frame
+
+
+def _entries_of(records: Iterable[dict[str, Any]]) -> Iterator[LoggedEntry]:
+    unreadable = 0
+    for record in records:
+        where = {"account": _account_of(record), "run_id": record.get("run_id"), "iteration": record.get("iteration")}
+        for row in record.get("ledger") or ():
+            lost: list[str] = []
+            entry = read_tolerantly(LoggedEntry, {**row, **where}, lost)
+            unreadable += bool(lost)
+            if not lost:
+                yield entry
+    if unreadable:
+        warnings.warn(f"{unreadable} entries of the ledger cannot be read and are left out", stacklevel=3)
+
+
+def _once_each(entries: Iterable[LoggedEntry]) -> list[LoggedEntry]:
+    first: dict[str, LoggedEntry] = {}
+    for entry in entries:
+        first.setdefault(entry.model_dump_json(include=SAME_ENTRY), entry)
+    return list(first.values())
 
 
 def _account_of(record: Mapping[str, Any]) -> str:

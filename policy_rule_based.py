@@ -57,20 +57,18 @@ def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: Strateg
     if 0.0 < strategy.take_profit_pct <= call.captured_premium_pct:
         return close_call(call, size, f"{call.captured_premium_pct:.0f} % of the premium is earned")
     if call.dte_days >= strategy.roll_dte_days:
-        return nothing(
-            f"{coin}: {call.symbol} has {call.dte_days:.1f} days left, rolling starts at {strategy.roll_dte_days:g}"
-        )
+        return nothing(f"{call.symbol} has {call.dte_days:.1f} days left, rolling starts at {strategy.roll_dte_days:g}")
 
     in_the_money = is_in_the_money(agent_state, call)
     if not in_the_money and not iv_is_high(agent_state, coin, strategy):
-        return nothing(f"{coin}: {call.symbol} is out of the money and IV is not high, so it may expire worthless")
+        return nothing(f"{call.symbol} is out of the money and IV is not high, so it may expire worthless")
     later = [option for option in agent_state.candidates_for(coin) if option.expiry >= call.expiry]
     best = best_of([option for option in later if option.symbol != call.symbol])
     if best is not None:
         return roll_call(call, best, size, "is in the money" if in_the_money else "IV is still high")
     if in_the_money:
         return close_call(call, size, "due to roll, in the money, and there is nothing to roll to")
-    return nothing(f"{coin}: {call.symbol} is due to roll, but there is nothing to roll to")
+    return nothing(f"{call.symbol} is due to roll, but there is nothing to roll to")
 
 
 def decide_to_open(agent_state: AgentState, coin: Underlying, strategy: StrategyConfig) -> ProposedAction:
@@ -200,7 +198,7 @@ def roll_call(call: OptionPosition, best: CandidateOption, size: float, why: str
         symbol=call.symbol,
         new_symbol=best.symbol,
         size=size,
-        reason=f"{call.underlying}: {call.symbol} has {call.dte_days:.1f} days left and {why}; "
+        reason=f"{call.symbol} has {call.dte_days:.1f} days left and {why}; "
         f"{best.symbol} scores best ({score(best):.1f}){offer_note(best)}",
         choices=(_only(ActionType.ROLL_COVERED_CALL, best.symbol),),
     )
@@ -212,7 +210,7 @@ def close_call(call: OptionPosition, size: float, why: str) -> ProposedAction:
         underlying=call.underlying,
         symbol=call.symbol,
         size=size,
-        reason=f"{call.underlying}: buying {call.symbol} back: {why}",
+        reason=f"buying {call.symbol} back: {why}",
         choices=(_only(ActionType.CLOSE_COVERED_CALL, call.symbol),),
     )
 

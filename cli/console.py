@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cli.report import console_block, earnings_lines, progress_text
 from core.results.earnings import earnings
+from core.text import wrapped
 from deribit.wire import SystemClock
 from logging_utils import IterationRecord
 from models import LedgerEntry
@@ -21,7 +22,8 @@ PROGRESS_EVERY_SECONDS = 10.0
 
 
 def say(text: str) -> None:
-    """Print to stdout."""
+    """Print to stdout, in lines that fit an ordinary terminal."""
+    text = _fitting(text)
     try:
         print(text, flush=True)
     except UnicodeError:
@@ -31,9 +33,13 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print to stderr."""
+    """Print to stderr, in lines that fit an ordinary terminal."""
     with suppress(OSError, ValueError):  # a console that is gone must not stop the agent
-        print(text, file=sys.stderr, flush=True)
+        print(_fitting(text), file=sys.stderr, flush=True)
+
+
+def _fitting(text: str) -> str:
+    return "\n".join(wrapped(line) for line in text.split("\n"))
 
 
 class RunDisplay:

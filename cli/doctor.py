@@ -13,7 +13,7 @@ from datetime import timedelta
 from config import AgentConfig
 from core.pricing import short_call_initial_margin_coin
 from core.settings.values import url_problem
-from core.text import printable
+from core.text import printable, wrapped
 from deribit_client import DeribitClient
 from models import AgentError, ConfigurationError, DeribitError, Underlying
 
@@ -53,7 +53,7 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
 
 def settings_failure(error: ConfigurationError) -> str:
     """The doctor's lines where the settings themselves are wrong."""
-    return "\n".join(f"FAIL  {'settings':<12} {printable(line)}" for line in (str(error) or "refused").splitlines())
+    return "\n".join(_line("FAIL", "settings", line) for line in (str(error) or "refused").splitlines())
 
 
 class _DoubtError(Exception):
@@ -62,16 +62,20 @@ class _DoubtError(Exception):
 
 def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
     try:
-        say(f"ok    {name:<12} {printable(test())}")
+        say(_line("ok", name, test()))
     except _DoubtError as doubt:
-        say(f"warn  {name:<12} {printable(str(doubt))}")
+        say(_line("warn", name, str(doubt)))
     except AgentError as error:
-        say(f"FAIL  {name:<12} {printable(str(error) or type(error).__name__)}")
+        say(_line("FAIL", name, str(error) or type(error).__name__))
         return error.exit_code or 1
     except OSError as error:
-        say(f"FAIL  {name:<12} {error.strerror}: {error.filename}")
+        say(_line("FAIL", name, f"{error.strerror}: {error.filename}"))
         return 2
     return 0
+
+
+def _line(verdict: str, name: str, text: str) -> str:
+    return wrapped(f"{verdict:<5} {name:<12} {printable(text)}", " " * 19)
 
 
 def _kill_places(client: DeribitClient, config: AgentConfig) -> str:

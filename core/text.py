@@ -7,8 +7,10 @@ line or break the encoding of a log.
 from __future__ import annotations
 
 import re
+import textwrap
 
 LINE_LETTERS = 400
+CONSOLE_COLUMNS = 80
 LONG_WORD = re.compile(r"\S{24,}")
 # Deribit's error codes: small words joined by signs. A key or token has digits or capitals, or never ends a word.
 READS_LIKE_WORDS = re.compile(r"[^\w\s]*[a-z]{1,16}(?:[_./-][a-z]{1,16})+[^\w\s]*", re.ASCII)
@@ -17,6 +19,22 @@ READS_LIKE_WORDS = re.compile(r"[^\w\s]*[a-z]{1,16}(?:[_./-][a-z]{1,16})+[^\w\s]
 def printable(text: object, most_letters: int = LINE_LETTERS) -> str:
     """One line without control characters, cut to a length; a blank stands for each letter that cannot be shown."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text))[:most_letters]
+
+
+def wrapped(line: str, indent: str = "  ") -> str:
+    """A line as lines of 80 columns at most, broken at blanks, `indent` before all but the first.
+
+    Lines with a path or a URL are longer where it does not fit: it is copied whole or not at all.
+    """
+    is_path_inside = "/" in line
+    lines = textwrap.wrap(
+        line,
+        CONSOLE_COLUMNS,
+        subsequent_indent=indent,
+        break_long_words=not is_path_inside,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def plain_ascii(text: str, most_letters: int) -> str:

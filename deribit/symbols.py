@@ -17,6 +17,7 @@ EXPIRY_HOUR = timedelta(hours=8)  # UTC
 OptionType = Literal["call", "put"]
 Kind = Literal["option", "future", "spot", "combo", "unknown"]
 
+DAY = re.compile(r"(?P<day>\d{1,2})(?P<month>[A-Z]{3})(?P<year>\d{2})", re.ASCII)
 _BASE, _DAY = r"[A-Z0-9]+(_[A-Z]+)?", r"\d{1,2}[A-Z]{3}\d{2}"
 FORMS: dict[Kind, re.Pattern[str]] = {
     "option": re.compile(rf"{_BASE}-{_DAY}-\d+(d\d+)?-[CP]", re.ASCII),
@@ -63,10 +64,15 @@ def parse_symbol(symbol: str) -> SymbolParts:
 
 
 def _expiry(day: str) -> datetime | None:
-    try:
-        return datetime.strptime(day, "%d%b%y").replace(tzinfo=UTC) + EXPIRY_HOUR
-    except ValueError:
+    """9JAN26. Not by strptime, which knows the months by the names of the process's locale."""
+    found = DAY.fullmatch(day)
+    if found is None or found["month"] not in MONTHS:
         return None
+    try:
+        date = datetime(2000 + int(found["year"]), 1 + MONTHS.index(found["month"]), int(found["day"]), tzinfo=UTC)
+    except ValueError:  # the 31st of a month that has 30
+        return None
+    return date + EXPIRY_HOUR
 
 
 def _strike(text: str) -> float | None:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models import SETTLEMENT_TYPES, LedgerEntry
+from core.results.settlements import expired_position
+from models import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ def earnings(
 
 def _of_coin(coin: str, entries: Sequence[LedgerEntry], net_coin: float) -> CoinEarnings:
     trades = [entry for entry in entries if entry.entry_type == "trade"]
-    others = [entry for entry in entries if entry.entry_type in SETTLEMENT_TYPES]
+    settled = [entry for entry in entries if expired_position(entry) is not None]
     return CoinEarnings(
         currency=coin,
         premium_coin=math.fsum(_before_fee(entry) for entry in trades if _is_sale(entry)),
         bought_back_coin=math.fsum(_before_fee(entry) for entry in trades if not _is_sale(entry)),
-        settled_coin=math.fsum(map(_before_fee, others)),
-        fees_coin=-math.fsum(entry.fee_coin for entry in (*trades, *others)),
+        settled_coin=math.fsum(map(_before_fee, settled)),
+        fees_coin=-math.fsum(entry.fee_coin for entry in (*trades, *settled)),
         net_coin=net_coin,
     )
 
@@ -58,4 +59,4 @@ def _is_sale(entry: LedgerEntry) -> bool:
 
 
 def _before_fee(entry: LedgerEntry) -> float:
-    return entry.change_coin + (entry.fee_coin)
+    return entry.change_coin + entry.fee_coin

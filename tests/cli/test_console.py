@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ def a_leg(**fields: Any) -> LegResult:
     return LegResult(**{**sold, **fields})
 
 
+def unwrapped(text: str) -> str:
+    """Lines that were broken to fit the console, whole again."""
+    return " ".join(text.split())
+
+
 def an_execution(*legs: LegResult) -> ExecutionResult:
     return ExecutionResult(status="filled", legs=legs)
 
@@ -51,14 +57,13 @@ def an_execution(*legs: LegResult) -> ExecutionResult:
 
 
 def test_a_block_begins_with_time_mode_and_number() -> None:
-    assert console_block(a_record()).splitlines()[0] == "--- 2026-01-05 12:00:00 UTC  simulated #7"
+    head = console_block(a_record()).splitlines()[0]
+    assert head == "--- 2026-01-05 12:00:00 UTC  simulated #7  equity 1.00000 BTC, 10.00000 ETH"
 
 
-def test_a_block_shows_each_coins_spot_volatilities_equity_position_and_candidates() -> None:
+def test_a_block_shows_each_coins_spot_volatilities_and_candidates() -> None:
     btc, eth = console_block(a_record()).splitlines()[1:3]
-    assert " ".join(btc.split()) == (
-        "BTC 100,000.00 USD IV 50.0 % RV 40.0 % IV/RV 1.25 equity 1.00000 no call 1 candidates of 0"
-    )
+    assert " ".join(btc.split()) == "BTC 100,000.00 USD IV 50.0 % RV 40.0 % IV/RV 1.25 1 candidates of 0"
     assert eth.startswith("ETH")
 
 
@@ -110,7 +115,6 @@ def test_what_is_not_known_is_called_unknown_and_never_zero() -> None:
 
 def test_a_block_shows_the_calls_that_are_held() -> None:
     block = console_block(a_record(state=a_state(positions=(a_short_call(),))))
-    assert "short 0.1 calls" in block
     assert "-0.1 BTC-16JAN26-110000-C  sold at 0.0100, mark 0.0100, 10.8 days left" in block
 
 
@@ -127,30 +131,44 @@ def test_every_reason_of_the_risk_engine_has_a_line() -> None:
 
 def test_a_block_says_what_was_sent_and_what_it_cost() -> None:
     block = console_block(a_record(action=an_opening(), execution=an_execution(a_leg())))
-    assert (
-        "sell BTC-16JAN26-110000-C: filled, 0.1 of 0.1 at 0.0100, fee 0.000030 (tried 0.0105 -> 0.01)"
-        in block.splitlines()[-1]
-    )
+    assert block.splitlines()[-2:] == [
+        "     sell BTC-16JAN26-110000-C: filled, 0.1 of 0.1 at 0.0100, fee 0.000030",
+        "       tried 0.0105 -> 0.01",
+    ]
 
 
 def test_an_order_that_was_not_sent_says_why() -> None:
     leg = a_leg(status="not_sent", filled_coin=0.0, avg_price_coin=None, prices_tried_coin=(), note="no room")
     block = console_block(a_record(action=an_opening(), execution=an_execution(leg)))
-    assert block.endswith("sell BTC-16JAN26-110000-C: not_sent, 0 of 0.1 (tried nothing) no room")
+    assert block.endswith("sell BTC-16JAN26-110000-C: not_sent, 0 of 0.1: no room")
+
+
+def a_ledger_entry(entry_type: str, symbol: str | None, change_coin: float) -> LedgerEntry:
+    return LedgerEntry(
+        currency="BTC",
+        entry_type=entry_type,
+        symbol=symbol,
+        booked_at=NOW,
+        index_price_usd=91_234.5,
+        change_coin=change_coin,
+    )
 
 
 @pytest.mark.parametrize("entry_type", ["delivery", "expiry", "assignment", "exercise"])
 def test_a_settlement_has_a_line(entry_type: str) -> None:
-    entry = LedgerEntry(
-        currency="BTC",
-        entry_type=entry_type,
-        symbol="BTC-5JAN26-90000-C",
-        booked_at=NOW,
-        index_price_usd=91_234.5,
-        change_coin=-0.00135,
-    )
+    entry = a_ledger_entry(entry_type, "BTC-5JAN26-90000-C", -0.00135)
     block = console_block(a_record(ledger=(entry,)))
     assert block.endswith("     settled BTC-5JAN26-90000-C at 91,234.50 USD: -0.001350 BTC")
+
+
+def test_an_option_and_the_future_it_settles_into_are_one_line() -> None:
+    rows = (
+        a_ledger_entry("assignment", "BTC-5JAN26-90000-C", -0.00015),
+        a_ledger_entry("delivery", "BTC-5JAN26", -0.0012),
+        a_ledger_entry("options_settlement_summary", None, 0.0),
+    )
+    lines = [line for line in console_block(a_record(ledger=rows)).splitlines() if "settle" in line]
+    assert lines == ["     settled BTC-5JAN26-90000-C at 91,234.50 USD: -0.001350 BTC"]
 
 
 def test_the_nearest_miss_is_shown_where_there_is_nothing_to_sell_and_nothing_held() -> None:
@@ -164,8 +182,10 @@ def test_the_nearest_miss_is_shown_where_there_is_nothing_to_sell_and_nothing_he
         change="BTC_DELTA_MIN=0.08",
     )
     line = "nearest miss: BTC-16JAN26-120000-C (120 USD) would pass with BTC_DELTA_MIN=0.08"
-    assert line in console_block(a_record(state=a_state(near_misses=(miss,), candidates=())))
-    assert line not in console_block(a_record(state=a_state(near_misses=(miss,), candidates=(a_candidate(),))))
+    assert line in unwrapped(console_block(a_record(state=a_state(near_misses=(miss,), candidates=()))))
+    assert "nearest miss" not in console_block(
+        a_record(state=a_state(near_misses=(miss,), candidates=(a_candidate(),)))
+    )
 
 
 def test_of_an_error_the_last_line_is_shown() -> None:
@@ -205,11 +225,13 @@ def test_text_from_outside_cannot_move_the_cursor_or_fill_the_screen() -> None:
 
 def test_a_real_iteration_reads_as_a_person_would_tell_it(tmp_path: Path) -> None:
     (record,) = run_for(agent_at(simulated_desk(tmp_path)), 1)
-    head, btc, eth, decision, order = console_block(record).splitlines()
+    head, btc, eth, decision, why, order, tried = console_block(record).splitlines()
     assert head.startswith("--- 2026-01-05 12:00:00 UTC")
     assert (btc[:3], eth[:3]) == ("BTC", "ETH")
     assert decision.startswith("     OPEN_COVERED_CALL: BTC: no call is held; BTC-")
+    assert why.startswith("       (")
     assert order.startswith("     sell BTC-")
+    assert tried.startswith("       tried ")
 
 
 # --- status and progress ------------------------------------------------------------------------
@@ -231,7 +253,7 @@ def test_the_status_says_how_old_it_is(age: timedelta, words: str) -> None:
 
 def test_the_status_shows_positions_open_orders_and_the_last_decision() -> None:
     state = a_state(positions=(a_short_call(),), open_orders=(an_order(),))
-    text = status_text(a_record(state=state, action=an_opening()), NOW)
+    text = unwrapped(status_text(a_record(state=state, action=an_opening()), NOW))
     assert "-0.1 BTC-16JAN26-110000-C" in text
     assert "open order: sell 0.1 BTC-16JAN26-110000-C at 0.0105 (cc-260105120000-abcdef-sell)" in text
     assert "OPEN_COVERED_CALL: a test" in text
@@ -253,7 +275,7 @@ def examined(desk: Desk, needs_key: bool = True) -> tuple[int, dict[str, str]]:
     """The doctor's exit code and its line about each part."""
     lines: list[str] = []
     code = check(desk.client, desk.config, needs_key, lines.append)
-    return code, {line.split()[1]: line for line in lines}
+    return code, {line.split()[1]: re.sub(r"\n +", " ", line) for line in lines}
 
 
 def test_a_healthy_agent_gets_a_line_for_each_part_and_code_0(tmp_path: Path) -> None:
