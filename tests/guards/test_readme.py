@@ -61,9 +61,9 @@ def printed_by(arguments: list[str], folder: Path) -> str:
     folders = ["--log-dir", str(folder / "logs" / "simulated"), "--data-dir", str(folder / "data")]
     with contextlib.redirect_stdout(output):
         assert main(arguments + folders) == 0
-    lines = output.getvalue().splitlines()
+    said = re.split(r"\n(?!  \S)", output.getvalue().rstrip())  # two blanks begin the rest of a line
     of_the_run = ("settings changed", "calls without a bid", "kill file", "stopped after")
-    return "\n".join(line for line in lines if not line.startswith(of_the_run))
+    return "\n".join(line for line in said if not line.startswith(of_the_run))
 
 
 def first_iteration(folder: Path) -> str:
