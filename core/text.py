@@ -24,17 +24,24 @@ def printable(text: object, most_letters: int = LINE_LETTERS) -> str:
 def wrapped(line: str, indent: str = "  ") -> str:
     """A line as lines of 80 columns at most, broken at blanks, `indent` before all but the first.
 
-    Lines with a path or a URL are longer where it does not fit: it is copied whole or not at all.
+    A path or a URL is never cut: where it does not fit beside a wide indent it gets a small one.
     """
-    is_path_inside = "/" in line
-    lines = textwrap.wrap(
-        line,
+    lines = _broken(line, indent)
+    if any(len(one) > CONSOLE_COLUMNS for one in lines):
+        lines = _broken(line, "  ")
+    return "\n".join(lines)
+
+
+def _broken(line: str, indent: str) -> list[str]:
+    words = line.lstrip(" ")
+    return textwrap.wrap(
+        words,
         CONSOLE_COLUMNS,
+        initial_indent=" " * (len(line) - len(words)),
         subsequent_indent=indent,
-        break_long_words=not is_path_inside,
+        break_long_words="/" not in words,
         break_on_hyphens=False,
     )
-    return "\n".join(lines)
 
 
 def plain_ascii(text: str, most_letters: int) -> str:

@@ -200,7 +200,7 @@ def test_a_quiet_block_says_what_became_of_the_action() -> None:
     assert "DO_NOTHING (failed)" in console_block(a_record(state=None, error="lost"), quiet=True)
 
 
-def test_a_quiet_block_is_one_line() -> None:
+def test_a_short_quiet_block_is_one_line() -> None:
     assert console_block(a_record(action=an_opening()), quiet=True) == "2026-01-05 12:00 OPEN_COVERED_CALL: a test"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.text import plain_ascii, printable, quotable, writable
+from core.text import plain_ascii, printable, quotable, wrapped, writable
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07line\nbreak\r\u202e\u0000\ud800" + "x" * 5_000
 
@@ -54,3 +54,29 @@ def test_what_looks_like_a_secret_is_not_quoted(secret: str) -> None:
 
 def test_what_is_written_keeps_its_lines_and_can_be_encoded() -> None:
     assert writable("a\nb\ud800") == "a\nb?"
+
+
+# --- lines that fit a terminal ----------------------------------------------------------------------
+
+
+def test_a_line_that_fits_stays_as_it_is() -> None:
+    line = "     " + "x" * 75
+    assert wrapped(line) == line
+
+
+def test_a_longer_line_is_broken_at_blanks_and_goes_on_indented() -> None:
+    lines = wrapped("BTC-9JAN26-93000-C has days left; " * 6, "       ").splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line.startswith("       ") for line in lines[1:])
+    assert " ".join(" ".join(lines).split()) == ("BTC-9JAN26-93000-C has days left; " * 6).strip()
+
+
+def test_a_word_without_an_end_is_cut_and_a_path_is_not() -> None:
+    assert max(map(len, wrapped("x" * 300).splitlines())) == 80
+    path = "/a" * 60
+    assert wrapped(f"kill file: {path}").splitlines()[-1].strip() == path
+
+
+def test_a_path_that_fits_a_line_gets_one_whatever_the_indent() -> None:
+    path = "/" + "a" * 70
+    assert wrapped(f"ok    disk         {path} can be written", " " * 19).splitlines()[1].startswith(f"  {path}")

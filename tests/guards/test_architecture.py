@@ -109,6 +109,7 @@ PURE_STANDARD_MODULES = {
     "math",
     "random",  # only with a seed, see below
     "re",
+    "textwrap",  # breaking lines of text
     "types",
     "typing",
     "urllib",  # urlsplit: taking a URL apart
