@@ -19,9 +19,10 @@ from cli.console import RunDisplay, complain
 from cli.endings import end_run, must_end, write_lines
 from cli.locks import require_held
 from core.iteration import Steps
-from execution import execute_action
+from execution import end_order, execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
 from models import ActionType, AgentError, AgentState
+from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import ask_policy
 from risk_engine import judge_action, with_refused_closes
@@ -115,9 +116,16 @@ def wait_for_earlier_orders(agent: Agent) -> None:
         agent.clock.sleep(seconds)
 
 
+def order_trial(agent: Agent) -> OrderTrial:
+    """The one order of --check --with-order; without what is handed over here cli has no way to an order."""
+    wait_for_earlier_orders(agent)
+    hands = OrderHands(reason_not_to_trade, read_room, send_order, move_order, end_order)
+    return OrderTrial(agent.client, agent.config, agent.order_log, lambda: read_state(agent), hands)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code."""
-    return run_command(parse_arguments(arguments), run_loop)
+    return run_command(parse_arguments(arguments), run_loop, order_trial)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
     try:
         option = client.get_instrument(leg.symbol)
         ticker = client.get_ticker(leg.symbol)
-        problem = _reason_not_to_trade(client, option, ticker, config)
+        problem = reason_not_to_trade(client, option, ticker, config)
         if leg.is_sell and not ticker.mark_price_coin > 0.0:
             problem = problem or f"{leg.symbol} has no mark price"
         if option is None or problem is not None:
@@ -111,7 +111,7 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
     return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
 
 
-def _reason_not_to_trade(
+def reason_not_to_trade(
     client: ExchangeClient, option: OptionInstrument | None, ticker: Ticker, config: AgentConfig
 ) -> str | None:
     """The quote as it is now, on the exchange's clock; filters in the positive form."""
@@ -170,10 +170,9 @@ def _work_order(
         reduce_only=not leg.is_sell,
         quoted_at=quoted_at,
     )
-    receipt = client.place_limit_order(request)
+    receipt, difference = send_order(client, request)
     if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
         return _unplaced(leg, amount, prices[:1], receipt)
-    difference = _echo_problem(request, receipt.order)
     tried = prices[:1]
     if difference is None:
         order, tried = _move_price(client, receipt.order, prices, quoted_at, config)
@@ -182,6 +181,14 @@ def _work_order(
     result = _finish(client, leg, amount, order, tried, difference or "")
     is_another = (order.symbol, order.direction) != (leg.symbol, leg.direction)
     return result.model_copy(update={"status": "unknown"}) if is_another else result
+
+
+def send_order(client: ExchangeClient, request: OrderRequest) -> tuple[OrderReceipt, str | None]:
+    """What came back for an order, and what is wrong with it: not accepted, or not what was asked for."""
+    receipt = client.place_limit_order(request)
+    if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
+        return receipt, receipt.error or f"the order was {receipt.outcome}"
+    return receipt, _echo_problem(request, receipt.order)
 
 
 def _move_price(
@@ -194,18 +201,26 @@ def _move_price(
             break
         if not _may_still_move(client, quoted_at, config):
             break
-        receipt = client.edit_order(order, price, quoted_at)
-        if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
+        order, problem = move_order(client, order, price, quoted_at)
+        if problem is not None:
             break  # filled meanwhile, refused or unknown: the cancel that follows finds out
-        if not _is_moved(order, receipt.order, price):
-            break  # that is not what was asked for
-        order, tried = receipt.order, (*tried, price)
+        tried = (*tried, price)
     return order, tried
+
+
+def move_order(client: ExchangeClient, order: Order, price: float, quoted_at: datetime) -> tuple[Order, str | None]:
+    """The order at another price; as it was, and why, where the exchange did not do exactly that."""
+    receipt = client.edit_order(order, price, quoted_at)
+    if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
+        return order, receipt.error or f"the edit was {receipt.outcome}"
+    if not _is_moved(order, receipt.order, price):
+        return order, "the answer to the edit is not what was asked for"
+    return receipt.order, None
 
 
 def _is_moved(order: Order, answer: Order, price: float) -> bool:
     """Whether an edit's answer is about the same order, changed in nothing but its price."""
-    if not _has_our_flags(answer):
+    if not _has_our_flags(answer, order.post_only is True):
         return False
     before = (order.order_id, order.label, order.symbol, order.direction, order.amount_coin, price)
     return before == (
@@ -218,9 +233,12 @@ def _is_moved(order: Order, answer: Order, price: float) -> bool:
     )
 
 
-def _has_our_flags(order: Order) -> bool:
-    """Whether a ladder's order may take what it finds, and only reduces where it buys; None counts as so."""
-    return not order.post_only and order.reduce_only in (None, order.direction == "buy")
+def _has_our_flags(order: Order, post_only: bool) -> bool:
+    """Whether an order may take what it finds only where it was meant to, and only reduces where it buys.
+
+    A flag of which the exchange says nothing (None) counts as so.
+    """
+    return order.post_only in (None, post_only) and order.reduce_only in (None, order.direction == "buy")
 
 
 def _rested(client: ExchangeClient, seconds: float) -> bool:
@@ -241,7 +259,7 @@ def _finish(
 ) -> LegResult:
     """Cancel what is left and count what was filled, whatever the state says."""
     try:
-        final = _ended(client, order)
+        final = end_order(client, order)
     except DeribitError as error:
         if error.exit_code is not None:
             raise
@@ -274,7 +292,7 @@ def _cancel_duplicates_of(client: ExchangeClient, leg: Leg, order: Order) -> lis
     return [cancel_if_live(client, one) for one in others]
 
 
-def _ended(client: ExchangeClient, order: Order) -> Order:
+def end_order(client: ExchangeClient, order: Order) -> Order:
     """The order once it has been taken back; asked for where the answer to that was lost."""
     if not order.is_live:
         return order
@@ -304,7 +322,7 @@ def _echo_problem(request: OrderRequest, order: Order) -> str | None:
     accepted = (order.symbol, order.direction, order.label, order.amount_coin, order.price_coin)
     if asked != accepted:
         return f"accepted order differs: asked {asked}, got {accepted}"
-    if _has_our_flags(order):
+    if _has_our_flags(order, request.post_only):
         return None
     return f"accepted order differs: it came back as post_only {order.post_only}, reduce_only {order.reduce_only}"
 

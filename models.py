@@ -516,6 +516,10 @@ class LogWriteError(AgentError):
     """A log line could not be written: no order leaves without one; the loop goes on and tries again."""
 
 
+class OrderTrialError(AgentError):
+    """The test order of --check --with-order was refused or went astray: the check fails, what rests is taken back."""
+
+
 class DeribitError(AgentError):
     """Anything that went wrong between the agent and the exchange: this iteration does nothing."""
 

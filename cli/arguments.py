@@ -24,6 +24,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--once and --iterations contradict each other")
     if options.market != "recorded" and (options.candles or options.delivery_prices):
         parser.error("--candles and --delivery-prices go with --market recorded")
+    if options.with_order and not options.check:
+        parser.error("--with-order goes with --check")
+    if options.with_order and (options.market is not None or options.dry_run):
+        parser.error("--with-order sends an order to testnet or this machine's own exchange: nowhere else")
     return options
 
 
@@ -75,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     look = parser.add_argument_group("look without running")
     look.add_argument(
         "--check", action="store_true", help="try everything an iteration asks for, a line each; no order"
+    )
+    look.add_argument(
+        "--with-order", action="store_true", help="with --check: send one far test order, move it, take it back"
     )
     look.add_argument("--status", action="store_true", help="what the last log line says")
     look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")

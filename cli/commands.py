@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from cli.assembly import Agent
 from cli.console import complain, say
-from cli.doctor import check, settings_failure
+from cli.doctor import check, check_order, doctor_line, settings_failure
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
-from cli.setup import build_agent, client_for_check, settings_from
+from cli.setup import build_agent, client_for_check, settings_from, trades_for_real
 from cli.signals import stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from deribit.wire import SystemClock
 from logging_utils import last_record
 from models import AgentError, ConfigurationError, LogWriteError
+from orders.order_trial import OrderTrial
 
 RunLoop = Callable[[Agent, argparse.Namespace], int]
+StartTrial = Callable[[Agent], OrderTrial]
 
 
-def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
+def run_command(options: argparse.Namespace, run_loop: RunLoop, start_trial: StartTrial) -> int:
     """Carry out a command line; the exit code."""
     try:
         if options.check:
-            return _check(options)
+            return _check(options, start_trial)
         if options.status:
             return _status(settings_from(options), options)
         return _run(options, run_loop)
@@ -53,19 +55,7 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop) -> int:
 def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
     """Locks, the agent, its loop from its first word to its last."""
     config = settings_from(options)
-    locks: list[int] = []
-    with ExitStack() as held:
-        folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
-        for folder, setting in sorted(folders.items()):
-            locks.append(take_lock(folder, setting))
-            held.callback(os.close, locks[-1])
-        if options.market is None and not config.run.dry_run:
-            locks.append(take_account_lock(config))
-            held.callback(os.close, locks[-1])
-        agent = build_agent(config, options)
-        agent.locks = tuple(locks)
-        agent.trading.resume_or_stay_halted(options.resume)
-        held.enter_context(closing(agent.client))
+    with _locked_agent(config, options) as agent:
         stop_on_signals(agent)
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say(bid_sentence(config))
@@ -75,17 +65,56 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         return code
 
 
-def _check(options: argparse.Namespace) -> int:
-    """The doctor. Takes no lock and writes no log, so that it can look at an agent that is running."""
+@contextmanager
+def _locked_agent(config: AgentConfig, options: argparse.Namespace) -> Iterator[Agent]:
+    """The agent, with its folders and its account held for this process."""
+    locks: list[int] = []
+    with ExitStack() as held:
+        folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
+        for folder, setting in sorted(folders.items()):
+            locks.append(take_lock(folder, setting))
+            held.callback(os.close, locks[-1])
+        if trades_for_real(config, options):
+            locks.append(take_account_lock(config))
+            held.callback(os.close, locks[-1])
+        agent = build_agent(config, options)
+        agent.locks = tuple(locks)
+        agent.trading.resume_or_stay_halted(options.resume)
+        held.enter_context(closing(agent.client))
+        yield agent
+
+
+def _check(options: argparse.Namespace, start_trial: StartTrial) -> int:
+    """The doctor. Without --with-order it takes no lock and writes no log, and can look at an agent that is running."""
     try:
         config = settings_from(options)
+        is_real = trades_for_real(config, options)
+        if options.with_order and not is_real:
+            raise ConfigurationError("--with-order: an order is sent to testnet or to this machine, not to a dry run")
         client = client_for_check(config, options)
     except ConfigurationError as error:
         say(settings_failure(error))
         return 2
-    needs_key = options.market is None and not config.run.dry_run
     with closing(client):
-        return check(client, config, needs_key, say)
+        code = check(client, config, is_real, say)
+    if not options.with_order:
+        return code
+    if code != 0:
+        say(doctor_line("FAIL", "test order", "not sent: mend the lines above first"))
+        return code
+    return _check_order(config, options, start_trial)
+
+
+def _check_order(config: AgentConfig, options: argparse.Namespace, start_trial: StartTrial) -> int:
+    """The doctor's test order, behind the locks of a run."""
+    try:
+        with _locked_agent(config, options) as agent:
+            stop_on_signals(agent)
+            say(doctor_line("ok", "locks", "no other agent of this machine trades the account"))
+            return check_order(start_trial(agent), lambda: agent.stop_requested, say)
+    except AgentError as error:
+        say(doctor_line("FAIL", "test order", str(error)))
+        return error.exit_code or 1
 
 
 def _status(config: AgentConfig, options: argparse.Namespace) -> int:

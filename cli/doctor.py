@@ -2,6 +2,7 @@
 
 In: a client that can look but not send an order, settings. Out: lines, and the exit code of the worst failure.
 Asks Deribit (reads only) and writes a probe file; takes no lock, so that it can look at an agent that is running.
+Only `check_order` has an order sent, by a trial that it was handed (--with-order).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from core.pricing import short_call_initial_margin_coin
 from core.settings.values import url_problem
 from core.text import printable, wrapped
 from deribit_client import DeribitClient
-from models import AgentError, ConfigurationError, DeribitError, Underlying
+from models import AgentError, ConfigurationError, DeribitError, OrderTrialError, Underlying
+from orders.order_trial import OrderTrial
 
 MAX_CLOCK_SKEW_SECONDS = 5.0
 MARGIN_TOLERANCE = 0.02  # marks move between two requests
@@ -54,6 +56,37 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
 def settings_failure(error: ConfigurationError) -> str:
     """The doctor's lines where the settings themselves are wrong."""
     return "\n".join(_line("FAIL", "settings", line) for line in (str(error) or "refused").splitlines())
+
+
+def check_order(trial: OrderTrial, is_stopped: Callable[[], bool], say: Callable[[str], None]) -> int:
+    """Walk the test order through its life, a line a step, up to the first that fails; the exit code.
+
+    Whatever ends it, a second Ctrl-C too, what may rest is taken back, or named.
+    """
+    code = 0
+    try:
+        for name, step in trial.steps:
+            code = _try(name, _unless_stopped(step, is_stopped), say)
+            if code != 0:
+                break
+    finally:
+        if trial.has_sent:
+            code = _try("left over", trial.take_back, say) or code
+    return code
+
+
+def _unless_stopped(step: Callable[[], str], is_stopped: Callable[[], bool]) -> Callable[[], str]:
+    def step_or_end() -> str:
+        if is_stopped():
+            raise OrderTrialError("not tried: the check was stopped")
+        return step()
+
+    return step_or_end
+
+
+def doctor_line(verdict: str, name: str, text: str) -> str:
+    """One line of the doctor: ok, warn or FAIL, of what, and why."""
+    return f"{verdict:<5} {name:<12} {printable(text)}"
 
 
 class _DoubtError(Exception):

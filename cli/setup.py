@@ -39,6 +39,11 @@ def settings_from(options: argparse.Namespace) -> AgentConfig:
     return config.model_copy(update={"run": config.run.model_copy(update=folders)})
 
 
+def trades_for_real(config: AgentConfig, options: argparse.Namespace) -> bool:
+    """Whether orders go to testnet or to an exchange on this machine, and not to a paper account."""
+    return options.market is None and not config.run.dry_run
+
+
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """What the command line says, as settings of the agent section."""
     given = {
@@ -56,7 +61,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     """Make the agent for one of the four ways to run; raises ConfigurationError."""
     config.run.data_dir.mkdir(parents=True, exist_ok=True)
-    if options.market is None and not config.run.dry_run:
+    if trades_for_real(config, options):
         settings.require_credentials(config)
     transport, clock, coins = _exchange(config, options)
     config = _without_missing_coins(config, coins)
@@ -70,10 +75,10 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
 
 def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
     """A client that can look but not send an order; raises ConfigurationError."""
-    if options.market is None and not config.run.dry_run:
+    if trades_for_real(config, options):
         settings.require_credentials(config)
     transport, clock, _ = _exchange(config, options, keeps_account=False)
-    paper_key = ("paper", "paper") if options.market is not None or config.run.dry_run else None
+    paper_key = None if trades_for_real(config, options) else ("paper", "paper")
     unexpected = unexpected_replies(config, clock)
     return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)
 
@@ -94,7 +99,7 @@ def _exchange(
     config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True
 ) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
     """Transport (None is the real network), clock and coins of one of the four ways to run."""
-    if options.market is None and not config.run.dry_run:
+    if trades_for_real(config, options):
         return None, SystemClock(), ("BTC", "ETH")
 
     coins = {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}

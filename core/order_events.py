@@ -39,6 +39,7 @@ class OrderIntent(OrderEvent):
     amount_coin: float
     price_coin: float
     reduce_only: bool
+    post_only: bool
     quoted_at: AwareDatetime
     valid_until: int
 

@@ -22,15 +22,20 @@ def read_receipt(result: Any) -> OrderReceipt:
 
 
 def order_params(request: OrderRequest) -> dict[str, Any]:
-    """What a new limit order is sent with; amount and price in coin."""
+    """What a new limit order is sent with; amount and price in coin.
+
+    Nothing of ours outlives 08:00 UTC (the dead man's switch), save what is post_only: Deribit takes that with
+    good_til_cancelled alone.
+    """
     return {
         "instrument_name": request.symbol,
         "amount": request.amount_coin,
         "type": "limit",
         "price": request.price_coin,
         "label": request.label,
-        "time_in_force": "good_til_day",  # the dead man's switch: nothing of ours outlives 08:00 UTC
-        "post_only": False,
+        "time_in_force": "good_til_cancelled" if request.post_only else "good_til_day",
+        "post_only": request.post_only,
+        "reject_post_only": request.post_only,  # else Deribit moves the price instead
         "reduce_only": request.reduce_only,
     }
 
@@ -41,6 +46,7 @@ def edit_params(order: Order, price_coin: float) -> dict[str, Any]:
         "order_id": order.order_id,
         "amount": order.amount_coin,
         "price": price_coin,
-        "post_only": False,
+        "post_only": order.post_only is True,
+        "reject_post_only": order.post_only is True,
         "reduce_only": order.direction == "buy" or order.reduce_only is True,
     }

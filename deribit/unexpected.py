@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from core.text import plain_ascii, quotable
 from deribit.known_fields import unexpected_fields
@@ -35,6 +36,7 @@ HARMLESS_NAMES = ("instrument_name", "index_name")
 WORDS = re.compile(r"[a-z]{1,16}([ _][a-z]{1,16})*|[A-Z]{2,5}|-?\d{1,9}(\.\d{1,12})?|", re.ASCII)
 
 Mask = Callable[[str], str]
+Result = TypeVar("Result")
 
 
 class UnexpectedReplies:
@@ -43,6 +45,15 @@ class UnexpectedReplies:
     def __init__(self, folder: Path, clock: Clock, tell: Callable[[str], None]) -> None:
         self._folder, self._clock, self._tell = folder, clock, tell
         self._reported: set[tuple[str, str]] = set()
+
+    def read(self, method: str, result: Any, reader: Callable[[Any], Result], without_secrets: Mask) -> Result:
+        """What the reader makes of a result; unknown fields are reported, and one that cannot be read is kept."""
+        self.look_at(method, result, without_secrets)
+        try:
+            return reader(result)
+        except Exception:
+            self.note_unreadable(method, result, without_secrets)
+            raise
 
     def look_at(self, method: str, result: object, without_secrets: Mask) -> None:
         """Report the fields that nobody here has met."""

@@ -296,7 +296,10 @@ class SendOutcome(StrEnum):
 
 
 class OrderRequest(Frozen):
-    """One limit order on its way out; `quoted_at` is the time of the quote its price was taken from."""
+    """One limit order on its way out; `quoted_at` is the time of the quote its price was taken from.
+
+    `post_only`: refused where it would trade at once.
+    """
 
     label: str = Field(max_length=64)
     symbol: str
@@ -304,6 +307,7 @@ class OrderRequest(Frozen):
     amount_coin: Positive
     price_coin: Positive
     reduce_only: bool = False
+    post_only: bool = False
     quoted_at: AwareDatetime
 
     @property

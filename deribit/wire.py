@@ -293,20 +293,11 @@ class JsonRpc:
         result = result_of(envelope, method)
         self._hear_time(envelope)
         try:
-            return self._read_result(method, result, reader)
+            if self._unexpected is None:
+                return reader(result)
+            return self._unexpected.read(method, result, reader, self._without_secrets)
         except InvalidReplyError as error:
             raise InvalidReplyError(f"{method}: {error}") from None
-
-    def _read_result(self, method: str, result: Any, reader: Reader[Result]) -> Result:
-        """What the reader makes of it; what nobody expected is kept for a bug report."""
-        if self._unexpected is None:
-            return reader(result)
-        self._unexpected.look_at(method, result, self._without_secrets)
-        try:
-            return reader(result)
-        except Exception:
-            self._unexpected.note_unreadable(method, result, self._without_secrets)
-            raise
 
     def _learn_from(self, error: AgentError) -> None:
         if error.exit_code is not None:

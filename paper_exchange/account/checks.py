@@ -9,7 +9,7 @@ from __future__ import annotations
 from core import pricing
 from paper_exchange.account.books import Books
 from paper_exchange.account.margins import Claim, claim_of, open_orders_margin_coin
-from paper_exchange.account.orders import IMMEDIATE, Order, OrderRequest
+from paper_exchange.account.orders import Order, OrderRequest
 from paper_exchange.account.valuation import coin_figures
 from paper_exchange.market import errors
 from paper_exchange.market.bands import band_of
@@ -43,7 +43,7 @@ def check_form(request: OrderRequest) -> None:
         raise errors.invalid_params("label", "too long")
     if request.order_type == "limit" and request.price_coin is None:
         raise errors.invalid_params("price", "value required")
-    if request.post_only and (request.order_type == "market" or request.time_in_force in IMMEDIATE):
+    if request.post_only and (request.order_type == "market" or request.time_in_force != "good_til_cancelled"):
         raise errors.post_only_not_allowed()
 
 

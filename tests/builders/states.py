@@ -28,6 +28,7 @@ from models import (
     PriceBar,
     ProposedAction,
     RawPosition,
+    Ticker,
     Underlying,
 )
 from orders.order_log import OrderMemory
@@ -235,6 +236,25 @@ def a_quote(symbol: str | None = None, **fields: Any) -> OptionQuote:
     """A fresh two-sided quote that passes all the filters on the builders' usual call."""
     quote = OptionQuote(symbol or symbol_of(), 0.0100, 0.0110, 0.0105, 0.5, SPOT_USD["BTC"], NOW)
     return quote._replace(**fields)
+
+
+def a_ticker(**fields: Any) -> Ticker:
+    """A ticker of the usual instrument; both sides empty unless given."""
+    plain = {
+        "symbol": an_instrument().symbol,
+        "quoted_at": NOW,
+        "state": "open",
+        "bid_price_coin": None,
+        "bid_amount_coin": None,
+        "ask_price_coin": None,
+        "ask_amount_coin": None,
+        "mark_price_coin": 0.01,
+        "last_price_coin": None,
+        "min_price_coin": None,
+        "max_price_coin": None,
+        "index_price_usd": 100_000.0,
+    }
+    return Ticker(**{**plain, **fields})
 
 
 def some_bars(closes: Iterable[float], hours: float = 1.0, end: datetime = NOW) -> tuple[PriceBar, ...]:

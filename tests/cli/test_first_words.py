@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from cli.arguments import parse_arguments
+from cli.assembly import Agent
 from cli.commands import run_command
 from config import PROJECT_FOLDER
 from models import AgentError, ConfigurationError
+from orders.order_trial import OrderTrial
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -30,11 +32,15 @@ def test_the_environment_and_the_log_readers_are_imported_without_locks() -> Non
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def no_trial(_: Agent) -> OrderTrial:
+    raise AssertionError("no test order was asked for")
+
+
 @pytest.mark.parametrize("error", [ConfigurationError(), AgentError(""), OSError()])
 def test_no_run_ends_without_words(error: Exception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def fails(*_: object) -> int:
         raise error
 
     options = parse_arguments(["--market", "simulated", "--log-dir", str(tmp_path), "--data-dir", str(tmp_path / "d")])
-    assert run_command(options, fails) > 0
+    assert run_command(options, fails, no_trial) > 0
     assert type(error).__name__ in capsys.readouterr().err

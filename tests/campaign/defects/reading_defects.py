@@ -117,19 +117,19 @@ def the_ledger_ends_at_page_ten() -> Iterator[None]:
 @defect("I12")
 def any_quote_will_do() -> Iterator[None]:
     """Crossed, closed and old quotes are traded on."""
-    with replaced(execution, _reason_not_to_trade=lambda *arguments: None), _any_age():
+    with replaced(execution, reason_not_to_trade=lambda *arguments: None), _any_age():
         yield
 
 
 @defect("I12")
 def old_quotes_will_do() -> Iterator[None]:
     """Nobody looks at the time of a quote."""
-    reason = execution._reason_not_to_trade
+    reason = execution.reason_not_to_trade
 
     def ageless(client: Any, option: Any, ticker: Any, config: Any) -> Any:
         return reason(client, option, ticker.model_copy(update={"quoted_at": client.server_now()}), config)
 
-    with replaced(execution, _reason_not_to_trade=ageless), _any_age():
+    with replaced(execution, reason_not_to_trade=ageless), _any_age():
         yield
 
 
