@@ -101,7 +101,7 @@ class OrderTrial:
             ("edit", self.edit),
             ("look-up", self.look_up),
             ("cancel", self.cancel),
-            ("order ledger", self.read_ledger),
+            ("bookings", self.read_ledger),
         )
 
     def require_no_order_of_ours(self) -> str:
@@ -152,14 +152,17 @@ class OrderTrial:
         return None, problem
 
     def _far_calls(self, coin: Underlying) -> list[OptionInstrument]:
-        """Calls above the index with a mark, the cheapest first: their price band is the widest against it."""
+        """Calls above the index, the cheapest first: against their marks their price bands are the widest.
+
+        Those worth less than a tick are left out: a ticker shows their mark as zero.
+        """
         index_usd, listed = self._client.get_index_price(coin), self._client.get_instruments(coin)
         marks = {quote.symbol: quote.mark_price_coin for quote in self._client.get_book_summaries(coin)}
         calls = [
             (mark, option.expiry, option.strike, option)
             for option in listed.values()
             if option.option_type == "call" and option.is_tradable and option.strike > index_usd
-            if (mark := marks.get(option.symbol)) is not None
+            if (mark := marks.get(option.symbol)) is not None and mark >= option.tick_size_coin
         ]
         return [option for *_, option in sorted(calls, key=lambda call: call[:3])]
 
@@ -215,7 +218,7 @@ class OrderTrial:
         booked = [entry.entry_type for entry in entries if entry.symbol == order.symbol]
         if booked:
             raise OrderTrialError(f"it should have booked nothing: {', '.join(booked)}")
-        return "nothing booked for it"
+        return "the ledger shows none"
 
     def take_back(self) -> str:
         """Make sure that nothing rests: cancel, look up, wait where an answer was lost; else name what may rest."""

@@ -163,6 +163,7 @@ def test_an_order_is_a_limit_order_for_the_day_with_label_and_deadline(
         "label": "cc-260105120000-abcdef-sell",
         "time_in_force": "good_til_day",
         "post_only": False,
+        "reject_post_only": False,
         "reduce_only": False,
         "valid_until": START_MS + 10_000,
     }

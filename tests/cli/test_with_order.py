@@ -29,7 +29,7 @@ from tests.builders.paper import CALL, START, ScriptedMarket, market_with, place
 from tests.campaign.live.bent_server import Bend, BentServer, Handler, cut_off, plain
 
 OURS = "cc-260105120000-abcdef-sell"
-STEPS = ["locks", "none rests", "trading", "test call", "sell", "edit", "look-up", "cancel", "order ledger"]
+STEPS = ["locks", "none rests", "trading", "test call", "sell", "edit", "look-up", "cancel", "bookings"]
 NO_ANSWER = cut_off(0.0)
 
 

@@ -21,6 +21,10 @@ import pytest
 import config
 from agent_loop import main
 from logging_utils import IterationRecord
+from paper_exchange.server import PaperServer
+from paper_exchange.setups import simulated_setup
+from tests.builders.agent import folders, run_main
+from tests.builders.configs import KEY
 from tests.campaign.report.figures import committed_table
 from tests.guards.test_architecture import ROOMS, is_owners_policy
 
@@ -86,6 +90,22 @@ def policy_before_and_after(folder: Path) -> str:
         sys.modules.pop("my_policy", None)
 
 
+def order_check(folder: Path) -> str:
+    """What --check --with-order says of its order, on a simulated exchange of this machine."""
+    setup = simulated_setup(1, {"BTC": 1.0, "ETH": 10.0})
+    server = PaperServer(setup.exchange)
+    server.start()
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("HOME", str(folder))
+        settings.setenv("DERIBIT_BASE_URL", server.url)
+        settings.setenv("DERIBIT_CLIENT_ID", KEY[0])
+        settings.setenv("DERIBIT_CLIENT_SECRET", KEY[1])
+        ended = run_main("--check", "--with-order", *folders(folder), clock=lambda: setup.clock)
+    server.stop()
+    assert ended.code == 0, ended.out + ended.err
+    return ended.out[ended.out.index("ok    locks") :]
+
+
 def answers(folder: Path) -> list[str]:
     """What the README's pandas snippets print about its example run."""
     printed_by(LONG_RUN, folder)
@@ -115,6 +135,10 @@ def test_the_iteration_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None
 @pytest.mark.usefixtures("policy_as_shown")
 def test_the_policy_edit_shown_does_what_the_readme_says(tmp_path: Path) -> None:
     assert section("policy") == fenced(policy_before_and_after(tmp_path))
+
+
+def test_the_order_check_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None:
+    assert section("with order") == fenced(order_check(tmp_path))
 
 
 @pytest.mark.usefixtures("policy_as_shown")
@@ -183,6 +207,7 @@ def rewrite() -> None:
         outputs = {
             "iteration": fenced(first_iteration(folder / "one")),
             "policy": fenced(policy_before_and_after(folder)),
+            "with order": fenced(order_check(folder / "check")),
         } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
     replace_sections(README, outputs)
     README.write_text(re.sub("<!-- outputs of policy .* -->", policy_mark(), README.read_text()))

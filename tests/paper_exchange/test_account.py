@@ -18,7 +18,7 @@ from paper_exchange.account.margins import (
     position_initial_margin_coin,
     position_maintenance_margin_coin,
 )
-from paper_exchange.account.orders import Direction, EditRequest, OrderRequest
+from paper_exchange.account.orders import Direction, EditRequest, OrderRequest, TimeInForce
 from paper_exchange.api.summary import summary_reply
 from paper_exchange.market.clocks import to_ms
 from paper_exchange.market.errors import RpcError
@@ -130,6 +130,14 @@ def test_post_only_moves_one_tick_off_the_touch(direction: str, price: float, mo
     account = account_on(market_with(bid=bid, ask=ask, mark=0.0055))
     order = place(account, direction, 1.0, price, post_only=True)  # type: ignore[arg-type]
     assert (order.state, order.price_coin) == ("open", moved_to)
+
+
+@pytest.mark.parametrize("time_in_force", ["good_til_day", "fill_or_kill", "immediate_or_cancel"])
+def test_post_only_goes_with_good_til_cancelled_alone(time_in_force: TimeInForce) -> None:
+    account = account_on(market_with())
+    assert place(account, "sell", 1.0, 0.03, post_only=True, time_in_force="good_til_cancelled").state == "open"
+    with pytest.raises(RpcError, match="11055 post_only_not_allowed"):
+        place(account, "sell", 1.0, 0.03, post_only=True, time_in_force=time_in_force)
 
 
 def test_reject_post_only_is_refused_when_it_would_trade() -> None:
