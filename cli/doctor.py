@@ -55,7 +55,7 @@ def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Call
 
 def settings_failure(error: ConfigurationError) -> str:
     """The doctor's lines where the settings themselves are wrong."""
-    return "\n".join(_line("FAIL", "settings", line) for line in (str(error) or "refused").splitlines())
+    return "\n".join(doctor_line("FAIL", "settings", line) for line in (str(error) or "refused").splitlines())
 
 
 def check_order(trial: OrderTrial, is_stopped: Callable[[], bool], say: Callable[[str], None]) -> int:
@@ -86,7 +86,7 @@ def _unless_stopped(step: Callable[[], str], is_stopped: Callable[[], bool]) -> 
 
 def doctor_line(verdict: str, name: str, text: str) -> str:
     """One line of the doctor: ok, warn or FAIL, of what, and why."""
-    return f"{verdict:<5} {name:<12} {printable(text)}"
+    return wrapped(f"{verdict:<5} {name:<12} {printable(text)}", " " * 19)
 
 
 class _DoubtError(Exception):
@@ -95,20 +95,16 @@ class _DoubtError(Exception):
 
 def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
     try:
-        say(_line("ok", name, test()))
+        say(doctor_line("ok", name, test()))
     except _DoubtError as doubt:
-        say(_line("warn", name, str(doubt)))
+        say(doctor_line("warn", name, str(doubt)))
     except AgentError as error:
-        say(_line("FAIL", name, str(error) or type(error).__name__))
+        say(doctor_line("FAIL", name, str(error) or type(error).__name__))
         return error.exit_code or 1
     except OSError as error:
-        say(_line("FAIL", name, f"{error.strerror}: {error.filename}"))
+        say(doctor_line("FAIL", name, f"{error.strerror}: {error.filename}"))
         return 2
     return 0
-
-
-def _line(verdict: str, name: str, text: str) -> str:
-    return wrapped(f"{verdict:<5} {name:<12} {printable(text)}", " " * 19)
 
 
 def _kill_places(client: DeribitClient, config: AgentConfig) -> str:
