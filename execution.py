@@ -220,17 +220,13 @@ def move_order(client: ExchangeClient, order: Order, price: float, quoted_at: da
 
 def _is_moved(order: Order, answer: Order, price: float) -> bool:
     """Whether an edit's answer is about the same order, changed in nothing but its price."""
-    if not _has_our_flags(answer, order.post_only is True):
-        return False
-    before = (order.order_id, order.label, order.symbol, order.direction, order.amount_coin, price)
-    return before == (
-        answer.order_id,
-        answer.label,
-        answer.symbol,
-        answer.direction,
-        answer.amount_coin,
-        answer.price_coin,
-    )
+    is_same = _identity(answer) == _identity(order)
+    return is_same and answer.price_coin == price and _has_our_flags(answer, order.post_only is True)
+
+
+def _identity(order: Order) -> tuple[str, str, str, str, float]:
+    """What no edit of ours changes."""
+    return order.order_id, order.label, order.symbol, order.direction, order.amount_coin
 
 
 def _has_our_flags(order: Order, post_only: bool) -> bool:
