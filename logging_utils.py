@@ -81,8 +81,8 @@ class IterationRecord(Frozen):
     equity_eth: float | None = None
     portfolio_value_usd_before: float | None = None
     portfolio_value_usd_after: float | None = None
-    duration_ms: float = 0.0
-    request_count: int = 0
+    duration_ms: float | None = 0.0  # this, the next and api_responses are None where nothing went over a wire
+    request_count: int | None = 0
     credentials_source: str = "none"
     requires_bid: bool = True
     agent_state: AgentState | None = None
@@ -92,7 +92,7 @@ class IterationRecord(Frozen):
     breaker: Breaker | None = None
     ledger: tuple[LedgerEntry, ...] = ()
     ledger_read_until: AwareDatetime | None = None
-    api_responses: tuple[ApiCall, ...] = ()
+    api_responses: tuple[ApiCall, ...] | None = ()
     _lost: tuple[str, ...] = PrivateAttr(())
 
     @property

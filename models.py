@@ -395,8 +395,8 @@ class ExchangeClient(Protocol):
     def begin_iteration(self) -> None:
         """Limit requests and orders from here on, until end_iteration."""
 
-    def end_iteration(self) -> tuple[ApiCall, ...]:
-        """Lift the limits; the calls that were made, for the log."""
+    def end_iteration(self) -> tuple[ApiCall, ...] | None:
+        """Lift the limits; the calls that were made, for the log. None where nothing goes over a wire."""
 
     def server_now(self) -> datetime:
         """The exchange's time, carried on from its last reply."""

@@ -7,16 +7,18 @@ No network, no files.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from agent_loop import run_iteration
 from cli.assembly import Agent, agent_from_parts
 from config import AgentConfig, load_config
 from core.breaker import Breaker
-from deribit_client import DeribitClient
+from deribit.kill_file import kill_note_of
 from logging_utils import IterationRecord, RunInfo
 from models import ActionType, AgentState, ProposedAction
 from orders.order_log import OrderMemory
+from paper_exchange.in_process.client import InProcessClient
 from paper_exchange.setups import simulated_setup
 from state_builder import build_agent_state
 
@@ -82,13 +84,7 @@ class CoveredCallEnv:
         coins = {"BTC": self.config.run.paper_btc_coin, "ETH": self.config.run.paper_eth_coin}
         setup = simulated_setup(self.seed, coins)
         order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
-        client = DeribitClient(
-            self.config,
-            transport=setup.transport,
-            clock=setup.clock,
-            order_log=order_log,
-            credentials=("paper", "paper"),
-        )
+        client = InProcessClient(setup.account, self.config, order_log, partial(kill_note_of, self.config))
         return agent_from_parts(
             config=self.config,
             client=client,

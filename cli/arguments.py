@@ -22,6 +22,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--market recorded and --recording PATH go together")
     if options.once and options.iterations is not None:
         parser.error("--once and --iterations contradict each other")
+    if options.wire and options.market is None:
+        parser.error("--wire goes with --market: without it everything goes over the wire")
     if options.market != "recorded" and (options.candles or options.delivery_prices):
         parser.error("--candles and --delivery-prices go with --market recorded")
     if options.with_order and not options.check:
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("what to run against (default: testnet, with orders)")
     where.add_argument("--dry-run", action="store_true", help="testnet quotes, paper account: no key, no order leaves")
     where.add_argument("--market", choices=("simulated", "recorded"), help="no network: simulated or recorded chains")
+    where.add_argument("--wire", action="store_true", help="simulated or recorded, but over HTTP and JSON (slower)")
     where.add_argument("--recording", type=_path, metavar="PATH", help="chain file or folder for --market recorded")
     where.add_argument("--candles", type=_path, metavar="PATH", help="hourly candles (csv) for --market recorded")
     where.add_argument(

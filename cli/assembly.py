@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from cli.recorder import Recorder
 from config import AgentConfig, RunConfig
 from core.breaker import Breaker
 from core.plausibility import LastSeen
+from deribit.kill_file import kill_note_of
 from deribit.unexpected import UnexpectedReplies
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
@@ -26,6 +28,8 @@ from orders.jsonl_file import JsonlLog
 from orders.ledger_reader import LedgerReader, read_until_of
 from orders.order_log import OrderLogFile, OrderMemory
 from orders.trading_state import TradingStateKeeper, breaker_of
+from paper_exchange.account.account import PaperAccount
+from paper_exchange.in_process.client import InProcessClient
 from policies.call import Policy
 from state_builder import MarketMemory
 
@@ -111,11 +115,13 @@ def assemble_agent(
     market: str = "testnet",
     credentials: tuple[str, str] | None = None,
     mark: Path | None = None,
+    account: PaperAccount | None = None,
 ) -> Agent:
     """The agent on a transport (None is the real network) and a clock, with what its own files remember.
 
-    A lasting account (mode testnet or dry_run) goes on where its last run stopped; `mark` is the file outside all
-    folders that remembers its last order. Raises ConfigurationError.
+    With an `account` it trades on that one in this process, and nothing goes over the transport. A lasting account
+    (mode testnet or dry_run) goes on where its last run stopped; `mark` is the file outside all folders that remembers
+    its last order. Raises ConfigurationError.
     """
     policy, policy_source = load_policy(config.run.policy)
     config.run.data_dir.mkdir(parents=True, exist_ok=True)
@@ -138,14 +144,18 @@ def assemble_agent(
         breaker_of(before, is_unreadable, order_log),
         read_until_of(before, order_log),
     )
-    client = DeribitClient(
-        config,
-        transport=transport,
-        clock=clock,
-        order_log=order_log,
-        credentials=credentials,
-        unexpected=unexpected_replies(config, clock),
-    )
+    client: ExchangeClient
+    if account is not None:
+        client = InProcessClient(account, config, order_log, partial(kill_note_of, config))
+    else:
+        client = DeribitClient(
+            config,
+            transport=transport,
+            clock=clock,
+            order_log=order_log,
+            credentials=credentials,
+            unexpected=unexpected_replies(config, clock),
+        )
     return agent_from_parts(config, client, policy, order_log, decision_log, run, remembered)
 
 

@@ -32,14 +32,21 @@ MAX_UNWRITTEN_RECORDS = 1000
 
 
 @dataclass(frozen=True)
+class WireFigures:
+    """What went over the wire in an iteration, and how long it took by the client's clock."""
+
+    duration_ms: float
+    request_count: int
+    calls: tuple[ApiCall, ...]
+
+
+@dataclass(frozen=True)
 class IterationEnd:
-    """What is known of an iteration at its end, beside its steps."""
+    """What is known of an iteration at its end, beside its steps. `wire` is None in process."""
 
     iteration: int
     now: datetime
-    duration_ms: float = 0.0
-    request_count: int = 0
-    calls: tuple[ApiCall, ...] = ()
+    wire: WireFigures | None = None
     breaker: Breaker | None = None
     ledger_read_until: datetime | None = None
 
@@ -67,9 +74,8 @@ class Recorder:
         duration_ms = round((client.clock.monotonic() - self._started_seconds) * 1000.0, 1)
         request_count = client.requests_made
         calls = client.end_iteration()
-        end = IterationEnd(
-            self.iteration, client.server_now(), duration_ms, request_count, calls, breaker, ledger_read_until
-        )
+        wire = None if calls is None else WireFigures(duration_ms, request_count, calls)
+        end = IterationEnd(self.iteration, client.server_now(), wire, breaker, ledger_read_until)
         record = make_record(self.run, steps, end)
         self.unwritten.append(record)
         return record
@@ -106,8 +112,8 @@ def make_record(run: RunInfo, steps: Steps, end: IterationEnd) -> IterationRecor
         trading_state=_trading_state(state, end.breaker),
         **_flat_figures(state),
         portfolio_value_usd_after=_value_after(steps),
-        duration_ms=end.duration_ms,
-        request_count=end.request_count,
+        duration_ms=None if end.wire is None else end.wire.duration_ms,
+        request_count=None if end.wire is None else end.wire.request_count,
         agent_state=state,
         proposed_action=action,
         risk_engine_result=check,
@@ -115,7 +121,7 @@ def make_record(run: RunInfo, steps: Steps, end: IterationEnd) -> IterationRecor
         breaker=end.breaker,
         ledger=steps.ledger.entries,
         ledger_read_until=end.ledger_read_until,
-        api_responses=end.calls,
+        api_responses=None if end.wire is None else end.wire.calls,
     )
 
 

@@ -18,7 +18,7 @@ from cli.locks import account_file
 from config import AgentConfig
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
-from models import Clock, ConfigurationError
+from models import ConfigurationError
 from paper_exchange import setups
 from paper_exchange.recorded.chain_recorder import ChainRecorder
 from paper_exchange.recorded.files import RecordingError
@@ -63,21 +63,29 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     config.run.data_dir.mkdir(parents=True, exist_ok=True)
     if trades_for_real(config, options):
         settings.require_credentials(config)
-    transport, clock, coins = _exchange(config, options)
-    config = _without_missing_coins(config, coins)
+    setup = _paper_setup(config, options)
+    transport, clock = (None, SystemClock()) if setup is None else (setup.transport, setup.clock)
+    config = config if setup is None else _without_missing_coins(config, setup.currencies)
     if config.run.record_chains:
         transport = _recording(transport, config)
     mode, market = _mode(config, options)
     paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
     mark = account_file(config, "last_order") if mode in ORDER_MODES else None
-    return assemble_agent(config, transport, clock, mode, market, paper_key, mark)
+    account = setup.account if setup is not None and _needs_no_wire(config, options) else None
+    return assemble_agent(config, transport, clock, mode, market, paper_key, mark, account)
+
+
+def _needs_no_wire(config: AgentConfig, options: argparse.Namespace) -> bool:
+    """Whether the exchange is asked in this process; a recorder of chains listens on the wire."""
+    return options.market is not None and not options.wire and not config.run.record_chains
 
 
 def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
     """A client that can look but not send an order; raises ConfigurationError."""
     if trades_for_real(config, options):
         settings.require_credentials(config)
-    transport, clock, _ = _exchange(config, options, keeps_account=False)
+    setup = _paper_setup(config, options, keeps_account=False)
+    transport, clock = (None, SystemClock()) if setup is None else (setup.transport, setup.clock)
     paper_key = None if trades_for_real(config, options) else ("paper", "paper")
     unexpected = unexpected_replies(config, clock)
     return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)
@@ -95,26 +103,20 @@ def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> Agent
     return config
 
 
-def _exchange(
-    config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True
-) -> tuple[httpx.BaseTransport | None, Clock, tuple[str, ...]]:
-    """Transport (None is the real network), clock and coins of one of the four ways to run."""
+def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True) -> setups.Setup | None:
+    """The paper exchange of three of the four ways to run; None where the real network is asked."""
     if trades_for_real(config, options):
-        return None, SystemClock(), ("BTC", "ETH")
-
+        return None
     coins = {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
     try:
         if options.market == "simulated":
-            setup = setups.simulated_setup(config.run.seed, coins)
-        elif options.market == "recorded":
-            setup = setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
-        else:
-            account_file = config.run.data_dir / "paper_account.json"
-            network = network_transport()
-            setup = setups.dry_run_setup(account_file, coins, SystemClock(), network, keeps_account)
+            return setups.simulated_setup(config.run.seed, coins)
+        if options.market == "recorded":
+            return setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
+        account_file = config.run.data_dir / "paper_account.json"
+        return setups.dry_run_setup(account_file, coins, SystemClock(), network_transport(), keeps_account)
     except (RecordingError, PaperAccountFileError) as error:
         raise ConfigurationError(str(error)) from None
-    return setup.transport, setup.clock, setup.currencies
 
 
 def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> httpx.BaseTransport:

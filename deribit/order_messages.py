@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.sending.order_gate import only_reduces, time_in_force
 from deribit.replies import Row, read_order, read_trade
 from models import Order, OrderReceipt, OrderRequest, SendOutcome
 
@@ -22,18 +23,14 @@ def read_receipt(result: Any) -> OrderReceipt:
 
 
 def order_params(request: OrderRequest) -> dict[str, Any]:
-    """What a new limit order is sent with; amount and price in coin.
-
-    Nothing of ours outlives 08:00 UTC (the dead man's switch), save what is post_only: Deribit takes that with
-    good_til_cancelled alone.
-    """
+    """What a new limit order is sent with; amount and price in coin."""
     return {
         "instrument_name": request.symbol,
         "amount": request.amount_coin,
         "type": "limit",
         "price": request.price_coin,
         "label": request.label,
-        "time_in_force": "good_til_cancelled" if request.post_only else "good_til_day",
+        "time_in_force": time_in_force(request),
         "post_only": request.post_only,
         "reject_post_only": request.post_only,  # else Deribit moves the price instead
         "reduce_only": request.reduce_only,
@@ -41,12 +38,12 @@ def order_params(request: OrderRequest) -> dict[str, Any]:
 
 
 def edit_params(order: Order, price_coin: float) -> dict[str, Any]:
-    """Nothing is left to what an exchange takes for granted: a buy only reduces, whatever an answer said of it."""
+    """Nothing is left to what an exchange takes for granted."""
     return {
         "order_id": order.order_id,
         "amount": order.amount_coin,
         "price": price_coin,
         "post_only": order.post_only is True,
         "reject_post_only": order.post_only is True,
-        "reduce_only": order.direction == "buy" or order.reduce_only is True,
+        "reduce_only": only_reduces(order),
     }

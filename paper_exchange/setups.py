@@ -35,6 +35,11 @@ class Setup:
     exchange: PaperExchange
 
     @property
+    def account(self) -> PaperAccount:
+        """The account that private calls are about."""
+        return self.exchange.account
+
+    @property
     def currencies(self) -> tuple[str, ...]:
         """The coins there are quotes for."""
         return self.exchange.market.currencies

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
+from typing import Literal
 
 from config import AgentConfig
 from core.exposure import order_size_problem
@@ -175,6 +176,19 @@ class OrderGate(ABC):
 def not_sent(why: str) -> OrderReceipt:
     """The receipt of an order that surely did not leave."""
     return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
+
+
+def time_in_force(request: OrderRequest) -> Literal["good_til_cancelled", "good_til_day"]:
+    """How long an order may rest: nothing of ours outlives 08:00 UTC (the dead man's switch), save what is post_only.
+
+    Deribit takes post_only with good_til_cancelled alone.
+    """
+    return "good_til_cancelled" if request.post_only else "good_til_day"
+
+
+def only_reduces(order: Order) -> bool:
+    """Whether a resting order must stay reduce-only when it is moved: a buy always, whatever an answer said of it."""
+    return order.direction == "buy" or order.reduce_only is True
 
 
 def _milliseconds(moment: datetime) -> int:

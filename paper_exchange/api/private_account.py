@@ -11,18 +11,18 @@ from typing import Any
 
 from core import pricing
 from paper_exchange.account.account import PaperAccount
-from paper_exchange.account.ledger import LogEntry
 from paper_exchange.account.margins import Claim, open_orders_margin_coin
 from paper_exchange.account.orders import Trade
 from paper_exchange.account.positions import Position
 from paper_exchange.account.valuation import PositionFigures
 from paper_exchange.api import params as read
 from paper_exchange.api.params import Params
-from paper_exchange.api.replies import log_reply, position_reply, settlement_reply, tidy, trade_reply
+from paper_exchange.api.replies import log_reply, position_reply, settlement_reply, trade_reply
 from paper_exchange.api.summary import summary_reply, user_details
 from paper_exchange.market.bands import band_of
+from paper_exchange.shown.account import TRADES_SHOWN, entries_between, tidy, trades_where
 
-TRADES_DEFAULT, TRADES_MOST = 10, 1_000
+TRADES_MOST = 1_000
 LOG_DEFAULT, LOG_MOST = 100, 250
 
 
@@ -112,14 +112,10 @@ class PrivateAccount:
     def _trades(self, params: Params, wanted: Callable[[Trade], bool]) -> dict[str, Any]:
         """Newest first, unless `sorting` is asc."""
         since_ms, until_ms = _time_range(params)
-        trades = [
-            trade
-            for trade in self._account.state.trades
-            if wanted(trade) and since_ms <= trade.traded_at_ms <= until_ms
-        ]
-        if read.choice(params, "sorting", ("asc", "desc", "default"), "default") != "asc":
+        trades = [t for t in trades_where(self._account.state, wanted) if since_ms <= t.traded_at_ms <= until_ms]
+        if read.choice(params, "sorting", ("asc", "desc", "default"), "default") == "asc":
             trades.reverse()
-        most = read.count(params, TRADES_DEFAULT, TRADES_MOST)
+        most = read.count(params, TRADES_SHOWN, TRADES_MOST)
         return {"trades": [trade_reply(trade) for trade in trades[:most]], "has_more": len(trades) > most}
 
     # --- log -------------------------------------------------------------------
@@ -129,22 +125,17 @@ class PrivateAccount:
         currency, most = read.currency(params), read.count(params, LOG_DEFAULT, LOG_MOST)
         since_ms, until_ms = _time_range(params)
         before_id = read.whole_or_none(params, "continuation")
-        entries = [
-            entry
-            for entry in self._entries_of(currency)
-            if since_ms <= entry.booked_at_ms <= until_ms and (before_id is None or entry.entry_id <= before_id)
-        ]
+        entries = entries_between(self._account.state, currency, since_ms, until_ms)
+        entries = [entry for entry in entries if before_id is None or entry.entry_id <= before_id]
         continuation = entries[most].entry_id if len(entries) > most else None
         return {"logs": [log_reply(entry) for entry in entries[:most]], "continuation": continuation}
 
     def _settlement_history(self, params: Params) -> dict[str, Any]:
         currency = read.currency(params)
         most = read.count(params, 20, 1_000)
-        rows = [entry for entry in self._entries_of(currency) if entry.delivery is not None]
+        entries = entries_between(self._account.state, currency, 0.0, float("inf"))
+        rows = [entry for entry in entries if entry.delivery is not None]
         return {"settlements": [settlement_reply(entry) for entry in rows[:most]], "continuation": "none"}
-
-    def _entries_of(self, currency: str) -> list[LogEntry]:
-        return [entry for entry in reversed(self._account.state.log) if entry.currency == currency]
 
 
 def _time_range(params: Params) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from paper_exchange.api.params import Params
 from paper_exchange.api.replies import order_reply, trade_reply
 from paper_exchange.market import errors
 from paper_exchange.market.errors import invalid_params
+from paper_exchange.shown.account import newest_first, orders_under
 
 ORDER_ID = re.compile(r"([A-Z]+-)?\d{1,20}", re.ASCII)
 NOT_SUPPORTED = ("advanced", "trigger", "trigger_price", "linked_order_type", "otoco_config", "display_amount")
@@ -139,10 +140,7 @@ class PrivateOrders:
     def _order_states_by_label(self, params: Params) -> list[dict[str, Any]]:
         """Open orders and the closed ones that are still remembered, newest first."""
         currency, label = read.currency(params), read.text(params, "label")
-        state = self._account.state
-        known = [*state.orders.values(), *state.closed_orders.values()]
-        found = [order for order in known if order.label == label and order.currency == currency]
-        return [order_reply(order) for order in _newest_first(found)]
+        return [order_reply(order) for order in orders_under(self._account.state, currency, label)]
 
     def _open_by_currency(self, params: Params) -> list[dict[str, Any]]:
         wanted_coins = read.currencies(params, self._coins)
@@ -175,7 +173,7 @@ class PrivateOrders:
         skipped = read.whole_or_none(params, "offset") or 0
         closed = [order for order in self._account.state.closed_orders.values() if wanted(order)]
         shown = [order for order in closed if with_unfilled or order.filled_amount > 0.0]
-        rows = _newest_first(shown)[skipped : skipped + read.count(params, HISTORY_DEFAULT, HISTORY_MOST)]
+        rows = newest_first(shown)[skipped : skipped + read.count(params, HISTORY_DEFAULT, HISTORY_MOST)]
         return [order_reply(order) for order in rows]
 
 
@@ -218,10 +216,6 @@ def _order_id(params: Params) -> str:
     if ORDER_ID.fullmatch(order_id) is None:
         raise invalid_params("order_id", "invalid_order_id")
     return order_id
-
-
-def _newest_first(orders: list[Order]) -> list[Order]:
-    return sorted(orders, key=lambda order: order.created_at_ms, reverse=True)
 
 
 def _with_trades(order: Order, trades: list[Trade]) -> dict[str, Any]:

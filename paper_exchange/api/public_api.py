@@ -15,9 +15,10 @@ from paper_exchange.api import public_history as history
 from paper_exchange.api import public_rows as rows
 from paper_exchange.api.params import Params
 from paper_exchange.market.clocks import now_ms
-from paper_exchange.market.errors import RpcError, invalid_params, method_not_found, not_found, temporarily_unavailable
-from paper_exchange.market.market import Listing, Market, Quote
-from paper_exchange.market.names import expiry_code, is_instrument_name
+from paper_exchange.market.errors import RpcError, invalid_params, method_not_found
+from paper_exchange.market.lookup import index_of, known_listing, live_listing, live_listings, quoted
+from paper_exchange.market.market import Market
+from paper_exchange.market.names import expiry_code
 
 API_VERSION = "1.2.26"
 COIN_NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum"}
@@ -75,7 +76,9 @@ class PublicApi:
         at_ms = now_ms(self._market.clock)
         found = [perpetual.perpetual_instrument_row(coin) for coin in coins if _means_futures(params)]
         if read.means_options(params):
-            found += [rows.instrument_row(listing, at_ms) for coin in coins for listing in self._live(coin)]
+            found += [
+                rows.instrument_row(listing, at_ms) for coin in coins for listing in live_listings(self._market, coin)
+            ]
         return found
 
     def _instrument(self, params: Params) -> rows.Row:
@@ -83,19 +86,19 @@ class PublicApi:
         coin = self._coin_of_perpetual(params)
         if coin is not None:
             return perpetual.perpetual_instrument_row(coin)
-        return rows.instrument_row(self._known_listing(params), now_ms(self._market.clock))
+        return rows.instrument_row(known_listing(self._market, _name(params)), now_ms(self._market.clock))
 
     def _contract_size(self, params: Params) -> dict[str, float]:
         if self._coin_of_perpetual(params) is not None:
             return {"contract_size": 10.0}
-        self._listing(params)
+        live_listing(self._market, _name(params))
         return {"contract_size": 1.0}
 
     def _expirations(self, params: Params) -> dict[str, Any]:
         """By coin, in small letters; for "any" all coins in one list, as on Deribit."""
         currency = read.currency(params, extra=("any", "grouped"))
         coins = self._coins("any" if currency == "grouped" else currency)
-        expiries = {coin: {listing.expires_at_ms for listing in self._live(coin)} for coin in coins}
+        expiries = {coin: {listing.expires_at_ms for listing in live_listings(self._market, coin)} for coin in coins}
         if currency == "any":
             return _expiry_codes(set().union(*expiries.values()))
         return {coin.lower(): _expiry_codes(found) for coin, found in expiries.items()}
@@ -117,15 +120,15 @@ class PublicApi:
     def _book_summary_by_instrument(self, params: Params) -> list[rows.Row]:
         coin = self._coin_of_perpetual(params)
         if coin is not None:
-            return [perpetual.perpetual_summary_row(coin, self._index_of(coin), now_ms(self._market.clock))]
-        listing, quote, index_usd = self._quoted(params)
+            return [perpetual.perpetual_summary_row(coin, index_of(self._market, coin), now_ms(self._market.clock))]
+        listing, quote, index_usd = quoted(self._market, _name(params))
         return rows.summary_rows([quote], listing.currency, index_usd)
 
     def _ticker(self, params: Params) -> rows.Row:
         coin = self._coin_of_perpetual(params)
         if coin is not None:
-            return perpetual.perpetual_ticker_row(coin, self._index_of(coin), now_ms(self._market.clock))
-        return rows.ticker_row(*self._quoted(params))
+            return perpetual.perpetual_ticker_row(coin, index_of(self._market, coin), now_ms(self._market.clock))
+        return rows.ticker_row(*quoted(self._market, _name(params)))
 
     def _order_book(self, params: Params) -> rows.Row:
         """The market knows the best level only, so any depth shows one."""
@@ -133,10 +136,10 @@ class PublicApi:
             raise invalid_params("depth", "must be a positive integer")
         if self._coin_of_perpetual(params) is not None:
             return self._ticker(params) | {"bids": [], "asks": [], "change_id": now_ms(self._market.clock)}
-        return rows.order_book_row(*self._quoted(params))
+        return rows.order_book_row(*quoted(self._market, _name(params)))
 
     def _index_price(self, params: Params) -> dict[str, float]:
-        index_usd = self._index_of(read.coin_of_index(params))
+        index_usd = index_of(self._market, read.coin_of_index(params))
         return {"index_price": index_usd, "estimated_delivery_price": index_usd}
 
     # --- everything else -------------------------------------------------------------
@@ -150,7 +153,7 @@ class PublicApi:
 
     def _no_trades_of_instrument(self, params: Params) -> rows.Row:
         if self._coin_of_perpetual(params) is None:
-            self._listing(params)
+            live_listing(self._market, _name(params))
         return {"trades": [], "has_more": False}
 
     # --- looking things up -------------------------------------------------------------
@@ -158,44 +161,14 @@ class PublicApi:
     def _coins(self, currency: str) -> list[str]:
         return [coin for coin in self._market.currencies if currency in ("any", coin)]
 
-    def _live(self, currency: str) -> list[Listing]:
-        at_ms = now_ms(self._market.clock)
-        return [listing for listing in self._market.listings(currency) if listing.expires_at_ms > at_ms]
-
     def _coin_of_perpetual(self, params: Params) -> str | None:
         """BTC where the parameters name its perpetual."""
-        name = read.text(params, "instrument_name")
+        name = _name(params)
         return next((coin for coin in self._market.currencies if perpetual.perpetual_name(coin) == name), None)
 
-    def _known_listing(self, params: Params) -> Listing:
-        """The option named in the parameters, live or expired."""
-        name = read.text(params, "instrument_name")
-        if not is_instrument_name(name):
-            raise invalid_params("instrument_name", "wrong format")
-        listing = self._market.listing(name)
-        if listing is None:
-            raise not_found()
-        return listing
 
-    def _listing(self, params: Params) -> Listing:
-        """The live option named in the parameters; one that has expired is not found."""
-        listing = self._known_listing(params)
-        if listing.expires_at_ms <= now_ms(self._market.clock):
-            raise not_found()
-        return listing
-
-    def _quoted(self, params: Params) -> tuple[Listing, Quote, float]:
-        listing = self._listing(params)
-        quote = self._market.quote(listing.name)
-        if quote is None:
-            raise not_found()
-        return listing, quote, self._index_of(listing.currency)
-
-    def _index_of(self, currency: str) -> float:
-        index_usd = self._market.index_price(currency)
-        if index_usd is None:
-            raise temporarily_unavailable()
-        return index_usd
+def _name(params: Params) -> str:
+    return read.text(params, "instrument_name")
 
 
 def _test(params: Params) -> dict[str, str]:

@@ -13,18 +13,21 @@ import numpy as np
 from core import pricing
 from paper_exchange.api import params as read
 from paper_exchange.api.params import Params
-from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, from_ms, now_ms
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, now_ms
 from paper_exchange.market.errors import invalid_params, not_found
+from paper_exchange.market.lookup import (
+    INDEX_CHART_RANGES,
+    VOLATILITY_ROWS_MAX,
+    chart_bars,
+    first_volatility_open_ms,
+    index_levels,
+    volatility_bars,
+)
 from paper_exchange.market.market import Bar, Market
 from paper_exchange.market.names import EXPIRY_HOUR_UTC, expiry_code, is_instrument_name
 
 CHART_MINUTES = {str(m): m for m in (1, 3, 5, 10, 15, 30, 60, 120, 180, 360, 720)} | {"1D": 1440}
 VOLATILITY_INDEX_SECONDS = {"1": 1, "60": 60, "3600": 3600, "43200": 43_200, "1D": 86_400}
-BARS_PER_REPLY = 1000
-CHART_ROWS_MAX = 5_001  # Deribit cuts longer charts without a word
-# Minutes between points by range; only the hourly points of "1m" are documented.
-INDEX_CHART_RANGES = {"1h": (60, 1), "1d": (1_440, 5), "2d": (2_880, 10), "1m": (43_200, 60), "1y": (525_600, 1_440)}
-INDEX_CHART_RANGES["all"] = (3_650 * 1_440, 1_440)
 DELIVERY_PRICES_MAX = 1000
 SETTLEMENT_KINDS = ("any", "settlement", "delivery", "bankruptcy")
 HISTORICAL_VOLATILITY_HOURS = 16 * 24
@@ -37,11 +40,9 @@ def volatility_index_data(market: Market, params: Params) -> dict[str, Any]:
     currency = read.currency(params)
     seconds = read.meaning(params, "resolution", VOLATILITY_INDEX_SECONDS)
     start_ms, end_ms = _span(params)
-    end_ms = min(end_ms, now_ms(market.clock))
-    newest_open_ms = end_ms // (1000 * seconds) * 1000 * seconds
-    page_start_ms = max(start_ms, newest_open_ms - (BARS_PER_REPLY - 1) * 1000 * seconds)
-    bars = market.volatility_index_bars(currency, page_start_ms, end_ms, seconds)
-    has_more = page_start_ms > start_ms and len(bars) == BARS_PER_REPLY
+    bars = volatility_bars(market, currency, start_ms, end_ms, seconds)
+    is_cut = first_volatility_open_ms(min(end_ms, now_ms(market.clock)), seconds) > start_ms
+    has_more = is_cut and len(bars) == VOLATILITY_ROWS_MAX
     rows = [[bar.opened_at_ms, bar.open, bar.high, bar.low, bar.close] for bar in bars]
     return {"data": rows, "continuation": rows[0][0] - 1 if has_more else None}
 
@@ -51,10 +52,9 @@ def chart_data(market: Market, params: Params) -> dict[str, Any]:
     name = read.text(params, "instrument_name")
     minutes = read.meaning(params, "resolution", CHART_MINUTES)
     start_ms, end_ms = _span(params)
-    start_ms = max(start_ms, min(end_ms, now_ms(market.clock)) - (CHART_ROWS_MAX - 1) * minutes * MINUTE_MS)
     currency = name.removesuffix("-PERPETUAL")
     if currency in market.currencies and name != currency:
-        return _chart(market.index_bars(currency, start_ms, end_ms, minutes))
+        return _chart(chart_bars(market, currency, start_ms, end_ms, minutes))
     if not is_instrument_name(name):
         raise invalid_params("instrument_name", "wrong format")
     if market.listing(name) is None:
@@ -68,10 +68,7 @@ def index_chart_data(market: Market, params: Params) -> list[list[float]]:
     chosen = read.choice(params, "range", tuple(INDEX_CHART_RANGES), "")
     if chosen == "":
         raise invalid_params("range", "value required")
-    length, minutes = INDEX_CHART_RANGES[chosen]
-    at_ms, width_ms = now_ms(market.clock), minutes * MINUTE_MS
-    bars = market.index_bars(currency, at_ms - length * MINUTE_MS, at_ms - width_ms, minutes)
-    return [[bar.opened_at_ms + width_ms, bar.close] for bar in bars]
+    return [[at_ms, level_usd] for at_ms, level_usd in index_levels(market, currency, chosen)]
 
 
 def _span(params: Params) -> tuple[int, int]:

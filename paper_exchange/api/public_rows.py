@@ -12,8 +12,8 @@ from typing import Any
 
 from core import pricing
 from paper_exchange.market.bands import band_of
-from paper_exchange.market.clocks import YEAR_MS
 from paper_exchange.market.market import Listing, Quote
+from paper_exchange.shown import quotes
 
 Row = dict[str, Any]
 
@@ -64,9 +64,9 @@ def instrument_row(listing: Listing, at_ms: int) -> Row:
     }
 
 
-def summary_rows(quotes: Sequence[Quote], currency: str, index_usd: float) -> list[Row]:
+def summary_rows(chain: Sequence[Quote], currency: str, index_usd: float) -> list[Row]:
     """Rows of get_book_summary_by_currency: volatility in percent, null for an empty side."""
-    return [_summary_row(quote, currency, index_usd) for quote in quotes]
+    return [_summary_row(quote, currency, index_usd) for quote in chain]
 
 
 def _summary_row(quote: Quote, currency: str, index_usd: float) -> Row:
@@ -79,7 +79,7 @@ def _summary_row(quote: Quote, currency: str, index_usd: float) -> Row:
         "ask_price": ask,
         "mid_price": None if bid is None or ask is None else round((bid + ask) / 2.0, 8),
         "mark_price": quote.mark_coin,
-        "mark_iv": round(100.0 * quote.mark_iv_fraction, 2),
+        "mark_iv": quotes.mark_iv_pct(quote),
         "underlying_price": quote.underlying_price_usd,
         "underlying_index": quote.underlying_index,
         "interest_rate": 0.0,
@@ -102,21 +102,21 @@ def ticker_row(listing: Listing, quote: Quote, index_usd: float) -> Row:
         "timestamp": quote.timestamp_ms,
         "state": "open",
         "stats": _stats(quote, index_usd),
-        "greeks": _greeks(listing, quote),
+        "greeks": quotes.greeks(listing, quote),
         "index_price": index_usd,
         "instrument_name": quote.name,
         "last_price": quote.last_coin,
         "min_price": band.min_price_coin,
         "max_price": band.max_price_coin,
         "open_interest": quote.open_interest,
-        "mark_price": round(quote.mark_coin, 4),
+        "mark_price": quotes.ticker_mark_coin(quote),
         "interest_rate": 0.0,
         "estimated_delivery_price": index_usd,
         "best_bid_price": quote.bid_coin if quote.bid_coin is not None else 0.0,
         "best_ask_price": quote.ask_coin if quote.ask_coin is not None else 0.0,
         "best_bid_amount": quote.bid_amount if quote.bid_coin is not None else 0.0,
         "best_ask_amount": quote.ask_amount if quote.ask_coin is not None else 0.0,
-        "mark_iv": round(100.0 * quote.mark_iv_fraction, 2),
+        "mark_iv": quotes.mark_iv_pct(quote),
         "bid_iv": _iv_pct(listing, quote, quote.bid_coin),
         "ask_iv": _iv_pct(listing, quote, quote.ask_coin),
         "underlying_price": quote.underlying_price_usd,
@@ -129,24 +129,9 @@ def _stats(quote: Quote, index_usd: float) -> Row:
     return {"high": None, "low": None, "price_change": None, "volume": quote.volume, "volume_usd": volume_usd}
 
 
-def _greeks(listing: Listing, quote: Quote) -> Row:
-    greeks = pricing.black76_greeks(
-        quote.underlying_price_usd,
-        listing.strike_usd,
-        quote.mark_iv_fraction,
-        _years(listing, quote),
-        listing.is_call,
-    )
-    return {name: round(value, 5) for name, value in greeks._asdict().items()}
-
-
-def _years(listing: Listing, quote: Quote) -> float:
-    return (listing.expires_at_ms - quote.timestamp_ms) / YEAR_MS
-
-
 def _iv_pct(listing: Listing, quote: Quote, price_coin: float | None) -> float:
     """Volatility at which Black-76 gives a price, by bisection; 0.0 where there is no such volatility."""
-    years = _years(listing, quote)
+    years = quotes.years_left(listing, quote)
     if price_coin is None or years <= 0.0:
         return 0.0
 

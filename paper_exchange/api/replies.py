@@ -12,14 +12,9 @@ from paper_exchange.account.ledger import LogEntry
 from paper_exchange.account.orders import Order, Trade
 from paper_exchange.account.positions import Position
 from paper_exchange.account.valuation import PositionFigures
+from paper_exchange.shown.account import delivery_info, entry_price, settlement_price_usd, shown_position, tidy
 
 USER_ID = 1
-DECIMALS = 12
-
-
-def tidy(value: float) -> float:
-    """Without the noise of binary fractions, far finer than any price; never -0.0."""
-    return round(value, DECIMALS) + 0.0
 
 
 def direction_of(size: float) -> str:
@@ -99,18 +94,18 @@ def trade_reply(trade: Trade) -> dict[str, Any]:
 
 def position_reply(figures: PositionFigures, position: Position) -> dict[str, Any]:
     """A row of get_positions: greeks and profits scaled by the signed size."""
-    greeks = figures.greeks
+    shown, greeks = shown_position(figures, position), figures.greeks
     return {
-        "instrument_name": figures.instrument_name,
+        "instrument_name": shown.instrument_name,
         "kind": "option",
-        "direction": direction_of(position.size),
-        "size": position.size,
-        "average_price": tidy(position.average_price_coin),
+        "direction": direction_of(shown.size),
+        "size": shown.size,
+        "average_price": shown.average_price_coin,
         "average_price_usd": round(position.average_price_usd, 6),
-        "mark_price": round(figures.mark_coin, 8),
+        "mark_price": shown.mark_coin,
         "index_price": figures.index_usd,
         "settlement_price": round(position.session_price_coin, 8),
-        "delta": round(greeks.delta, 5) + 0.0,
+        "delta": shown.delta,
         "gamma": round(greeks.gamma, 5) + 0.0,
         "vega": round(greeks.vega, 5) + 0.0,
         "theta": round(greeks.theta, 5) + 0.0,
@@ -134,7 +129,7 @@ def log_reply(entry: LogEntry) -> dict[str, Any]:
         "currency": entry.currency,
         "instrument_name": entry.instrument_name,
         "side": entry.side,
-        "price": entry.price_coin if entry.price_usd is None else entry.price_usd,
+        "price": entry_price(entry),
         "price_currency": entry.currency if entry.price_usd is None else "USD",
         "amount": entry.amount,
         "contracts": entry.amount,
@@ -150,28 +145,16 @@ def log_reply(entry: LogEntry) -> dict[str, Any]:
         "order_id": entry.order_id,
         "trade_id": entry.trade_id,
         "user_role": {"M": "maker", "T": "taker", None: None}[entry.liquidity],
-        "info": _delivery_info(entry),
+        "info": delivery_info(entry),
         **_settlement_price(entry),
         "user_id": USER_ID,
         "username": "paper",
     }
 
 
-def _delivery_info(entry: LogEntry) -> dict[str, Any] | None:
-    if entry.delivery is None:
-        return None
-    return {
-        "delivery_price": entry.delivery.delivery_price_usd,
-        "is_approximate": entry.delivery.is_approximate,
-        "payoff": entry.price_coin,
-    }
-
-
 def _settlement_price(entry: LogEntry) -> dict[str, float]:
-    """A field of its own since 2026."""
-    if entry.delivery is None or entry.kind == "delivery":
-        return {}
-    return {"settlement_price": entry.delivery.delivery_price_usd}
+    price_usd = settlement_price_usd(entry)
+    return {} if price_usd is None else {"settlement_price": price_usd}
 
 
 def settlement_reply(entry: LogEntry) -> dict[str, Any]:

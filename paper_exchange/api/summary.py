@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from paper_exchange.account.valuation import CoinFigures
-from paper_exchange.api.replies import USER_ID, tidy
+from paper_exchange.api.replies import USER_ID
+from paper_exchange.shown.account import MARGIN_MODEL, ShownFunds, shown_funds, tidy
 
 ALWAYS_ZERO = (
     "futures_pl",
@@ -34,14 +35,15 @@ RATE_LIMITS = {
 
 def summary_reply(currency: str, figures: CoinFigures, now_ms: int) -> dict[str, Any]:
     """One coin's summary; `delta_total` is the net transaction delta, without the coins themselves."""
+    funds = shown_funds(figures)
     return {
         "currency": currency,
-        "margin_model": "segregated_sm",
+        "margin_model": MARGIN_MODEL,
         "portfolio_margining_enabled": False,
         "cross_collateral_enabled": False,
-        **_funds(figures),
+        **_funds(funds),
         **_profits(figures),
-        **_greeks(currency, figures),
+        **_greeks(currency, figures, funds),
         **_projected(figures.without_next_expiry(now_ms)),
         **dict.fromkeys(ALWAYS_ZERO, 0.0),
         "limits": RATE_LIMITS,
@@ -64,18 +66,17 @@ def user_details() -> dict[str, Any]:
     }
 
 
-def _funds(figures: CoinFigures) -> dict[str, float]:
-    available_coin = tidy(figures.available_funds_coin)
+def _funds(funds: ShownFunds) -> dict[str, float]:
     return {
-        "balance": tidy(figures.balance_coin),
-        "options_value": tidy(figures.options_value_coin),
-        "equity": tidy(figures.equity_coin),
-        "margin_balance": tidy(figures.balance_coin),
-        "initial_margin": tidy(figures.initial_margin_coin),
-        "maintenance_margin": tidy(figures.maintenance_margin_coin),
+        "balance": funds.balance_coin,
+        "options_value": funds.options_value_coin,
+        "equity": funds.equity_coin,
+        "margin_balance": funds.margin_balance_coin,
+        "initial_margin": funds.initial_margin_coin,
+        "maintenance_margin": funds.maintenance_margin_coin,
         "close_out_margin": 0.0,
-        "available_funds": available_coin,
-        "available_withdrawal_funds": available_coin,
+        "available_funds": funds.available_funds_coin,
+        "available_withdrawal_funds": funds.available_funds_coin,
     }
 
 
@@ -94,10 +95,9 @@ def _profits(figures: CoinFigures) -> dict[str, float]:
     }
 
 
-def _greeks(currency: str, figures: CoinFigures) -> dict[str, Any]:
-    delta_total = tidy(figures.delta_total)
+def _greeks(currency: str, figures: CoinFigures, funds: ShownFunds) -> dict[str, Any]:
     sums = {
-        "options_delta": tidy(sum(row.greeks.delta for row in figures.options)),
+        "options_delta": funds.options_delta,
         "options_gamma": tidy(sum(row.greeks.gamma for row in figures.options)),
         "options_vega": tidy(sum(row.greeks.vega for row in figures.options)),
         "options_theta": tidy(sum(row.greeks.theta for row in figures.options)),
@@ -108,8 +108,8 @@ def _greeks(currency: str, figures: CoinFigures) -> dict[str, Any]:
     return {
         **sums,
         **by_index,
-        "delta_total": delta_total,
-        "delta_total_map": {f"{currency.lower()}_usd": delta_total},
+        "delta_total": funds.delta_total,
+        "delta_total_map": {f"{currency.lower()}_usd": funds.delta_total},
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.recorder import IterationEnd
+from cli.recorder import IterationEnd, WireFigures
 from logging_utils import (
     IterationRecord,
     last_record,
@@ -66,7 +66,9 @@ def a_log(folder: Path, prefix: str = "decisions") -> JsonlLog:
 
 
 def a_record(iteration: int = 1, **outcome: Any) -> IterationRecord:
-    return record_of(RUN, IterationEnd(iteration, START + timedelta(minutes=iteration), 12.5), **outcome)
+    return record_of(
+        RUN, IterationEnd(iteration, START + timedelta(minutes=iteration), WireFigures(12.5, 7, ())), **outcome
+    )
 
 
 def an_entry(**fields: Any) -> LedgerEntry:

@@ -114,7 +114,7 @@ def long_run(iterations: int) -> None:
             record = run_iteration(agent)
             failed += record.error is not None
             if record.executed_status == "none" and not record.ledger:
-                requests[record.request_count] += 1
+                requests[record.request_count or 0] += 1
             if number % max(1, iterations // 10) == 0:
                 print(f"  {number:>7} iterations, {record.timestamp:%Y-%m-%d}, peak memory {_peak_mib():.0f} MiB")
                 _forget_logs(Path(folder))

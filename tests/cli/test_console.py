@@ -26,7 +26,7 @@ from tests.builders.wire import lost_on_the_way, refused, reply_changed, result_
 
 
 def a_record(breaker: Breaker | None = None, **outcome: Any) -> IterationRecord:
-    return record_of(RUN, IterationEnd(7, NOW, 12.5, breaker=breaker), **{"state": a_state(), **outcome})
+    return record_of(RUN, IterationEnd(7, NOW, breaker=breaker), **{"state": a_state(), **outcome})
 
 
 def a_leg(**fields: Any) -> LegResult:

@@ -30,6 +30,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
     "paper_exchange": {"core"},
+    "paper_exchange/in_process": {"config", "core", "models", "paper_exchange"},  # speaks the agent's words, not JSON
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
     "deribit_client": {"config", "core", "deribit", "deribit/vocabulary", "models"},
     "state_builder": {"config", "core", "models"},
@@ -45,6 +46,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
             "models",
             "orders",
             "paper_exchange",
+            "paper_exchange/in_process",
         ),
         *("policies", "state_builder"),
     },
@@ -54,7 +56,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "backtest": {
         *("agent_loop", "cli", "config", "core", "core/settings", "deribit", "deribit_client", "logging_utils"),
-        *("models", "orders", "paper_exchange", "state_builder"),
+        *("models", "orders", "paper_exchange", "paper_exchange/in_process", "state_builder"),
     },
 }
 # The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
@@ -64,7 +66,9 @@ EXCHANGE_PLAN: dict[str, set[str]] = {
     "simulated": {"market"},
     "recorded": {"market"},
     "testnet": {"market"},
-    "api": {"account", "market"},
+    "shown": {"account", "market"},
+    "api": {"account", "market", "shown"},
+    "in_process": {"account", "market", "shown"},
 }
 MOST_FILES_IN_A_FOLDER = 14
 CORE = (

@@ -185,7 +185,7 @@ class SmallWorld:
         try:
             record = agent_loop.run_iteration(self.agent)
             iteration.error = record.error
-            refused = [call.method for call in record.api_responses if _is_refused(call.outcome)]
+            refused = [call.method for call in record.api_responses or () if _is_refused(call.outcome)]
         except AgentError as error:
             iteration.error, refused = f"{type(error).__name__}: {error}", []
             if error.exit_code is None:

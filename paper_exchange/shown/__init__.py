@@ -1,0 +1,1 @@
+"""What the exchange shows, rounded as Deribit rounds: for the JSON API and for the client in process."""

@@ -1,0 +1,38 @@
+"""The numbers of a quote as the exchange shows them: rounded as Deribit rounds them.
+
+In: listings and quotes (coin, fractions). Out: coin, percent, greeks. The JSON API and the client in this process
+both read them here, so that neither rounds in its own way. Pure.
+"""
+
+from __future__ import annotations
+
+from core import pricing
+from paper_exchange.market.clocks import YEAR_MS
+from paper_exchange.market.market import Listing, Quote
+
+
+def mark_iv_pct(quote: Quote) -> float:
+    """Volatility of the mark in percent, two decimals."""
+    return round(100.0 * quote.mark_iv_fraction, 2)
+
+
+def ticker_mark_coin(quote: Quote) -> float:
+    """A ticker's mark has four decimals; a chain shows it in full."""
+    return round(quote.mark_coin, 4)
+
+
+def years_left(listing: Listing, quote: Quote) -> float:
+    """From the quote to the expiry."""
+    return (listing.expires_at_ms - quote.timestamp_ms) / YEAR_MS
+
+
+def greeks(listing: Listing, quote: Quote) -> dict[str, float]:
+    """By name, five decimals each."""
+    exact = pricing.black76_greeks(
+        quote.underlying_price_usd,
+        listing.strike_usd,
+        quote.mark_iv_fraction,
+        years_left(listing, quote),
+        listing.is_call,
+    )
+    return {name: round(value, 5) for name, value in exact._asdict().items()}
