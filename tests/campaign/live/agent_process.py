@@ -104,6 +104,11 @@ def run_to_the_end(start: Start, patience_seconds: float = PATIENCE_SECONDS) -> 
         return running.wait(patience_seconds), running.out, running.err
 
 
+def complaints(err: str) -> list[str]:
+    """What stderr says, a text for each complaint; lines that were broken at 80 columns are joined again."""
+    return err.replace("\n  ", " ").splitlines()
+
+
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Look every few milliseconds."""
     ends_at = time.monotonic() + PATIENCE_SECONDS

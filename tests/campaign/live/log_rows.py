@@ -25,7 +25,7 @@ from orders.jsonl_file import JsonlLog
 from orders.order_log import OrderLogFile
 from paper_exchange.market.clocks import SimulatedClock
 from tests.builders.paper import START
-from tests.campaign.live.agent_process import Start, folder_arguments, run_to_the_end
+from tests.campaign.live.agent_process import Start, complaints, folder_arguments, run_to_the_end
 from tests.campaign.live.process_rows_live import exchange_for
 from tests.campaign.live.row_desk import QUIET, desk_at, link_to
 
@@ -140,7 +140,7 @@ def row_d10(seed: int, folder: Path) -> None:
         arguments = ("--once", "--policy", QUIET, *folder_arguments(folder))
         start = Start(folder, server.url, arguments, memory_limit_bytes=MEMORY_LIMIT_BYTES)
         code, _, err = run_to_the_end(start, START_SECONDS)
-        assert (code, err.count("\n"), path.name in err) == (2, 1, True), (path, code, err)
+        assert (code, len(complaints(err)), path.name in err) == (2, 1, True), (path, code, err)
         assert server.asked == []
 
 

@@ -28,7 +28,7 @@ from models import TradingState
 from paper_exchange.market.clocks import SimulatedClock
 from tests.builders.configs import KEY
 from tests.builders.paper import START
-from tests.campaign.live.agent_process import Start, folder_arguments, run_to_the_end
+from tests.campaign.live.agent_process import Start, complaints, folder_arguments, run_to_the_end
 from tests.campaign.live.process_rows_live import exchange_for
 from tests.campaign.live.row_desk import POLICY, QUIET, config_in, desk_at, link_to
 
@@ -200,7 +200,7 @@ def _assert_a_real_start_stays_halted(folder: Path) -> None:
     with exchange_for() as server:
         start = Start(folder, server.url, ("--once", "--policy", QUIET, *folder_arguments(folder)))
         code, out, err = run_to_the_end(start)
-        assert (code, err.count("\n"), "--resume" in err) == (HALT_EXIT_CODE, 1, True), (code, out, err)
+        assert (code, len(complaints(err)), "--resume" in err) == (HALT_EXIT_CODE, 1, True), (code, out, err)
         assert server.asked == []
         resumed = Start(folder, server.url, (*start.arguments, "--resume"), name="resumed")
         code, out, err = run_to_the_end(resumed)
