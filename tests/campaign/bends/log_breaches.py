@@ -6,6 +6,7 @@ In: a Story. Out: the same, bent in one place.
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -287,6 +288,11 @@ def an_end_right_after_the_last_fault(story: Story) -> None:
     story.trace.healthy_since = (1, 7)
 
 
+@breaks("I26")
+def a_sale_that_the_collar_blocks(story: Story) -> None:
+    story.trace.decisions[0]["risk_engine_result"]["reasons"] = ["price_collar: made up"]
+
+
 @breaks("I27")
 def two_lives_at_once(story: Story) -> None:
     story.end_life("crash")
@@ -302,6 +308,11 @@ def failed_iterations(story: Story, number: int) -> None:
         story.state = None  # type: ignore[assignment]
         story.rest(error="DeribitConnectionError: made up")
     story.trace.healthy_since = (len(story.trace.lives), story.iteration + 1)
+
+
+@breaks("I30")
+def more_sales_than_a_day_allows(story: Story) -> None:
+    story.trace.limits = replace(story.trace.limits, max_orders_per_day=0, max_unfilled_orders_per_day=0)
 
 
 @breaks("I30")

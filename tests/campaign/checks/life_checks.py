@@ -50,7 +50,7 @@ def _has_cause(view: View, life: Life) -> bool:
         earlier = [record for where, record in view.in_order if where[0] < life.number + bool(calls)]
         is_last_word = bool(earlier) and earlier[-1].get("trading_state") == HALTED
         # The line that said so may never have been written, or have been taken away.
-        is_lost = bool({"D02", "D04", "D05"} & set(view.all_disk_rows))
+        is_lost = bool({"D02", "D04", "D05", "D11"} & set(view.all_disk_rows))
         return is_last_word or is_lost or _showed_two_orders(view, life) or _halted_in_the_order_log(view, life)
     return False
 
@@ -136,6 +136,18 @@ def works_again(view: View) -> Iterator[str]:
                 yield f"life {where[0]} iteration {where[1]}, healthy: {problem}"
 
 
+def proposes_what_it_could_sell(view: View) -> Iterator[str]:
+    """I26: the agent's own policy proposes no sale that the price collar blocks, as it would again and again.
+
+    Exempt: the campaign's eager policy, which proposes anything.
+    """
+    for record in view.trace.decisions:
+        reasons = record["risk_engine_result"]["reasons"]
+        is_eager = str(record["proposed_action"].get("reason")).startswith("eager")
+        if not is_eager and any(reason.startswith("price_collar:") for reason in reasons):
+            yield f"{record['run_id']} iteration {record['iteration']}: {record.get('symbol')} is outside the collar"
+
+
 def _problem_of(record: dict[str, Any]) -> str | None:
     if record.get("error") is not None:
         return str(record["error"]).strip().splitlines()[-1][:200]
@@ -210,7 +222,7 @@ def breaker_stops_sales(view: View) -> Iterator[str]:
         sales = [call for call in moves if call.method == "private/sell"]
         if count.is_reduced and not count.is_halted and sales:
             yield f"call {sales[0].number}: a sale after {count.failed} failed iterations, {count.rejected} rejections"
-        if where not in view.records and view.all_disk_rows & {"D05", "D07"}:
+        if where not in view.records and view.all_disk_rows & {"D05", "D07", "D11"}:
             count = Count()  # its line may have been destroyed: nobody can say any more what came in a row
         for record in view.records.get(where, ()):
             _count_iteration(count, record, [fate(view, call) for call in moves if "label" in call.params])

@@ -14,6 +14,7 @@ from tests.campaign.checks.joins import EPSILON, TERMINAL_OUTCOMES, View
 from tests.campaign.world.trace import WireCall
 
 FILE_GONE = "D05"  # a log file was deleted, truncated or rotated while the agent ran
+FILES_GONE = frozenset({FILE_GONE, "D11"})  # or all of them were between two runs
 DISK_REFUSES = frozenset({"D01", "D02", "D03", "D04"})
 HEALTHY_ITERATIONS = 3
 
@@ -50,7 +51,7 @@ def intent_is_what_was_sent(view: View) -> Iterator[str]:
 def intents_end_once(view: View) -> Iterator[str]:
     """I11: every intent has one line that ends it; by the third healthy iteration none is without.
 
-    Exempt are labels of which a line was destroyed (it stands in an unreadable line, or a file was taken away: D05).
+    Exempt are labels of which a line was destroyed (it stands in an unreadable line, or its file is gone: D05, D11).
     """
     for label, lines in view.lines.items():
         if not any(line.get("event") == "intent" for line in lines) or _is_destroyed(view, label):
@@ -70,7 +71,7 @@ def _is_of_the_end(view: View, label: str) -> bool:
 
 def _is_destroyed(view: View, label: str) -> bool:
     destroyed = (*view.trace.unparsable_lines, *view.overwritten_lines)
-    return FILE_GONE in view.all_disk_rows or any(label in line for line in destroyed)
+    return bool(FILES_GONE & view.all_disk_rows) or any(label in line for line in destroyed)
 
 
 def outcomes_are_true(view: View) -> Iterator[str]:
@@ -132,7 +133,7 @@ def _was_lost_at_the_end(view: View, life: int, at: int, missing: list[int], las
 def _is_line_destroyed(view: View, life: int, at: int) -> bool:
     names = (f'"run_id":"{view.lives[life].run_id}"', f'"iteration":{at},')
     overwritten = any(all(name in line for name in names) for line in view.overwritten_lines)
-    return overwritten or FILE_GONE in view.all_disk_rows
+    return overwritten or bool(FILES_GONE & view.all_disk_rows)
 
 
 def orders_are_in_records(view: View) -> Iterator[str]:
@@ -185,11 +186,11 @@ def _logged_fill(view: View, label: str) -> float:
 def log_gives_positions(view: View) -> Iterator[str]:
     """I16: trades and deliveries in the log add up to the exchange's positions, at the end of the healthy tail.
 
-    Exempt: schedules in which somebody else traded or a line was destroyed (D05, D07), and what happened after the
+    Exempt: schedules in which somebody else traded or a line was destroyed (D05, D07, D11), and what happened after the
     agent last read the exchange's own log (it does so after trades and after 08:00 UTC; the campaign's options expire
     at every hour).
     """
-    is_disturbed = bool(view.outside_times or view.overwritten_lines) or FILE_GONE in view.all_disk_rows
+    is_disturbed = bool(view.outside_times or view.overwritten_lines) or bool(FILES_GONE & view.all_disk_rows)
     if len(view.healthy) <= HEALTHY_ITERATIONS or is_disturbed or not view.trace.points:
         return
     logged = _positions_by_the_log(_ledger_entries(view))

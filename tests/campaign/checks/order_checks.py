@@ -6,8 +6,9 @@ before each of them; times are the exchange's own. Prices in coin, amounts in co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from core import pricing
@@ -121,6 +122,23 @@ def _true_terms(view: View, call: WireCall) -> dict[str, Any] | None:
             if isinstance(found, dict):
                 return found
     return None
+
+
+def few_orders_a_day(view: View) -> Iterator[str]:
+    """I30: no sale once the orders of a UTC day, filled or not, are as many as both daily limits together.
+
+    Exempt: schedules in which somebody destroyed lines of the log (D05, D07, D11).
+    """
+    limits = view.trace.limits
+    most = limits.max_orders_per_day + limits.max_unfilled_orders_per_day
+    if view.all_disk_rows & {"D05", "D07", "D11"}:
+        return
+    of_day: Counter[date] = Counter()
+    for label, points in sorted(view.accepted.items(), key=lambda item: item[1][0].event.at):
+        day = points[0].event.at.date()
+        if points[0].event.direction == "sell" and of_day[day] >= most:
+            yield f"{label}: a sale after {of_day[day]} orders of its day, of {most} in all"
+        of_day[day] += 1
 
 
 def sent_once(view: View) -> Iterator[str]:

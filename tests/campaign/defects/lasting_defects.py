@@ -13,7 +13,7 @@ from typing import Any
 import agent_loop
 import risk_engine
 from cli.recorder import Recorder
-from core import trading_hours
+from core import exposure, trading_hours
 from core.breaker import Breaker
 from deribit.wire import JsonRpc
 from deribit_client import DeribitClient
@@ -213,6 +213,40 @@ def a_failed_read_ends_the_process() -> Iterator[None]:
 
 class _FatalError(AgentError):
     exit_code = 1
+
+
+def _never_filled(schedule: Schedule) -> Schedule:
+    """Wide books that nobody trades on, and few orders a day."""
+    regime = replace(schedule.regime, half_spread_fraction=0.3, fill_pct=0.0, empty_pct=0.0)
+    limits = {"max_orders_per_day": 2, "max_unfilled_orders_per_day": 2, "price_collar_pct": 25.0}
+    settings = schedule.settings | {
+        "risk": schedule.settings["risk"] | limits,
+        "run": schedule.settings["run"] | {"order_concession_pct": 15.0},
+    }
+    calm = replace(schedule, acts=(), crashes=(), disk_faults=(), intensity_pct=0)
+    return replace(calm, regime=regime, settings=settings)
+
+
+@defect("I30", occasion=lambda schedule: replace(_never_filled(schedule), policy="eager"))
+def unfilled_orders_do_not_count() -> Iterator[None]:
+    """What came to nothing counts against no limit."""
+    no_limit = {"unfilled_orders_problem": lambda *arguments: None}
+    with replaced(risk_engine, **no_limit), replaced(exposure, **no_limit):
+        yield
+
+
+@defect("I26", occasion=lambda schedule: replace(_never_filled(schedule), policy="rule_based"))
+def the_collar_judges_the_bid() -> Iterator[None]:
+    """A sale is blocked where the bid lies far below the mark, although it would never be made at the bid."""
+    collar = risk_engine.price_collar
+
+    def price_collar(trade: Any) -> Iterator[str]:
+        sold = trade.sold and trade.sold.model_copy(update={"floor_price_coin": trade.sold.bid_price_coin})
+        yield from collar(replace(trade, sold=sold))
+
+    rules = tuple(price_collar if rule is collar else rule for rule in risk_engine.RULES)
+    with replaced(risk_engine, RULES=rules):
+        yield
 
 
 def _changed_by_the_policy(schedule: Schedule) -> Schedule:

@@ -241,6 +241,19 @@ def absent_after_one_look_up() -> Iterator[None]:
         yield
 
 
+def _logs_gone_after_a_kill(schedule: Schedule) -> Schedule:
+    """Again and again the agent is killed with an order in flight, and started without its logs two seconds later."""
+    acts = (Act("X40", 1, 0), *(Act("D11", number, 0) for number in range(2, schedule.iterations, 2)))
+    return replace(schedule, acts=acts, crashes=(), disk_faults=(), policy="eager", intensity_pct=0)
+
+
+@defect("I1", "I6", occasion=_logs_gone_after_a_kill)
+def no_wait_without_logs() -> Iterator[None]:
+    """Where there is no log, there was no order: a start trades at once."""
+    with replaced(order_log, read_mark=lambda path, now: None):
+        yield
+
+
 @defect("I11")
 def unknown_stays_unknown_for_ever() -> Iterator[None]:
     """Orders of unknown fate are never looked up."""

@@ -203,6 +203,7 @@ def _rows() -> dict[str, Row]:
         Row("D08", "2 GB log", "scenario"),
         Row("D09", "fsync takes 30 s", "disk"),
         Row("D10", "folder, pipe or device at the log's path", "scenario"),
+        Row("D11", "all logs gone between a kill with an order in flight and the start", "act"),
         Row("C01", "local clock wrong or drifting", "schedule"),
         Row("C02", "local clock steps back an hour", "act"),
         Row("C03", "server time jumps, is missing or absurd", "call", ALL),

@@ -14,16 +14,21 @@ from tests.campaign.world.trace import Trace
 from tests.campaign.world.venue import Moment
 
 QUICK = Crash("call", "before", 0, 1.0)
+IN_FLIGHT = Crash("order_call", "after", 0, 2.0)
 
 
 @dataclass
 class Crashes:
-    """The crashes of one schedule. `quick` lives end at their first request (P11)."""
+    """The crashes of one schedule. `quick` lives end at their first request (P11).
+
+    `loses_logs`: the life ends with its next order in flight, and its logs will be gone (D11).
+    """
 
     planned: tuple[Crash, ...]
     moment: Moment
     trace: Trace
     quick: int = 0
+    loses_logs: bool = False
     last: Crash = QUICK
     _visits: Counter[str] = field(default_factory=Counter)
 
@@ -35,6 +40,8 @@ class Crashes:
             self._die(Crash(place, moment, 0, 60.0), place)
         if moment == "before":
             self._visits[place] += 1
+        if self.loses_logs and (place, moment) == (IN_FLIGHT.place, IN_FLIGHT.moment):
+            self._die(IN_FLIGHT, f"{place}:{moment}")
         for crash in self.planned:
             if (crash.place, crash.moment, crash.nth) == (place, moment, self._visits[place]):
                 self._die(crash, f"{place}:{moment}")

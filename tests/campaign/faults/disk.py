@@ -147,6 +147,15 @@ class FaultyDisk:
             path.write_bytes(b"")
         self._files.pop(path, None)
 
+    def lose_all(self, form: int) -> None:
+        """Somebody deletes all logs, or moves them to another folder."""
+        elsewhere = self.folder.with_name(f"logs-of-before-{len(self.destroyed)}")
+        elsewhere.mkdir()
+        for path in sorted(path for path in self.folder.iterdir() if path.is_file()):
+            self.destroyed.append(path.read_bytes())
+            path.unlink() if form % 2 else path.rename(elsewhere / path.name)
+        self._files.clear()
+
     # --- crashes --------------------------------------------------------------------------
 
     def cut_power(self) -> int:

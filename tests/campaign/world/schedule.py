@@ -35,7 +35,7 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
 )
 # Each drawn apart, so that what was drawn before there were these stays as it was.
 LATER_ACTS = ("P12", "X37", "X37", "X38", "X39")
-LATEST_ACTS = ("X40", "X40", "X41")
+LATEST_ACTS = ("X40", "X40", "X41", "D11")
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 

@@ -86,6 +86,8 @@ class Limits:
     price_collar_pct: float = 25.0
     max_quote_age_seconds: float = 120.0
     min_minutes_to_expiry: float = 15.0
+    max_orders_per_day: int = 20
+    max_unfilled_orders_per_day: int = 1000
 
 
 @dataclass(slots=True)

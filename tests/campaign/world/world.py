@@ -90,7 +90,14 @@ class World:
         self.disk.on_fault = self._on_disk_fault
         risk, limits = self.config.risk, self.config
         sizes = {"BTC": limits.btc.max_order_size, "ETH": limits.eth.max_order_size}
-        self.trace.limits = Limits(sizes, risk.price_collar_pct, risk.max_quote_age_seconds, risk.min_minutes_to_expiry)
+        self.trace.limits = Limits(
+            sizes,
+            risk.price_collar_pct,
+            risk.max_quote_age_seconds,
+            risk.min_minutes_to_expiry,
+            risk.max_orders_per_day,
+            risk.max_unfilled_orders_per_day,
+        )
 
     def run(self) -> Trace:
         while not self.is_over and len(self.trace.lives) < MOST_LIVES:
@@ -156,6 +163,10 @@ class World:
             downtime_seconds = crash.downtime_seconds
             if crash.is_power_cut and self.disk.cut_power() > 0:
                 self.trace.reached.add("power cut lost bytes")
+        if life.end == "crash" and self.crashes.loses_logs:
+            self.crashes.loses_logs = False
+            self._on_disk_fault("D11", "logs")
+            self.disk.lose_all(life.number + self.schedule.index)
         self.disk.damage(life.number * 37 + self.schedule.index)
         self.files.forget()
         if life.exit_code == 6:
@@ -247,6 +258,8 @@ class World:
             self.wire.spells.standing.add(act.row)
         elif act.row == "X40":
             self.venue.replica.is_standing = True
+        elif act.row == "D11":
+            self.crashes.loses_logs = True
         elif act.row == "X41":
             self.venue.trade_perpetuals_often()
         elif act.row in ("P05", "P06", "P12"):
