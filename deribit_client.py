@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from config import AgentConfig
+from core.chain import Quotes
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
 from deribit import charts, replies
 from deribit.envelope import row_about
@@ -35,7 +36,6 @@ from models import (
     LedgerEntry,
     LedgerTooLongError,
     OptionInstrument,
-    OptionQuote,
     Order,
     OrderLog,
     OrderReceipt,
@@ -147,7 +147,7 @@ class DeribitClient(OrderGate):
             "public/get_instrument", params, lambda result: replies.read_instrument(row_about(symbol, result))
         )
 
-    def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]:
+    def get_book_summaries(self, currency: str) -> Quotes:
         """The whole option chain in one request."""
         params = {"currency": currency, "kind": "option"}
         return self._read("public/get_book_summary_by_currency", params, replies.read_quotes)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
-from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
+from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
 from core.results.settlements import with_settlements_summed
 from models import (
     AgentState,

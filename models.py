@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import AwareDatetime, Field, model_serializer, model_validator
 
+from core.chain import Quotes
 from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is where the vocabulary is read
     ROUNDING,
     SETTLEMENT_TYPES,
@@ -422,7 +423,8 @@ class ExchangeClient(Protocol):
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None: ...
 
-    def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]: ...
+    def get_book_summaries(self, currency: str) -> Quotes:
+        """The quotes of the whole chain."""
 
     def get_ticker(self, symbol: str) -> Ticker: ...
 

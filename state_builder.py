@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from config import AgentConfig
 from core.candidates import scan_chain
+from core.chain import Chain, Listing, Quotes, chain_of, listing_of
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
 from core.market_context import Closes, CoinData, market_snapshot, near_index
 from core.plausibility import LastSeen
@@ -31,7 +32,6 @@ from models import (
     InvalidReplyError,
     OptionInstrument,
     OptionPosition,
-    OptionQuote,
     Order,
     PortfolioState,
     PriceBar,
@@ -93,7 +93,7 @@ class MarketMemory:
     refused_symbols: set[str] = field(default_factory=set)
     unlisted_symbols: set[str] = field(default_factory=set)
 
-    instruments: dict[str, tuple[dict[str, OptionInstrument], datetime]] = field(default_factory=dict)
+    listings: dict[str, tuple[Listing, datetime]] = field(default_factory=dict)
     closes: dict[str, tuple[Closes, datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
     spare_requests: int = 0
@@ -183,56 +183,54 @@ def _require_accounts(accounts: tuple[CoinAccount, ...], coins: tuple[Underlying
         raise InvalidReplyError(f"the account summaries lack {', '.join(sorted(missing))}")
 
 
-class _Chain(NamedTuple):
+class _Shown(NamedTuple):
     """What one coin's market shows now."""
 
     coin: Underlying
     spot_usd: float
-    quotes: tuple[OptionQuote, ...]
-    instruments: dict[str, OptionInstrument]
+    chain: Chain
 
 
-def _fetch_chain(client: ExchangeClient, coin: Underlying, memory: MarketMemory) -> _Chain:
+def _fetch_chain(client: ExchangeClient, coin: Underlying, memory: MarketMemory) -> _Shown:
     spot_usd = client.get_index_price(coin)
-    quotes = client.get_book_summaries(coin)
-    return _Chain(coin, spot_usd, quotes, _instruments(client, coin, quotes, memory))
+    quotes = client.get_book_summaries(coin).without(memory.refused_symbols)
+    return _Shown(coin, spot_usd, _known_chain(client, coin, quotes, memory))
 
 
-def _coin_data(chain: _Chain, memory: MarketMemory) -> CoinData:
+def _coin_data(shown: _Shown, memory: MarketMemory) -> CoinData:
     return CoinData(
-        underlying=chain.coin,
-        spot_usd=chain.spot_usd,
-        instruments=chain.instruments,
-        quotes=tuple(quote for quote in chain.quotes if quote.symbol not in memory.refused_symbols),
-        bars=memory.closes[chain.coin][0].bars,
-        dvol_fraction=memory.dvol[chain.coin][0],
-        bars_source=memory.closes[chain.coin][0].source,
+        underlying=shown.coin,
+        spot_usd=shown.spot_usd,
+        chain=shown.chain,
+        bars=memory.closes[shown.coin][0].bars,
+        dvol_fraction=memory.dvol[shown.coin][0],
+        bars_source=memory.closes[shown.coin][0].source,
     )
 
 
-def _instruments(
-    client: ExchangeClient, coin: Underlying, quotes: tuple[OptionQuote, ...], memory: MarketMemory
-) -> dict[str, OptionInstrument]:
-    """The cached list, read anew after 08:00 UTC, or when the chain shows symbols it does not know."""
+def _known_chain(client: ExchangeClient, coin: Underlying, quotes: Quotes, memory: MarketMemory) -> Chain:
+    """By the cached list of instruments, read anew after 08:00 UTC, or when the chain shows symbols not on it."""
     now = client.server_now()
-    known, read_at = memory.instruments.get(coin, ({}, datetime.min.replace(tzinfo=now.tzinfo)))
-    unknown = {quote.symbol for quote in quotes if quote.symbol not in known}
+    listing, read_at = memory.listings.get(coin, (listing_of({}), datetime.min.replace(tzinfo=now.tzinfo)))
+    chain = chain_of(quotes, listing)
+    unknown = chain.unlisted_symbols()
     pause = UNKNOWN_SYMBOL_PAUSE if unknown <= memory.unlisted_symbols else NEW_SYMBOL_PAUSE
-    if read_at < last_delivery(now) or (unknown and now - read_at >= pause):
-        memory.spare_requests -= 1
-        known = client.get_instruments(coin)
-        if quotes and not known:
-            raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
-        memory.instruments[coin] = (known, now)
-        memory.unlisted_symbols |= unknown - known.keys()
-    return known
+    if not (read_at < last_delivery(now) or (unknown and now - read_at >= pause)):
+        return chain
+    memory.spare_requests -= 1
+    known = client.get_instruments(coin)
+    if len(quotes) > 0 and not known:
+        raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
+    memory.listings[coin] = (listing_of(known), now)
+    memory.unlisted_symbols |= unknown - known.keys()
+    return chain_of(quotes, memory.listings[coin][0])
 
 
 def _instruments_of(
     client: ExchangeClient, positions: tuple[RawPosition, ...], memory: MarketMemory
 ) -> dict[str, OptionInstrument | None]:
     """The instruments behind the option positions; those no longer listed are asked for one by one."""
-    listed = ChainMap(*(known for known, _ in memory.instruments.values()))
+    listed = ChainMap(*(listing.by_symbol for listing, _ in memory.listings.values()))
     found: dict[str, OptionInstrument | None] = {}
     for symbol in (position.symbol for position in positions if position.kind == "option"):
         if symbol in listed:
@@ -244,7 +242,7 @@ def _instruments_of(
 
 
 def _renew_histories(
-    client: ExchangeClient, config: AgentConfig, memory: MarketMemory, chains: Sequence[_Chain]
+    client: ExchangeClient, config: AgentConfig, memory: MarketMemory, chains: Sequence[_Shown]
 ) -> None:
     """Hourly series are read again once a new hour has begun."""
     now = client.server_now()
@@ -328,13 +326,12 @@ def _decision_id(raw: RawState) -> str:
 
 def _positions(raw: RawState) -> Iterator[OptionPosition]:
     """Plain options with their terms and quotes; everything else stays among the other positions."""
-    symbols = {held.symbol for held in raw.positions}
-    quotes = {quote.symbol: quote for coin in raw.coins for quote in coin.quotes if quote.symbol in symbols}
     for held in raw.positions:
         option = _terms_of(held, raw.instruments)
         if option is None:
             continue
-        quote = quotes.get(held.symbol)
+        shown = (coin.chain.quotes.of(held.symbol) for coin in raw.coins)
+        quote = next((quote for quote in shown if quote is not None), None)
         yield OptionPosition(
             symbol=held.symbol,
             underlying=option.underlying,

@@ -169,7 +169,7 @@ def _each_coin(config: AgentConfig, ask: Callable[[Underlying], str]) -> str:
 def _quoted(client: DeribitClient, coin: Underlying) -> str:
     """How many calls of the chain somebody quotes."""
     calls = {name for name, option in client.get_instruments(coin).items() if option.option_type == "call"}
-    quotes = [quote for quote in client.get_book_summaries(coin) if quote.symbol in calls]
+    quotes = [quote for quote in client.get_book_summaries(coin).rows() if quote.symbol in calls]
     bids = {quote.symbol for quote in quotes if quote.bid_price_coin is not None}
     asks = {quote.symbol for quote in quotes if quote.ask_price_coin is not None}
     return f"{len(quotes)} calls: {len(bids)} with a bid, {len(asks)} with an ask, {len(bids & asks)} with both"
@@ -197,7 +197,9 @@ def _ledger(client: DeribitClient, coin: Underlying) -> str:
 def _compare_margin(client: DeribitClient, coin: Underlying) -> str:
     """Our margin of one short call against the exchange's: its rules may change without a word."""
     index_usd, listed = client.get_index_price(coin), client.get_instruments(coin)
-    calls = [(listed[q.symbol], q.mark_price_coin) for q in client.get_book_summaries(coin) if q.symbol in listed]
+    calls = [
+        (listed[q.symbol], q.mark_price_coin) for q in client.get_book_summaries(coin).rows() if q.symbol in listed
+    ]
     above = [(o, mark) for o, mark in calls if o.option_type == "call" and o.strike > index_usd and mark]
     if not above:
         return "not compared: no call above the index has a mark"

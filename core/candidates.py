@@ -1,270 +1,284 @@
 """Which calls may be sold: the filters of a chain, the funnel they make, and the nearest misses.
 
-In: the chain of one coin, its market, the strategy's settings, the time. Out: up to MAX_CANDIDATES candidates, how many
-options fell at each rule, and up to MAX_NEAR_MISSES calls that one change of a setting would admit. Premiums are USD
-per contract after the fee, at the bid, or at the price asked where a side is missing and no bid is required; yields
-percent of spot. Pure: no network, no disk, no clock.
+In: the chain of one coin as columns, its market, the strategy's settings, the time. Out: up to MAX_CANDIDATES
+candidates, the rule at which each option falls, how many fell at each, and up to MAX_NEAR_MISSES calls that one change
+of a setting would admit. Premiums are USD per contract after the fee, at the bid, or at the price asked where a
+side is missing and no bid is required; yields percent of spot. Pure: no network, no disk, no clock.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
-from config import AgentConfig
+import numpy as np
+
+from config import AgentConfig, StrategyConfig
+from core.chain import Chain, Quotes, number_or_none
+from core.columns import Bools, Floats, Integers, seconds_until, time_of, utc_of
 from core.market_context import CoinData
-from core.pricing import black76_delta, days_between, tick_size_at, trade_fee_coin, years_between
+from core.pricing import SECONDS_PER_DAY, SECONDS_PER_YEAR, live_call_delta, tick_size_above, trade_fee_coin
 from core.quotes import (
-    asked_price,
-    is_crossed,
-    is_fresh,
+    are_offered_at_mark,
+    asked_rows,
+    crossed_rows,
     is_inside_collar,
-    is_offered_at_mark,
-    mid_price,
+    is_young,
     sale_floor,
-    spread_in_pct,
+    spreads_in_pct,
 )
-from models import (
-    CandidateOption,
-    FilterFunnel,
-    FunnelStep,
-    MarketSnapshot,
-    NearMiss,
-    OptionInstrument,
-    OptionQuote,
-    Underlying,
-)
+from models import CandidateOption, FilterFunnel, FunnelStep, MarketSnapshot, NearMiss, Underlying
 
 MAX_CANDIDATES = 5
 MAX_NEAR_MISSES = 3
 
 HARD_RULES = ("not_listed_yet", "not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
 SETTING_RULES = ("dte", "delta", "spread", "collar", "premium", "ivrv")
-WIDEST_COLLAR_PCT = 50.0  # what the setting accepts: a call that needs more is no near miss
+RULES = (*HARD_RULES, *SETTING_RULES)  # a reason is a position in this row
+PASSED = len(RULES)
+WIDEST_COLLAR_PCT = 50.0  # what the setting accepts
 
 
-class _Call(NamedTuple):
-    """An out-of-the-money call with a usable quote and the figures that the settings are about."""
+class _Calls(NamedTuple):
+    """The out-of-the-money calls with a usable quote and the figures that the settings are about, as columns.
 
-    option: OptionInstrument
-    quote: OptionQuote
-    dte_days: float
-    delta: float
-    spread_pct: float | None
-    premium_usd: float
-    floor_price_coin: float
-    tick_size_coin: float
-    is_offered_at_mark: bool
+    `rows` are their places in the chain.
+    """
+
+    rows: Integers
+    symbols: Sequence[str]
+    dte_days: Floats
+    delta: Floats
+    spread_pct: Floats
+    premium_usd: Floats
+    mark_price_coin: Floats
+    asked_price_coin: Floats
+    floor_price_coin: Floats
+    tick_size_coin: Floats
+    is_offered_at_mark: Bools
+
+    def ranked(self, which: Integers, *keys: Floats) -> list[int]:
+        """Some of the calls, those with the smallest keys first; symbols decide between equals."""
+        symbols = np.array([self.symbols[call] for call in which.tolist()], dtype=np.str_)
+        order: list[int] = which[np.lexsort((symbols, *(key[which] for key in reversed(keys))))].tolist()
+        return order
 
 
-class _Failure(NamedTuple):
-    """A setting that a call fails; `digits` is how finely a change of it is proposed."""
+class _Check(NamedTuple):
+    """A setting and the calls that fail it. `digits`: how finely it is changed; `widest`: the most it accepts."""
 
     rule: str
     setting: str
-    value: float | None
+    fails: Bools
+    values: Floats
     limit: float
     digits: int
     is_of_all_coins: bool = False
-    can_be_mended: bool = True
+    widest: float = math.inf
 
     @property
-    def distance(self) -> float:
+    def distances(self) -> Floats:
         """How far off, relative to the limit: to tell a near miss from a far one."""
-        return math.inf if self.value is None else abs(self.value - self.limit) / max(abs(self.limit), 1e-9)
+        distances = np.abs(self.values - self.limit) / max(abs(self.limit), 1e-9)
+        return np.where(np.isnan(distances), math.inf, distances)
 
-    def change(self, coin: Underlying) -> str:
-        """The line for .env that would admit the call, rounded so that it really does."""
-        if self.value is None:
+    def change(self, value: float | None, coin: Underlying) -> str:
+        """The line for .env that would admit a call of this value, rounded so that it really does."""
+        if value is None:
             return f"{coin}_{self.setting}=0 (IV/RV is not known)"
         name = self.setting if self.is_of_all_coins else f"{coin}_{self.setting}"
-        exact = Decimal(repr(self.value))
+        exact = Decimal(repr(value))
         digits = max(self.digits, 1 - exact.adjusted())  # a delta of 0.00004 must not become 0
-        rounding = ROUND_FLOOR if self.value < self.limit else ROUND_CEILING
+        rounding = ROUND_FLOOR if value < self.limit else ROUND_CEILING
         return f"{name}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
 
 
 class ChainScan(NamedTuple):
-    """What one pass over a chain found."""
+    """What one pass over a chain found. `reasons` has a row for each option: its rule in RULES, or PASSED."""
 
     candidates: tuple[CandidateOption, ...]
     funnel: FilterFunnel
     near_misses: tuple[NearMiss, ...]
+    reasons: Integers
 
 
 def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: AgentConfig) -> ChainScan:
     """Every option falls at the first rule it fails, or becomes a candidate; the best MAX_CANDIDATES are kept."""
-    rejected = dict.fromkeys((*HARD_RULES, *SETTING_RULES), 0)
-    passed: list[_Call] = []
-    missed: list[tuple[_Failure, _Call]] = []
-    for quote in coin.quotes:
-        option = coin.instruments.get(quote.symbol)
-        rule = _hard_rule(option, quote, market.spot_usd, now, config)
-        if option is None or rule is not None:
-            rejected[rule or "not_listed_yet"] += 1
-            continue
-        call = _measure(option, quote, market.spot_usd, now, config)
-        failures = list(_failures(call, config, market.iv_rv_ratio))
-        if failures:
-            rejected[failures[0].rule] += 1
-        if len(failures) == 1 and failures[0].can_be_mended:
-            missed.append((failures[0], call))
-        if not failures:
-            passed.append(call)
-    funnel = _funnel(coin, rejected, passed)
-    return ChainScan(_best(passed, market.spot_usd, now, config), funnel, _nearest(missed, coin.underlying))
+    reasons = _hard_reasons(coin.chain, market.spot_usd, now, config)
+    calls = _measure(coin.chain, np.flatnonzero(reasons == PASSED), market.spot_usd, now, config)
+    checks = _checks(calls, config.strategy(coin.underlying), config.risk.price_collar_pct, market.iv_rv_ratio)
+    reasons[calls.rows] = _first_failed([(check.fails, check.rule) for check in checks])
+    passed = np.flatnonzero(reasons[calls.rows] == PASSED)
+    best = calls.ranked(passed, -calls.premium_usd / calls.dte_days)
+    return ChainScan(
+        candidates=tuple(_candidate(coin, calls, call, market.spot_usd) for call in best[:MAX_CANDIDATES]),
+        funnel=_funnel(coin, reasons, int(calls.is_offered_at_mark[passed].sum())),
+        near_misses=_nearest(calls, checks, coin.underlying),
+        reasons=reasons,
+    )
 
 
-def _funnel(coin: CoinData, rejected: Mapping[str, int], passed: list[_Call]) -> FilterFunnel:
-    steps = tuple(FunnelStep(rule=rule, rejected=count) for rule, count in rejected.items())
+def explain_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: AgentConfig) -> dict[str, str]:
+    """The rule at which each option falls, by symbol; "passed" for those that may be sold."""
+    names = (*RULES, "passed")
+    reasons = scan_chain(coin, market, now, config).reasons.tolist()
+    return {symbol: names[reason] for symbol, reason in zip(coin.chain.symbols, reasons, strict=True)}
+
+
+def _first_failed(failures: Sequence[tuple[Bools, str]]) -> Integers:
+    """Of each row, the first rule that it fails."""
+    return np.select([fails for fails, _ in failures], [RULES.index(rule) for _, rule in failures], default=PASSED)
+
+
+def _funnel(coin: CoinData, reasons: Integers, offered_at_mark: int) -> FilterFunnel:
+    counts: list[int] = np.bincount(reasons, minlength=PASSED + 1).tolist()
     return FilterFunnel(
         underlying=coin.underlying,
-        listed=len(coin.quotes),
-        steps=steps,
-        passed=len(passed),
-        offered_at_mark=len([call for call in passed if call.is_offered_at_mark]),
+        listed=len(coin.chain),
+        steps=tuple(FunnelStep(rule=rule, rejected=count) for rule, count in zip(RULES, counts, strict=False)),
+        passed=counts[PASSED],
+        offered_at_mark=offered_at_mark,
     )
 
 
-def _best(passed: list[_Call], spot_usd: float, now: datetime, config: AgentConfig) -> tuple[CandidateOption, ...]:
-    """The calls that pay most per day, net of the fee."""
-    ranked = sorted(passed, key=lambda call: (-call.premium_usd / call.dte_days, call.option.symbol))
-    return tuple(candidate_from(call.option, call.quote, spot_usd, now, config) for call in ranked[:MAX_CANDIDATES])
+# --- what no setting can admit ----------------------------------------------------------------
 
 
-def _nearest(missed: list[tuple[_Failure, _Call]], coin: Underlying) -> tuple[NearMiss, ...]:
-    ranked = sorted(missed, key=lambda pair: (pair[0].distance, -pair[1].premium_usd, pair[1].option.symbol))
-    return tuple(
-        NearMiss(
-            symbol=call.option.symbol,
-            underlying=coin,
-            rule=failure.rule,
-            value=failure.value,
-            limit=failure.limit,
-            premium_usd=call.premium_usd,
-            change=failure.change(coin),
-        )
-        for failure, call in ranked[:MAX_NEAR_MISSES]
+def _hard_reasons(chain: Chain, spot_usd: float, now: datetime, config: AgentConfig) -> Integers:
+    """In the positive form: whatever is not surely fine falls."""
+    terms = chain.terms
+    return _first_failed(
+        [
+            (~terms.is_listed, "not_listed_yet"),  # the chain shows it, the instruments that were read do not
+            (~terms.is_call, "not_a_call"),
+            (~(terms.is_tradable & (terms.expiry > time_of(now))), "not_tradable"),
+            (~(terms.strike_usd > spot_usd), "in_the_money"),
+            (~_are_usable(chain.quotes, now, config), "no_usable_quote"),
+        ]
     )
 
 
-def _hard_rule(
-    option: OptionInstrument | None, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
-) -> str | None:
-    """What no setting can admit, in the positive form: whatever is not surely fine falls."""
-    if option is None:
-        return "not_listed_yet"  # the chain shows it, the instruments that were read do not
-    if option.option_type != "call":
-        return "not_a_call"
-    if not (option.is_tradable and option.contract_size_coin == 1.0 and option.expiry > now):
-        return "not_tradable"
-    if not option.strike > spot_usd:
-        return "in_the_money"
-    return None if _is_usable(quote, now, config) else "no_usable_quote"
+def _are_usable(quotes: Quotes, now: datetime, config: AgentConfig) -> Bools:
+    bid, ask, mark = quotes.bid_price_coin, quotes.ask_price_coin, quotes.mark_price_coin
+    has_bid = np.isfinite(bid) | (not config.requires_bid)
+    is_marked = np.isfinite(quotes.underlying_price_usd) & (quotes.mark_iv_fraction > 0.0) & (mark > 0.0) & (mark < 1.0)
+    age_seconds = -seconds_until(quotes.quoted_at, time_of(now))
+    return has_bid & is_marked & ~crossed_rows(bid, ask) & is_young(age_seconds, config.risk.max_quote_age_seconds)
 
 
-def _is_usable(quote: OptionQuote, now: datetime, config: AgentConfig) -> bool:
-    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin
-    if bid is None and config.requires_bid:
-        return False
-    if mark is None or quote.underlying_price_usd is None or not (quote.mark_iv_fraction or 0.0) > 0.0:
-        return False
-    if quote.quoted_at is None or not is_fresh(quote.quoted_at, now, config.risk.max_quote_age_seconds):
-        return False
-    return 0.0 < mark < 1.0 and not is_crossed(bid, ask)
+# --- what the settings are about ----------------------------------------------------------------
 
 
-def _measure(
-    option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
-) -> _Call:
-    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin or 0.0
-    iv, forward_usd = quote.mark_iv_fraction or 0.0, quote.underlying_price_usd or 0.0
-    asked = asked_price(bid, ask, mark)
-    tick = tick_size_at(asked, option.tick_size_coin, option.tick_steps)
-    rests = is_offered_at_mark(bid, ask, mark, config.requires_bid)
-    price = asked if rests else bid or 0.0
-    return _Call(
-        option=option,
-        quote=quote,
-        dte_days=days_between(now, option.expiry),
-        delta=black76_delta(forward_usd, option.strike, iv, years_between(now, option.expiry)),
-        spread_pct=spread_in_pct(bid, ask),
+def _measure(chain: Chain, rows: Integers, spot_usd: float, now: datetime, config: AgentConfig) -> _Calls:
+    """The figures of these rows of a chain, all at once."""
+    quotes, terms = chain.quotes, chain.terms
+    bid, ask, mark = quotes.bid_price_coin[rows], quotes.ask_price_coin[rows], quotes.mark_price_coin[rows]
+    seconds_left = seconds_until(terms.expiry[rows], time_of(now))
+    forward_usd, iv = quotes.underlying_price_usd[rows], quotes.mark_iv_fraction[rows]
+    asked = asked_rows(bid, ask, mark)
+    tick = tick_size_above(asked, terms.tick_size_coin[rows], terms.steps_of(rows))
+    rests = are_offered_at_mark(bid, ask, mark, config.requires_bid)
+    price, least = (
+        np.where(rests, asked, bid),
+        sale_floor(np.nan_to_num(bid), asked, config.run.order_concession_pct, tick),
+    )
+    return _Calls(
+        rows=rows,
+        symbols=[chain.symbols[row] for row in rows.tolist()],
+        dte_days=seconds_left / SECONDS_PER_DAY,
+        delta=live_call_delta(forward_usd, terms.strike_usd[rows], iv, seconds_left / SECONDS_PER_YEAR),
+        spread_pct=spreads_in_pct(bid, ask),
         premium_usd=(price - trade_fee_coin(price, 1.0)) * spot_usd,
-        floor_price_coin=asked if rests else sale_floor(bid, asked, config.run.order_concession_pct, tick),
+        mark_price_coin=mark,
+        asked_price_coin=asked,
+        floor_price_coin=np.where(rests, asked, least),
         tick_size_coin=tick,
         is_offered_at_mark=rests,
     )
 
 
-def _failures(call: _Call, config: AgentConfig, iv_rv_ratio: float | None) -> Iterator[_Failure]:
-    """The settings this call fails, in the order of the funnel.
+def _checks(calls: _Calls, rules: StrategyConfig, collar_pct: float, iv_rv_ratio: float | None) -> tuple[_Check, ...]:
+    """The settings, in the order of the funnel. An unknown IV/RV fails.
 
     A spread that is not known is no reason to turn a call away: the policy's score counts it as a wide one.
     """
-    rules = config.strategy(call.option.underlying)
-    if not call.dte_days >= rules.dte_min:
-        yield _Failure("dte", "DTE_MIN", call.dte_days, rules.dte_min, 2)
-    elif not call.dte_days <= rules.dte_max:
-        yield _Failure("dte", "DTE_MAX", call.dte_days, rules.dte_max, 2)
-    if not call.delta >= rules.delta_min:
-        yield _Failure("delta", "DELTA_MIN", call.delta, rules.delta_min, 3)
-    elif not call.delta <= rules.delta_max:
-        yield _Failure("delta", "DELTA_MAX", call.delta, rules.delta_max, 3)
-    if call.spread_pct is not None and not call.spread_pct <= rules.max_spread_pct:
-        yield _Failure("spread", "MAX_SPREAD_PCT", call.spread_pct, rules.max_spread_pct, 1)
-    yield from _outside_collar(call, config.risk.price_collar_pct)
-    if not call.premium_usd >= rules.premium_min_usd:
-        yield _Failure("premium", "PREMIUM_MIN_USD", call.premium_usd, rules.premium_min_usd, 2)
-    if rules.ivrv_min > 0.0 and (iv_rv_ratio is None or not iv_rv_ratio >= rules.ivrv_min):
-        yield _Failure("ivrv", "IVRV_MIN", iv_rv_ratio, rules.ivrv_min, 3)
+    days, delta, spread, premium = calls.dte_days, calls.delta, calls.spread_pct, calls.premium_usd
+    ratio = np.full(len(days), math.nan if iv_rv_ratio is None else iv_rv_ratio)
+    is_inside = is_inside_collar(calls.floor_price_coin, calls.mark_price_coin, collar_pct, calls.tick_size_coin)
+    below_pct = 100.0 * (1.0 - calls.floor_price_coin / calls.mark_price_coin)
+    return (
+        _Check("dte", "DTE_MIN", ~(days >= rules.dte_min), days, rules.dte_min, 2),
+        _Check("dte", "DTE_MAX", ~(days <= rules.dte_max), days, rules.dte_max, 2),
+        _Check("delta", "DELTA_MIN", ~(delta >= rules.delta_min), delta, rules.delta_min, 3),
+        _Check("delta", "DELTA_MAX", ~(delta <= rules.delta_max), delta, rules.delta_max, 3),
+        _Check("spread", "MAX_SPREAD_PCT", spread > rules.max_spread_pct, spread, rules.max_spread_pct, 1),
+        _Check("collar", "RISK_PRICE_COLLAR_PCT", ~is_inside, below_pct, collar_pct, 1, True, WIDEST_COLLAR_PCT),
+        _Check("premium", "PREMIUM_MIN_USD", ~(premium >= rules.premium_min_usd), premium, rules.premium_min_usd, 2),
+        _Check("ivrv", "IVRV_MIN", (rules.ivrv_min > 0.0) & ~(ratio >= rules.ivrv_min), ratio, rules.ivrv_min, 3),
+    )
 
 
-def _outside_collar(call: _Call, collar_pct: float) -> Iterator[_Failure]:
-    """What the risk engine would refuse: a sale may end at its floor, and that lies too far below the mark."""
-    mark = call.quote.mark_price_coin or 0.0
-    if is_inside_collar(call.floor_price_coin, mark, collar_pct, call.tick_size_coin):
-        return
-    below_pct = 100.0 * (1.0 - call.floor_price_coin / mark)
-    can_be_mended = below_pct <= WIDEST_COLLAR_PCT
-    yield _Failure("collar", "RISK_PRICE_COLLAR_PCT", below_pct, collar_pct, 1, True, can_be_mended)
+# --- what comes out -------------------------------------------------------------------------------
 
 
-def candidate_from(
-    option: OptionInstrument, quote: OptionQuote, spot_usd: float, now: datetime, config: AgentConfig
-) -> CandidateOption:
-    """The figures of one call, given a usable quote.
+def _candidate(coin: CoinData, calls: _Calls, call: int, spot_usd: float) -> CandidateOption:
+    """The figures of one call.
 
     premium: bid (or the price asked) less fee, at spot. Yield if flat: premium / spot.
     Yield if called: (strike - spot + premium) / spot.
     Breakeven: spot - premium, the price below which holding coin and call loses against today.
     """
-    call = _measure(option, quote, spot_usd, now, config)
-    bid, ask, mark = quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin or 0.0
-    flat_pct = 100.0 * call.premium_usd / spot_usd
+    quotes, row, option = coin.chain.quotes, calls.rows[call], coin.instruments[calls.symbols[call]]
+    dte_days, premium_usd = float(calls.dte_days[call]), float(calls.premium_usd[call])
+    flat_pct = 100.0 * premium_usd / spot_usd
     return CandidateOption(
         symbol=option.symbol,
         underlying=option.underlying,
         strike=option.strike,
         expiry=option.expiry,
-        dte_days=call.dte_days,
-        delta=call.delta,
-        bid_price_coin=bid,
-        ask_price_coin=ask,
-        mid_price_coin=mid_price(bid, ask) or mark,
-        mark_price_coin=mark,
-        mark_iv_fraction=quote.mark_iv_fraction or 0.0,
-        spread_pct=call.spread_pct,
-        floor_price_coin=call.floor_price_coin,
-        tick_size_coin=call.tick_size_coin,
-        premium_usd=call.premium_usd,
-        premium_basis="asked" if call.is_offered_at_mark else "bid",
+        dte_days=dte_days,
+        delta=float(calls.delta[call]),
+        bid_price_coin=number_or_none(quotes.bid_price_coin[row]),
+        ask_price_coin=number_or_none(quotes.ask_price_coin[row]),
+        mid_price_coin=float(calls.asked_price_coin[call]),
+        mark_price_coin=float(quotes.mark_price_coin[row]),
+        mark_iv_fraction=float(quotes.mark_iv_fraction[row]),
+        spread_pct=number_or_none(calls.spread_pct[call]),
+        floor_price_coin=float(calls.floor_price_coin[call]),
+        tick_size_coin=float(calls.tick_size_coin[call]),
+        premium_usd=premium_usd,
+        premium_basis="asked" if calls.is_offered_at_mark[call] else "bid",
         yield_if_flat_pct=flat_pct,
-        yield_if_flat_annual_pct=flat_pct * 365.0 / call.dte_days,
-        yield_if_called_pct=100.0 * (option.strike - spot_usd + call.premium_usd) / spot_usd,
-        breakeven_usd=spot_usd - call.premium_usd,
+        yield_if_flat_annual_pct=flat_pct * 365.0 / dte_days,
+        yield_if_called_pct=100.0 * (option.strike - spot_usd + premium_usd) / spot_usd,
+        breakeven_usd=spot_usd - premium_usd,
         min_trade_amount_coin=option.min_trade_amount_coin,
-        quoted_at=quote.quoted_at or now,
+        quoted_at=utc_of(quotes.quoted_at[row]),
+    )
+
+
+def _nearest(calls: _Calls, checks: Sequence[_Check], coin: Underlying) -> tuple[NearMiss, ...]:
+    """Of the calls that fail one setting only, those nearest to its limit."""
+    failed = np.array([check.fails for check in checks])
+    first, each_call = failed.argmax(axis=0), np.arange(len(calls.rows))
+    distances = np.array([check.distances for check in checks])[first, each_call]
+    can_be_mended = np.array([~(check.values > check.widest) for check in checks])[first, each_call]
+    missed = np.flatnonzero((failed.sum(axis=0) == 1) & can_be_mended)
+    nearest = calls.ranked(missed, distances, -calls.premium_usd)[:MAX_NEAR_MISSES]
+    return tuple(_near_miss(calls, call, checks[first[call]], coin) for call in nearest)
+
+
+def _near_miss(calls: _Calls, call: int, check: _Check, coin: Underlying) -> NearMiss:
+    value = number_or_none(check.values[call])
+    return NearMiss(
+        symbol=calls.symbols[call],
+        underlying=coin,
+        rule=check.rule,
+        value=value,
+        limit=check.limit,
+        premium_usd=float(calls.premium_usd[call]),
+        change=check.change(value, coin),
     )

@@ -1,6 +1,6 @@
 """What the market has been doing: returns, realised volatility, at-the-money IV, IV/RV, skew, regime.
 
-In: closes as PriceBar and the volatility smile of an expiry as pairs. Out: fractions (0.65 = 65 % a year), None where
+In: closes as PriceBar, the chain as columns. Out: fractions (0.65 = 65 % a year), None where
 the data do not suffice; unknown is never turned into a number. Pure: no network, no disk, no clock.
 """
 
@@ -14,9 +14,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from config import AgentConfig
-from core.pricing import black76_delta, days_between
-from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar, PriceSource, Underlying
+from core.chain import Chain
+from core.columns import Integers, seconds_until, time_of
+from core.pricing import SECONDS_PER_DAY, black76_delta, days_between
+from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
 MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
@@ -50,16 +54,19 @@ class CoinData:
 
     underlying: Underlying
     spot_usd: float
-    instruments: dict[str, OptionInstrument]
-    quotes: tuple[OptionQuote, ...]
+    chain: Chain
     bars: tuple[PriceBar, ...]
     dvol_fraction: float | None
     bars_source: PriceSource = "index"
 
+    @property
+    def instruments(self) -> dict[str, OptionInstrument]:
+        return self.chain.listing.by_symbol
+
 
 def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
     """One coin's volatility, skew and trend."""
-    smiles = list(_smiles(coin, now))
+    smiles = list(_smiles(coin.chain, now))
     atm = atm_iv(smiles)
     window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
     rv = realised_volatility(coin.bars, now, window_days, min_returns)
@@ -79,30 +86,29 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
         return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
         return_7d_fraction=trend,
         regime=regime(trend),
-        option_count=len(coin.quotes),
+        option_count=len(coin.chain),
     )
 
 
-def _smiles(coin: CoinData, now: datetime) -> Iterator[Smile]:
+def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
     """The call smiles of the two expiries around the target tenor; the others are not needed."""
-    target = now + timedelta(days=ATM_TARGET_DAYS)
-    expiries = sorted({option.expiry for option in coin.instruments.values() if option.expiry > now})
-    position = bisect_right(expiries, target)
-    for expiry in expiries[max(0, position - 1) : position + 1]:
-        points = sorted(_smile_points(coin, expiry))
-        if points:
-            strikes, ivs = tuple(point[0] for point in points), tuple(point[1] for point in points)
-            yield Smile(days_between(now, expiry), points[0][2], strikes, ivs)
+    expiries = chain.listing.expiries[chain.listing.expiries > time_of(now)]
+    position = int(np.searchsorted(expiries, time_of(now + timedelta(days=ATM_TARGET_DAYS)), side="right"))
+    around = expiries[max(0, position - 1) : position + 1]
+    for expiry, seconds in zip(around, seconds_until(around, time_of(now)), strict=True):
+        rows = _smile_rows(chain, expiry)
+        if len(rows) > 0:
+            quotes, strikes = chain.quotes, chain.terms.strike_usd[rows]
+            forward_usd, ivs = float(quotes.underlying_price_usd[rows[0]]), quotes.mark_iv_fraction[rows]
+            yield Smile(float(seconds) / SECONDS_PER_DAY, forward_usd, tuple(strikes.tolist()), tuple(ivs.tolist()))
 
 
-def _smile_points(coin: CoinData, expiry: datetime) -> Iterator[tuple[float, float, float]]:
-    """(strike, mark IV, forward) of the calls of one expiry."""
-    for quote in coin.quotes:
-        option = coin.instruments.get(quote.symbol)
-        if option is None or option.option_type != "call" or option.expiry != expiry:
-            continue
-        if quote.mark_iv_fraction is not None and quote.underlying_price_usd is not None:
-            yield option.strike, quote.mark_iv_fraction, quote.underlying_price_usd
+def _smile_rows(chain: Chain, expiry: np.datetime64) -> Integers:
+    """Calls of one expiry that have a mark IV and a forward, strikes rising."""
+    quotes, terms = chain.quotes, chain.terms
+    has_mark = np.isfinite(quotes.mark_iv_fraction) & np.isfinite(quotes.underlying_price_usd)
+    rows = np.flatnonzero(terms.is_call & (terms.expiry == expiry) & has_mark)
+    return rows[np.lexsort((quotes.mark_iv_fraction[rows], terms.strike_usd[rows]))]
 
 
 def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: float, min_returns: int) -> float | None:

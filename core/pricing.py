@@ -1,7 +1,8 @@
 """Deribit's option formulas: Black-76, fees, standard margin, payoff, ticks and steps.
 
 In and out: plain numbers. Prices of an option are in coin (BTC or ETH) per contract of one coin, strikes and
-forwards in USD, implied volatility as a fraction (0.65 = 65 %), time in years of 365 days.
+forwards in USD, implied volatility as a fraction (0.65 = 65 %), time in years of 365 days. A formula whose arguments
+are of the type Number takes whole columns as well, and gives the same in each row.
 Pure: no network, no disk, no clock. The agent and the paper exchange share this module and nothing else.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import NamedTuple
+
+from core.columns import Number, each, rounded, smaller, where_above
 
 SECONDS_PER_DAY = 86_400.0
 SECONDS_PER_YEAR = 365.0 * SECONDS_PER_DAY
@@ -53,18 +56,18 @@ def years_between(start: datetime, end: datetime) -> float:
 # --- Black-76 ----------------------------------------------------------------
 
 
-def normal_cdf(x: float) -> float:
+def normal_cdf(x: Number) -> Number:
     """Standard normal distribution function."""
-    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+    return 0.5 * each(math.erfc, -x / math.sqrt(2.0))
 
 
 def _normal_density(x: float) -> float:
     return math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
 
 
-def _d1(forward_usd: float, strike_usd: float, iv_fraction: float, years: float) -> float:
-    spread = iv_fraction * math.sqrt(years)
-    return math.log(forward_usd / strike_usd) / spread + 0.5 * spread
+def _d1(forward_usd: Number, strike_usd: Number, iv_fraction: Number, years: Number) -> Number:
+    spread = iv_fraction * each(math.sqrt, years)
+    return each(math.log, forward_usd / strike_usd) / spread + 0.5 * spread
 
 
 def _has_time_value(iv_fraction: float, years: float) -> bool:
@@ -88,6 +91,11 @@ def black76_price_coin(
     return max(0.0, value_usd) / forward_usd
 
 
+def live_call_delta(forward_usd: Number, strike_usd: Number, iv_fraction: Number, years: Number) -> Number:
+    """Delta of a call that has time and volatility left: N(d1)."""
+    return normal_cdf(_d1(forward_usd, strike_usd, iv_fraction, years))
+
+
 def black76_delta(
     forward_usd: float, strike_usd: float, iv_fraction: float, years: float, is_call: bool = True
 ) -> float:
@@ -95,7 +103,7 @@ def black76_delta(
     if not _has_time_value(iv_fraction, years):
         call_delta = 1.0 if forward_usd > strike_usd else 0.0
     else:
-        call_delta = normal_cdf(_d1(forward_usd, strike_usd, iv_fraction, years))
+        call_delta = live_call_delta(forward_usd, strike_usd, iv_fraction, years)
     return call_delta if is_call else call_delta - 1.0
 
 
@@ -127,9 +135,9 @@ def payoff_coin(delivery_price_usd: float, strike_usd: float, is_call: bool = Tr
 # --- fees --------------------------------------------------------------------
 
 
-def trade_fee_coin(price_coin: float, amount: float, rate_coin: float = TRADE_FEE_COIN) -> float:
+def trade_fee_coin(price_coin: Number, amount: float, rate_coin: float = TRADE_FEE_COIN) -> Number:
     """Fee of a fill in coin: a rate per contract, at most 12.5 % of the premium (binds below 0.0024)."""
-    return amount * min(rate_coin, FEE_CAP_FRACTION * price_coin)
+    return amount * smaller(FEE_CAP_FRACTION * price_coin, rate_coin)
 
 
 def delivery_fee_coin(payoff_per_contract_coin: float, amount: float) -> float:
@@ -186,8 +194,15 @@ NOISE_DECIMALS = 12  # (0.0011 + 0.0013) / 2 comes out a hair above 0.0012, whic
 
 def tick_size_at(price: float, tick_size: float, steps: TickSteps = ()) -> float:
     """The tick that applies at a price; steps are pairs (above_price, tick_size)."""
-    reached = [step for above, step in sorted(steps) if round(price, NOISE_DECIMALS) > above]
-    return reached[-1] if reached else tick_size
+    return tick_size_above(price, tick_size, sorted(steps))
+
+
+def tick_size_above(price: Number, tick_size: Number, rising_steps: Sequence[tuple[Number, Number]]) -> Number:
+    """The same with steps in rising order; of a column, each step is a pair of columns."""
+    reached = tick_size
+    for above, step in rising_steps:
+        reached = where_above(rounded(price, NOISE_DECIMALS), above, step, reached)
+    return reached
 
 
 def _to_grid(value: float, step: float, rounding: str) -> float:

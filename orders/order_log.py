@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.old_lines import SCHEMA_VERSION, is_of_newer_version, json_objects
+from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_objects
 from deribit.symbols import SymbolParts, parse_symbol
 from models import UNDERLYINGS, Clock, LogWriteError, Underlying
 from orders.jsonl_file import JsonlLog, files_of_last_days

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from core.order_events import OrderClosed, resolved
+from core.log_lines.order_events import OrderClosed, resolved
 from models import DeribitError, ExchangeClient, Order
 from orders.order_log import (
     ABSENT_AFTER_SECONDS,

@@ -13,7 +13,7 @@ from config import RiskConfig
 from core.breaker import DUPLICATED, Breaker, after_iteration
 from core.exposure import daily_limit_reasons
 from core.iteration import Steps, breaker_events
-from core.order_events import Halted
+from core.log_lines.order_events import Halted
 from logging_utils import IterationRecord
 from models import AgentState, HaltedError, Reason, TradingState
 from orders.order_log import OrderMemory

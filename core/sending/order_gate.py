@@ -13,7 +13,7 @@ from typing import Literal
 
 from config import AgentConfig
 from core.exposure import order_size_problem
-from core.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
+from core.log_lines.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
 from models import LogWriteError, Order, OrderLog, OrderReceipt, OrderRequest, SendOutcome

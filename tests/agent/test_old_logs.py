@@ -17,7 +17,7 @@ import pytest
 
 from cli.assembly import Agent, assemble_agent
 from cli.report import status_text
-from core.old_lines import read_tolerantly
+from core.log_lines.old_lines import read_tolerantly
 from logging_utils import last_record, read_decisions, read_ledger, read_orders, state_from_record
 from models import AgentState, TradingState
 from paper_exchange.market.clocks import SimulatedClock

@@ -29,6 +29,7 @@ from tests.builders.states import (
     COINS_HELD,
     EXPIRY,
     NOW,
+    a_chain,
     a_client_on,
     a_coin,
     a_raw_position,
@@ -80,7 +81,7 @@ def test_risk_and_exposure_count_positions_and_offers() -> None:
 
 
 def test_the_portfolio_is_worth_its_equity_at_spot() -> None:
-    eth = a_coin(underlying="ETH", spot_usd=4_000.0, instruments={}, quotes=())
+    eth = a_coin(underlying="ETH", spot_usd=4_000.0, chain=a_chain())
     accounts = (an_account("BTC", equity_coin=0.9), an_account("ETH", equity_coin=10.0))
     state = assemble_state(a_raw_state(a_coin(), eth, accounts=accounts), a_config())
     assert state.portfolio.value_usd == pytest.approx(0.9 * 100_000.0 + 10.0 * 4_000.0)
@@ -443,7 +444,7 @@ def test_a_reading_that_took_more_than_a_minute_is_not_used(reader: Reader, seco
 
 
 def test_an_empty_list_of_instruments_is_not_believed_and_not_kept(reader: Reader) -> None:
-    reader.memory.instruments.clear()
+    reader.memory.listings.clear()
     reader.desk.wire.disturb(INSTRUMENTS, result_of([]))
     assert reader.is_refused("quotes options but lists no instrument")
     assert reader.read().markets[0].option_count == 2

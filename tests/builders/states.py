@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from config import AgentConfig
+from core.chain import Chain, chain_of, listing_of, quotes_of
 from core.exposure import coin_risk, expiry_exposures
 from core.market_context import CoinData
 from deribit_client import DeribitClient
@@ -271,16 +272,21 @@ def calm_bars(spot_usd: float = 100_000.0, swing_fraction: float = 0.003) -> tup
 
 def a_coin(*listed: tuple[OptionInstrument, OptionQuote], **fields: Any) -> CoinData:
     """One coin with these options on its chain; the usual call where none is given."""
-    chain = listed or ((an_instrument(), a_quote()),)
+    shown = listed or ((an_instrument(), a_quote()),)
     defaults = {
         "underlying": "BTC",
         "spot_usd": SPOT_USD["BTC"],
-        "instruments": {option.symbol: option for option, _ in chain},
-        "quotes": tuple(quote for _, quote in chain),
+        "chain": a_chain(*shown),
         "bars": calm_bars(),
         "dvol_fraction": 0.5,
     }
     return CoinData(**{**defaults, **fields})
+
+
+def a_chain(*listed: tuple[OptionInstrument, OptionQuote], unlisted: Iterable[OptionQuote] = ()) -> Chain:
+    """These options, and quotes of others that the listing does not know."""
+    quotes = quotes_of([*(quote for _, quote in listed), *unlisted])
+    return chain_of(quotes, listing_of({option.symbol: option for option, _ in listed}))
 
 
 def a_call(**fields: Any) -> tuple[OptionInstrument, OptionQuote]:

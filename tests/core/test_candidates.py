@@ -6,19 +6,22 @@ changed. `fell_at` names the rule at which the changed call falls, None where it
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from config import AgentConfig
-from core.candidates import HARD_RULES, MAX_CANDIDATES, SETTING_RULES, candidate_from
+from core.candidates import HARD_RULES, MAX_CANDIDATES, PASSED, SETTING_RULES, explain_chain, scan_chain
 from core.market_context import CoinData
 from core.pricing import black76_delta, years_between
 from models import (
     ActionType,
+    CandidateOption,
     NearMiss,
     OptionInstrument,
     OptionQuote,
@@ -27,7 +30,18 @@ from models import (
 from risk_engine import judge_action
 from state_builder import RawState, assemble_state
 from tests.builders.configs import a_config
-from tests.builders.states import NOW, SPOT_USD, a_call, a_coin, a_raw_state, simulated_raw, some_bars, symbol_of
+from tests.builders.states import (
+    NOW,
+    SPOT_USD,
+    a_call,
+    a_chain,
+    a_coin,
+    a_quote,
+    a_raw_state,
+    simulated_raw,
+    some_bars,
+    symbol_of,
+)
 
 Listed = tuple[OptionInstrument, OptionQuote]
 
@@ -37,6 +51,14 @@ def fell_at(call: Listed, **strategy: Any) -> str | None:
     (funnel,) = state.funnels
     assert funnel.passed == len(state.candidates)
     return next((step.rule for step in funnel.steps if step.rejected), None)
+
+
+def the_candidate(call: Listed) -> CandidateOption:
+    """What becomes of this call where every setting admits it."""
+    open_settings = {"dte_min": 0.0, "delta_min": 0.0001, "delta_max": 0.9, "premium_min_usd": 0.0}
+    settings = a_config(btc={**open_settings, "max_spread_pct": 200.0}, risk={"price_collar_pct": 50.0})
+    (candidate,) = assemble_state(a_raw_state(a_coin(call)), settings).candidates
+    return candidate
 
 
 def delta_of(call: Listed) -> float:
@@ -98,7 +120,7 @@ def test_a_call_just_above_the_spot_is_out_of_the_money() -> None:
 
 
 def test_a_symbol_that_is_not_listed_cannot_be_traded() -> None:
-    stranger = a_coin(a_call(), instruments={})
+    stranger = a_coin(chain=a_chain(unlisted=[a_quote()]))
     (funnel,) = assemble_state(a_raw_state(stranger), a_config()).funnels
     assert {step.rule: step.rejected for step in funnel.steps}["not_listed_yet"] == 1
 
@@ -192,7 +214,7 @@ def test_six_hourly_closes_are_enough_for_the_filter() -> None:
 
 def test_premium_yields_and_breakeven_by_hand() -> None:
     expiry = NOW + timedelta(days=10)
-    call = candidate_from(*a_call(expiry=expiry, strike=105_000.0), spot_usd=100_000.0, now=NOW, config=a_config())
+    call = the_candidate(a_call(expiry=expiry, strike=105_000.0))
     assert call.premium_usd == pytest.approx(970.0)
     assert call.yield_if_flat_pct == pytest.approx(0.97)
     assert call.yield_if_flat_annual_pct == pytest.approx(0.97 * 36.5)
@@ -204,17 +226,17 @@ def test_premium_yields_and_breakeven_by_hand() -> None:
 
 
 def test_the_fee_of_a_cheap_call_is_an_eighth_of_its_bid() -> None:
-    call = candidate_from(*a_call(bid_price_coin=0.0008), spot_usd=100_000.0, now=NOW, config=a_config())
+    call = the_candidate(a_call(bid_price_coin=0.0008, ask_price_coin=0.0009, mark_price_coin=0.0008))
     assert call.premium_usd == pytest.approx(0.0007 * 100_000.0)
 
 
 def test_without_an_ask_the_mid_is_the_mark_and_the_spread_unknown() -> None:
-    call = candidate_from(*a_call(ask_price_coin=None), spot_usd=100_000.0, now=NOW, config=a_config())
+    call = the_candidate(a_call(ask_price_coin=None))
     assert (call.mid_price_coin, call.spread_pct, call.ask_price_coin) == (0.0105, None, None)
 
 
 def test_delta_is_black76_on_the_forward_of_the_expiry() -> None:
-    call = candidate_from(*a_call(underlying_price_usd=101_000.0), spot_usd=100_000.0, now=NOW, config=a_config())
+    call = the_candidate(a_call(underlying_price_usd=101_000.0))
     assert call.delta == delta_of(a_call(underlying_price_usd=101_000.0))
     assert call.delta > delta_of(a_call())
 
@@ -239,6 +261,35 @@ def test_funnel_counts_add_up_to_what_is_listed(seed: int) -> None:
         assert [step.rule for step in funnel.steps] == [*HARD_RULES, *SETTING_RULES]
         assert sum(step.rejected for step in funnel.steps) + funnel.passed == funnel.listed > 300
         assert len(state.candidates_for(funnel.underlying)) == min(funnel.passed, MAX_CANDIDATES)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_every_option_has_one_reason_and_the_reasons_are_the_funnel(seed: int) -> None:
+    raw, config = simulated_raw(seed, hours=11.0 * seed), a_config()
+    for coin, market in zip(raw.coins, assemble_state(raw, config).markets, strict=True):
+        scan = scan_chain(coin, market, raw.now, config)
+        counts = Counter(scan.reasons.tolist())
+        assert len(scan.reasons) == scan.funnel.listed
+        assert [counts[n] for n in range(PASSED)] == [step.rejected for step in scan.funnel.steps]
+        assert counts[PASSED] == scan.funnel.passed
+        named = explain_chain(coin, market, raw.now, config)
+        assert Counter(named.values())["passed"] == scan.funnel.passed
+        assert {named[call.symbol] for call in scan.candidates} <= {"passed"}
+
+
+def test_a_strike_that_the_cached_instruments_do_not_know_yet_has_a_reason_of_its_own() -> None:
+    known, closed = a_call(), a_call(strike=120_000.0, is_tradable=False)
+    coin = a_coin(chain=a_chain(known, closed, unlisted=[a_quote(symbol_of(strike=130_000.0))]))
+    raw, config = a_raw_state(coin), a_config()
+    (market,) = assemble_state(raw, config).markets
+    reasons = explain_chain(coin, market, raw.now, config)
+    assert list(reasons.values()) == ["passed", "not_tradable", "not_listed_yet"]
+
+
+def test_a_chain_without_options_has_nothing_to_explain() -> None:
+    coin = a_coin(chain=a_chain())
+    state = assemble_state(a_raw_state(coin), a_config())
+    assert (state.candidates, state.near_misses, state.funnels[0].listed) == ((), (), 0)
 
 
 def test_a_call_is_counted_at_the_first_rule_it_fails_only() -> None:
@@ -308,10 +359,13 @@ def with_change(config: AgentConfig, change: str) -> AgentConfig:
 def with_bids_of(raw: RawState, symbol: str) -> RawState:
     """The same market where nobody bids for any other call, so that this one cannot be crowded out."""
 
-    def only_this(quote: OptionQuote) -> OptionQuote:
-        return quote if quote.symbol == symbol else quote._replace(bid_price_coin=None)
+    def only_this(coin: CoinData) -> CoinData:
+        quotes = coin.chain.quotes
+        is_this = np.array([listed == symbol for listed in quotes.symbols])
+        bids = replace(quotes, bid_price_coin=np.where(is_this, quotes.bid_price_coin, np.nan))
+        return replace(coin, chain=replace(coin.chain, quotes=bids))
 
-    return replace(raw, coins=tuple(replace(coin, quotes=tuple(map(only_this, coin.quotes))) for coin in raw.coins))
+    return replace(raw, coins=tuple(map(only_this, raw.coins)))
 
 
 def admitted(raw: RawState, config: AgentConfig, miss: NearMiss) -> bool:

@@ -22,7 +22,7 @@ from core.market_context import (
 from core.pricing import black76_delta
 from models import PriceBar
 from tests.builders.configs import a_config
-from tests.builders.states import NOW, a_call, a_coin, calm_bars, some_bars
+from tests.builders.states import NOW, a_call, a_chain, a_coin, a_quote, calm_bars, some_bars
 
 WINDOW_DAYS, MIN_RETURNS = 30.0, 20
 E_STEP = math.e**0.01  # one percent in logs
@@ -209,11 +209,9 @@ def test_what_cannot_be_known_is_none_and_never_zero() -> None:
 def test_expired_options_puts_and_unknown_symbols_say_nothing_about_iv() -> None:
     expired = a_call(expiry=NOW, mark_iv_fraction=0.9)
     put = a_call(option_type="put", mark_iv_fraction=0.9)
-    stranger = a_call(strike=105_000.0, mark_iv_fraction=0.9)
-    coin = a_coin(expired, put, instruments={option.symbol: option for option, _ in (expired, put)})
-    coin_with_stranger = a_coin(stranger, instruments={})
+    stranger = a_quote(mark_iv_fraction=0.9)
+    coin = a_coin(chain=a_chain(expired, put, unlisted=[stranger]))
     assert market_snapshot(coin, NOW, a_config()).atm_iv_fraction is None
-    assert market_snapshot(coin_with_stranger, NOW, a_config()).atm_iv_fraction is None
 
 
 def test_atm_iv_comes_from_the_two_expiries_around_thirty_days() -> None:

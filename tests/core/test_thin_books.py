@@ -5,12 +5,15 @@ One call at a time, the builders' usual one: bid 0.0100, ask 0.0110, mark 0.0105
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from config import AgentConfig
-from core.quotes import is_offered_at_mark, spread_in_pct
+from core.columns import Floats
+from core.quotes import are_offered_at_mark, spreads_in_pct
 from models import ActionType, AgentState, CandidateOption, ProposedAction
 from policy_rule_based import decide_action, score_parts
 from risk_engine import judge_action
@@ -19,6 +22,10 @@ from tests.builders.configs import a_config
 from tests.builders.states import a_call, a_coin, a_raw_state
 
 FEE_COIN = 0.0003
+
+
+def column(*prices: float | None) -> Floats:
+    return np.array(prices, dtype=np.float64)
 
 
 def thin_config(**strategy: Any) -> AgentConfig:
@@ -49,14 +56,14 @@ def the_candidate(config: AgentConfig, **quoted: Any) -> CandidateOption:
 def test_a_call_is_offered_at_the_mark_where_a_side_is_missing_and_nobody_bids_as_much(
     bid: float | None, ask: float | None, is_offered: bool
 ) -> None:
-    assert is_offered_at_mark(bid, ask, 0.0105, requires_bid=False) == is_offered
-    assert not is_offered_at_mark(bid, ask, 0.0105, requires_bid=True)
+    book = (column(bid), column(ask), column(0.0105))
+    assert are_offered_at_mark(*book, requires_bid=False).tolist() == [is_offered]
+    assert are_offered_at_mark(*book, requires_bid=True).tolist() == [False]
 
 
 def test_the_spread_is_known_where_both_sides_are() -> None:
-    assert spread_in_pct(0.01, 0.03) == pytest.approx(100.0)
-    assert spread_in_pct(None, 0.03) is None
-    assert spread_in_pct(0.01, None) is None
+    spreads = spreads_in_pct(column(0.01, None, 0.01), column(0.03, 0.03, None))
+    assert spreads.tolist() == pytest.approx([100.0, math.nan, math.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("quoted", [{"bid_price_coin": None}, {"bid_price_coin": 0.004, "ask_price_coin": None}])

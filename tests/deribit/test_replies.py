@@ -24,7 +24,7 @@ from deribit.replies import (
     read_open_order,
     read_order,
     read_position,
-    read_quote,
+    read_quotes,
     read_ticker,
     utc_from_ms,
 )
@@ -34,6 +34,7 @@ from models import (
     AuthenticationError,
     ForeignReplyError,
     InvalidReplyError,
+    OptionQuote,
     RateLimitError,
     RequestRefusedError,
 )
@@ -132,6 +133,11 @@ def order_row(**changes: Any) -> dict[str, Any]:
         "creation_timestamp": NOON_MS,
     }
     return {**row, **changes}
+
+
+def read_quote(row: dict[str, Any]) -> OptionQuote:
+    """A chain of one option."""
+    return read_quotes([row]).row(0)
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -374,6 +380,30 @@ def test_an_instrument_whose_name_says_what_its_fields_say_is_known(change: Chan
     assert option.symbol == change["instrument_name"]
 
 
+# --- a whole chain ----------------------------------------------------------------------------------
+
+
+def test_a_chain_is_read_into_columns_in_the_order_of_its_rows() -> None:
+    other = "BTC-16JAN26-110000-C"
+    quotes = read_quotes([chain_row(), chain_row(instrument_name=other, bid_price=None, mark_iv=50, ask_price=0)])
+    assert quotes.symbols == (SYMBOL, other)
+    assert quotes.row(0) == (SYMBOL, 0.02, 0.021, 0.0205, 0.65, 90_000.0, NOON)
+    assert quotes.of(other) == (other, None, None, 0.0205, 0.5, 90_000.0, NOON)
+
+
+def test_a_price_below_zero_is_no_price() -> None:
+    assert read_quote(chain_row(bid_price=-0.01)).bid_price_coin is None
+
+
+def test_a_row_that_does_not_say_when_it_was_made_has_no_time() -> None:
+    quotes = read_quotes([without(chain_row(), "creation_timestamp"), chain_row()])
+    assert [quote.quoted_at for quote in quotes.rows()] == [None, NOON]
+
+
+def test_a_chain_may_be_empty() -> None:
+    assert len(read_quotes([])) == 0
+
+
 # --- fields that come and go ------------------------------------------------------------------------
 
 
@@ -441,7 +471,12 @@ def test_a_needed_field_of_the_wrong_type_makes_the_reply_invalid(kind: str, nam
         (lambda client: client.get_ticker(SYMBOL), ticker_row(best_bid_price="0.02")),
         (lambda client: client.get_book_summaries("BTC"), [chain_row(ask_price="0.021")]),
         (lambda client: client.get_book_summaries("BTC"), [chain_row(instrument_name=5)]),
+        (lambda client: client.get_book_summaries("BTC"), [chain_row(), chain_row(mark_price=True)]),
+        (lambda client: client.get_book_summaries("BTC"), [chain_row(bid_price=int("9" * 400))]),
+        (lambda client: client.get_book_summaries("BTC"), [chain_row(bid_price=[])]),
         (lambda client: client.get_book_summaries("BTC"), [chain_row(creation_timestamp=1.5)]),
+        (lambda client: client.get_book_summaries("BTC"), [chain_row(creation_timestamp=[])]),
+        (lambda client: client.get_book_summaries("BTC"), [chain_row(), chain_row(creation_timestamp=-1)]),
         (lambda client: client.get_book_summaries("BTC"), {"rows": []}),
         (lambda client: client.get_book_summaries("BTC"), [None]),
         (lambda client: client.get_open_orders(), [order_row(amount="0.1")]),

@@ -133,7 +133,7 @@ def test_a_simulated_run_can_be_played_back_quote_by_quote(tmp_path: Path) -> No
     assert (played.currencies, played.index_price("BTC")) == (("BTC",), 90_000.0)
     shown = {quote.name: (quote.bid_coin, quote.ask_coin, quote.mark_coin) for quote in played.quotes("BTC")}
     assert shown == {
-        quote.symbol: (quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin) for quote in chain
+        quote.symbol: (quote.bid_price_coin, quote.ask_price_coin, quote.mark_price_coin) for quote in chain.rows()
     }
 
 

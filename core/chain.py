@@ -1,0 +1,182 @@
+"""An option chain as columns: one row an option, NaN where nobody quotes, NaT where a time is not known.
+
+In: what the exchange quotes, row by row, and the instruments that it lists. Out: arrays of equal length, in the order
+of the quotes. Prices in coin per contract, strikes and forwards in USD, volatility as a fraction, times UTC. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, repeat
+
+import numpy as np
+
+from core.columns import Bools, Floats, Integers, Times, times_of, utc_of
+from deribit.vocabulary import OptionInstrument, OptionQuote
+
+NOT_LISTED = -1  # the row of Listing's columns that stands for every option it does not know: their last
+
+
+@dataclass(frozen=True, eq=False)
+class Quotes:
+    """What the exchange quotes for each option of a coin."""
+
+    symbols: tuple[str, ...]
+    bid_price_coin: Floats
+    ask_price_coin: Floats
+    mark_price_coin: Floats
+    mark_iv_fraction: Floats
+    underlying_price_usd: Floats
+    quoted_at: Times
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def of(self, symbol: str) -> OptionQuote | None:
+        """One option's quote, None where the chain does not show it."""
+        return self.row(self.symbols.index(symbol)) if symbol in self.symbols else None
+
+    def row(self, number: int) -> OptionQuote:
+        return OptionQuote(
+            self.symbols[number],
+            number_or_none(self.bid_price_coin[number]),
+            number_or_none(self.ask_price_coin[number]),
+            number_or_none(self.mark_price_coin[number]),
+            number_or_none(self.mark_iv_fraction[number]),
+            number_or_none(self.underlying_price_usd[number]),
+            None if np.isnat(self.quoted_at[number]) else utc_of(self.quoted_at[number]),
+        )
+
+    def rows(self) -> Iterator[OptionQuote]:
+        return map(self.row, range(len(self)))
+
+    def without(self, symbols: Collection[str]) -> Quotes:
+        """The other options."""
+        if not symbols:
+            return self
+        is_kept = np.array([symbol not in symbols for symbol in self.symbols], dtype=np.bool_)
+        return Quotes(
+            tuple(compress(self.symbols, is_kept)),
+            self.bid_price_coin[is_kept],
+            self.ask_price_coin[is_kept],
+            self.mark_price_coin[is_kept],
+            self.mark_iv_fraction[is_kept],
+            self.underlying_price_usd[is_kept],
+            self.quoted_at[is_kept],
+        )
+
+
+def quotes_of(rows: Iterable[OptionQuote]) -> Quotes:
+    """Single quotes put together."""
+    listed = list(rows)
+    return Quotes(
+        tuple(row.symbol for row in listed),
+        np.array([row.bid_price_coin for row in listed], dtype=np.float64),
+        np.array([row.ask_price_coin for row in listed], dtype=np.float64),
+        np.array([row.mark_price_coin for row in listed], dtype=np.float64),
+        np.array([row.mark_iv_fraction for row in listed], dtype=np.float64),
+        np.array([row.underlying_price_usd for row in listed], dtype=np.float64),
+        times_of(row.quoted_at for row in listed),
+    )
+
+
+def number_or_none(entry: float) -> float | None:
+    """An entry of a column as a plain float, None where it is not known."""
+    return None if np.isnan(entry) else float(entry)
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What each option is. `steps` are pairs of columns (above price, tick), rising; infinite where there is none.
+
+    `is_tradable`: open, and for one coin a contract.
+    """
+
+    is_listed: Bools
+    is_call: Bools
+    is_tradable: Bools
+    strike_usd: Floats
+    expiry: Times
+    tick_size_coin: Floats
+    steps: tuple[tuple[Floats, Floats], ...]
+
+    def take(self, rows: Integers) -> Terms:
+        """These rows, in this order."""
+        return Terms(
+            self.is_listed[rows],
+            self.is_call[rows],
+            self.is_tradable[rows],
+            self.strike_usd[rows],
+            self.expiry[rows],
+            self.tick_size_coin[rows],
+            self.steps_of(rows),
+        )
+
+    def steps_of(self, rows: Integers) -> tuple[tuple[Floats, Floats], ...]:
+        return tuple((above[rows], tick[rows]) for above, tick in self.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The instruments of a coin. `terms` has their rows in the order of `by_symbol`, and one more for NOT_LISTED."""
+
+    by_symbol: dict[str, OptionInstrument]
+    row_of: Mapping[str, int]
+    terms: Terms
+    expiries: Times
+
+    def terms_of(self, symbols: Sequence[str]) -> Terms:
+        """The terms of any options; those of an option that is not listed are not known."""
+        rows = map(self.row_of.get, symbols, repeat(NOT_LISTED))
+        return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
+
+
+def listing_of(by_symbol: dict[str, OptionInstrument]) -> Listing:
+    """The columns of a list of instruments, made once for as long as the list stands."""
+    options = list(by_symbol.values())
+    expiry = times_of([*(option.expiry for option in options), None])
+    terms = Terms(
+        is_listed=np.array([True] * len(options) + [False]),
+        is_call=np.array([*(option.option_type == "call" for option in options), False]),
+        is_tradable=np.array([*(option.is_tradable and option.contract_size_coin == 1.0 for option in options), False]),
+        strike_usd=np.array([*(option.strike for option in options), np.nan]),
+        expiry=expiry,
+        tick_size_coin=np.array([*(option.tick_size_coin for option in options), np.nan]),
+        steps=_steps(options),
+    )
+    return Listing(by_symbol, {symbol: row for row, symbol in enumerate(by_symbol)}, terms, np.unique(expiry[:-1]))
+
+
+def _steps(options: Sequence[OptionInstrument]) -> tuple[tuple[Floats, Floats], ...]:
+    """The tick steps of all options, those with fewer than the others filled up with steps that no price reaches."""
+    sorted_steps = [*(sorted(option.tick_steps) for option in options), []]
+    most = max(map(len, sorted_steps))
+    filled = [steps + [(np.inf, np.nan)] * (most - len(steps)) for steps in sorted_steps]
+    return tuple(
+        (np.array([steps[n][0] for steps in filled]), np.array([steps[n][1] for steps in filled])) for n in range(most)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Every option that a coin's market shows: its quote, and what it is as far as the listing knows."""
+
+    quotes: Quotes
+    listing: Listing
+    terms: Terms
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.quotes.symbols
+
+    def __len__(self) -> int:
+        return len(self.quotes)
+
+    def unlisted_symbols(self) -> set[str]:
+        """Options that are quoted, and that the listing does not know."""
+        return set(compress(self.symbols, ~self.terms.is_listed))
+
+
+def chain_of(quotes: Quotes, listing: Listing) -> Chain:
+    return Chain(quotes, listing, listing.terms_of(quotes.symbols))

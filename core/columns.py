@@ -1,0 +1,81 @@
+"""Arithmetic that is the same for one number and for a column of them, so that each formula stands in one place.
+
+In and out: floats, or numpy arrays of float64 with one row an option, NaN where nobody knows. A column gives in each
+row exactly what the number alone gives: logarithm and error function are those of the standard library, because numpy
+has no error function, and a logarithm whose last digit may differ from processor to processor. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+Times = NDArray[np.datetime64]  # UTC in microseconds, NaT where nobody knows
+
+Number = TypeVar("Number", float, Floats)
+
+
+def each(function: Callable[[float], float], value: Number) -> Number:
+    """A function of the standard library, of a number or of every row."""
+    if isinstance(value, np.ndarray):
+        return np.fromiter(map(function, value.tolist()), dtype=np.float64, count=len(value))
+    return function(value)
+
+
+def larger(first: Number, second: Number | float) -> Number:
+    if isinstance(first, np.ndarray):
+        column: Floats = np.maximum(first, second)
+        return column
+    return max(first, second)
+
+
+def smaller(first: Number, second: Number | float) -> Number:
+    if isinstance(first, np.ndarray):
+        column: Floats = np.minimum(first, second)
+        return column
+    return min(first, second)
+
+
+def rounded(value: Number, digits: int) -> Number:
+    if isinstance(value, np.ndarray):
+        column: Floats = np.round(value, digits)
+        return column
+    return round(value, digits)
+
+
+def where_above(value: Number, limit: Number, above: Number, otherwise: Number) -> Number:
+    """`above` where the value is above the limit, else `otherwise`."""
+    if isinstance(value, np.ndarray):
+        column: Floats = np.where(value > limit, above, otherwise)
+        return column
+    return above if value > limit else otherwise
+
+
+# --- times ----------------------------------------------------------------------------------
+
+
+def time_of(moment: datetime) -> np.datetime64:
+    """An aware time as an entry of a column."""
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def times_of(moments: Iterable[datetime | None]) -> Times:
+    return np.array([None if moment is None else time_of(moment) for moment in moments], dtype="datetime64[us]")
+
+
+def utc_of(time: np.datetime64) -> datetime:
+    """A known entry of a column as an aware time."""
+    return datetime.fromisoformat(str(time)).replace(tzinfo=UTC)
+
+
+def seconds_until(end: Times, start: np.datetime64) -> Floats:
+    """From one moment to each of many; the same to the last digit as datetime's total_seconds()."""
+    seconds: Floats = (end - start) / np.timedelta64(1, "s")
+    return seconds
