@@ -26,7 +26,16 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "core/settings": set(),  # the one part of core that stands below config, which is built on it
     "config": {"core/settings", "models"},
     "core": {"config", "core/chain", "core/columns", "deribit/symbols", "deribit/vocabulary", "models"},
-    "deribit": {"config", "core", "core/settings", "deribit/symbols", "deribit/vocabulary", "models"},
+    "deribit": {
+        "config",
+        "core",
+        "core/chain",
+        "core/columns",
+        "core/settings",
+        "deribit/symbols",
+        "deribit/vocabulary",
+        "models",
+    },
     "policies": {"config", "core", "models"},
     "policy_rule_based": {"config", "models"},
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
@@ -34,8 +43,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "paper_exchange": {"core"},
     "paper_exchange/in_process": {"config", "core", "models", "paper_exchange"},  # speaks the agent's words, not JSON
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
-    "deribit_client": {"config", "core", "deribit", "deribit/vocabulary", "models"},
-    "state_builder": {"config", "core", "models"},
+    "deribit_client": {"config", "core", "core/chain", "deribit", "deribit/vocabulary", "models"},
+    "state_builder": {"config", "core", "core/chain", "models"},
     "execution": {"config", "core", "models", "orders"},
     "cli": {
         *(

@@ -74,7 +74,7 @@ def test_the_client_hears_what_it_would_hear_without_the_recorder(tmp_path: Path
     )
     asks: list[Callable[[DeribitClient], object]] = [
         lambda asked: asked.get_index_price("BTC"),
-        lambda asked: asked.get_book_summaries("BTC"),
+        lambda asked: [*asked.get_book_summaries("BTC").rows()],
         lambda asked: asked.get_ticker(CALL),
         lambda asked: asked.get_positions(),
     ]
