@@ -44,7 +44,7 @@ READS: dict[str, tuple[str, Call]] = {
     "get_index_price": ("public/get_index_price", lambda c: c.get_index_price("BTC")),
     "get_instruments": ("public/get_instruments", lambda c: c.get_instruments("BTC")),
     "get_instrument": ("public/get_instrument", lambda c: c.get_instrument(CALL)),
-    "get_book_summaries": ("public/get_book_summary_by_currency", lambda c: c.get_book_summaries("BTC")),
+    "get_book_summaries": ("public/get_book_summary_by_currency", lambda c: tuple(c.get_book_summaries("BTC").rows())),
     "get_ticker": ("public/ticker", lambda c: c.get_ticker(CALL)),
     "get_bars": ("public/get_tradingview_chart_data", lambda c: c.get_bars("BTC", START - 9 * HOUR, START)),
     "get_index_levels": ("public/get_index_chart_data", lambda c: c.get_index_levels("BTC", "1d")),
