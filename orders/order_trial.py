@@ -157,7 +157,7 @@ class OrderTrial:
         Those worth less than a tick are left out: a ticker shows their mark as zero.
         """
         index_usd, listed = self._client.get_index_price(coin), self._client.get_instruments(coin)
-        marks = {quote.symbol: quote.mark_price_coin for quote in self._client.get_book_summaries(coin)}
+        marks = {quote.symbol: quote.mark_price_coin for quote in self._client.get_book_summaries(coin).rows()}
         calls = [
             (mark, option.expiry, option.strike, option)
             for option in listed.values()

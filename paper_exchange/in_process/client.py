@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from config import AgentConfig
+from core.chain import Quotes
 from core.sending.order_gate import OrderGate, only_reduces, time_in_force
 from core.text import quotable
 from models import (
@@ -21,7 +22,6 @@ from models import (
     Fill,
     LedgerEntry,
     OptionInstrument,
-    OptionQuote,
     Order,
     OrderLog,
     OrderReceipt,
@@ -128,11 +128,11 @@ class InProcessClient(OrderGate):
         with self._asked("public/get_instrument"):
             return readings.instrument_of(lookup.known_listing(self._market, symbol), self._now_ms())
 
-    def get_book_summaries(self, currency: str) -> tuple[OptionQuote, ...]:
+    def get_book_summaries(self, currency: str) -> Quotes:
         """Nothing where the index is not known yet, as on the wire."""
         with self._asked("public/get_book_summary_by_currency"):
             is_known = self._market.index_price(currency) is not None
-            return tuple(map(readings.quote_of, self._market.quotes(currency))) if is_known else ()
+            return readings.chain_quotes(self._market.quotes(currency) if is_known else ())
 
     def get_ticker(self, symbol: str) -> Ticker:
         with self._asked("public/ticker"):

@@ -8,15 +8,19 @@ of 0.0 is None, as nobody quotes it. Shares no code with deribit/, or both could
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+import numpy as np
+
+from core.chain import Quotes
+from core.columns import Floats
 from models import (
     CoinAccount,
     Fill,
     LedgerEntry,
     OptionInstrument,
-    OptionQuote,
     Order,
     PriceBar,
     RawPosition,
@@ -67,17 +71,22 @@ def _underlying(currency: str) -> Underlying:
     return "BTC" if currency == "BTC" else "ETH"
 
 
-def quote_of(quote: Quote) -> OptionQuote:
-    """A row of the chain."""
-    return OptionQuote(
-        quote.name,
-        _if_positive(quote.bid_coin),
-        _if_positive(quote.ask_coin),
-        _if_positive(quote.mark_coin),
-        _mark_iv_fraction(quote),
-        _if_positive(quote.underlying_price_usd),
-        moment_of(quote.timestamp_ms),
+def chain_quotes(shown: Sequence[Quote]) -> Quotes:
+    """What the market quotes, column by column."""
+    return Quotes(
+        symbols=tuple(quote.name for quote in shown),
+        bid_price_coin=_positive_column(quote.bid_coin for quote in shown),
+        ask_price_coin=_positive_column(quote.ask_coin for quote in shown),
+        mark_price_coin=_positive_column(quote.mark_coin for quote in shown),
+        mark_iv_fraction=_positive_column(map(quotes.mark_iv_pct, shown)) / 100.0,
+        underlying_price_usd=_positive_column(quote.underlying_price_usd for quote in shown),
+        quoted_at=np.array([quote.timestamp_ms for quote in shown], dtype="datetime64[ms]").astype("datetime64[us]"),
     )
+
+
+def _positive_column(values: Iterable[float | None]) -> Floats:
+    column = np.array(list(values), dtype=np.float64)
+    return np.where(column > 0.0, column, np.nan)
 
 
 def ticker_of(listing: Listing, quote: Quote, index_usd: float) -> Ticker:

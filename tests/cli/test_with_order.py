@@ -16,7 +16,7 @@ import pytest
 
 from cli.locks import take_account_lock
 from config import load_config
-from core.order_events import Halted
+from core.log_lines.order_events import Halted
 from logging_utils import read_records
 from models import Clock
 from orders.order_log import OrderLogFile

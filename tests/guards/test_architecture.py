@@ -41,7 +41,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
     "paper_exchange": {"core"},
-    "paper_exchange/in_process": {"config", "core", "models", "paper_exchange"},  # speaks the agent's words, not JSON
+    "paper_exchange/in_process": {  # speaks the agent's words, not JSON
+        *("config", "core", "core/chain", "core/columns", "models", "paper_exchange"),
+    },
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
     "deribit_client": {"config", "core", "core/chain", "deribit", "deribit/vocabulary", "models"},
     "state_builder": {"config", "core", "core/chain", "models"},
