@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import ignore_patterns
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 import agent_loop
-from cli import policy_file
+from cli import console, policy_file
 from cli.arguments import parse_arguments
 from cli.assembly import Agent, agent_from_parts, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
@@ -215,7 +217,8 @@ class Ended:
 def run_main(*arguments: str | Path, clock: Callable[[], Clock] = QuickStartClock) -> Ended:
     """The agent as from the command line, in this process; signal handlers are put back afterwards."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers(), agent_runs_on(clock):
+    no_progress_lines = patch.object(console, "PROGRESS_EVERY_SECONDS", math.inf)  # a busy machine must not change what is said
+    with redirect_stdout(out), redirect_stderr(err), own_signal_handlers(), agent_runs_on(clock), no_progress_lines:
         try:
             code: object = agent_loop.main([str(argument) for argument in arguments])
         except SystemExit as ended:
