@@ -217,7 +217,7 @@ class Ended:
 def run_main(*arguments: str | Path, clock: Callable[[], Clock] = QuickStartClock) -> Ended:
     """The agent as from the command line, in this process; signal handlers are put back afterwards."""
     out, err = io.StringIO(), io.StringIO()
-    no_progress_lines = patch.object(console, "PROGRESS_EVERY_SECONDS", math.inf)  # a busy machine must not change what is said
+    no_progress_lines = patch.object(console, "PROGRESS_EVERY_SECONDS", math.inf)  # said on a busy machine only
     with redirect_stdout(out), redirect_stderr(err), own_signal_handlers(), agent_runs_on(clock), no_progress_lines:
         try:
             code: object = agent_loop.main([str(argument) for argument in arguments])
