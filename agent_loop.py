@@ -8,15 +8,13 @@ line an iteration, an exit code (cli/commands.py lists them).
 from __future__ import annotations
 
 import argparse
-import sys
-import traceback
 
 import cli.first_words  # noqa: F401 - before all others: answers --help at once, and says which package is missing
 from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain
-from cli.endings import end_run, must_end, write_lines
+from cli.endings import end_run, leave, must_end, write_lines
 from cli.locks import require_held
 from core.iteration import Steps
 from execution import end_order, execute_action, move_order, read_room, reason_not_to_trade, send_order
@@ -24,7 +22,7 @@ from logging_utils import IterationRecord
 from models import ActionType, AgentError, AgentState
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
-from policies.call import ask_policy
+from policies.call import ask_policy, traceback_text
 from risk_engine import judge_action, with_refused_closes
 from state_builder import build_agent_state
 
@@ -49,7 +47,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
     except AgentError as error:
         steps.fail(error)
     except Exception:  # noqa: BLE001 - no fault in one iteration may end the loop; the traceback is in its line
-        steps.failure = traceback.format_exc()
+        steps.failure = traceback_text()
     return log_iteration(agent, steps)
 
 
@@ -129,4 +127,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

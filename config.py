@@ -337,8 +337,11 @@ def _text_of(env_file: Path) -> str:
         raise ConfigurationError(f"{env_file.name} is larger than {MAX_ENV_FILE_BYTES} bytes")
     try:
         return env_file.read_text(encoding=ENV_FILE_ENCODING)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{env_file.name} cannot be read: {type(error).__name__}") from None
+    except UnicodeDecodeError:
+        problem = texts.not_utf8(env_file.read_bytes())
+        raise ConfigurationError(f"{env_file.name} is not UTF-8 ({problem})") from None
+    except OSError as error:
+        raise ConfigurationError(f"{env_file.name} cannot be read: {error.strerror}") from None
 
 
 def _misspelt_in_environment() -> list[str]:

@@ -11,7 +11,10 @@ import difflib
 from pathlib import Path
 from typing import NoReturn
 
+from core.text import wrapped
+
 VERSION = "1.0"
+STOPPED_AT_ONCE = 130  # the exit code after a signal that left no time to end in order, as of any other command
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
             message = "unrecognized arguments: " + (" ".join(unknown) or "words that are not options")
         nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        self.exit(2, f"agent_loop.py: {message}{hint}\n(--help lists all options)\n")
+        self.exit(2, wrapped(f"agent_loop.py: {message}{hint}") + "\n(--help lists all options)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

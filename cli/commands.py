@@ -1,8 +1,8 @@
 """What a command line does: run the agent, look at it (--status), or test what it needs (--check).
 
 In: the parsed command line, the loop to run. Out: an exit code: 0 stopped, 1 the last iteration failed, 2
-configuration, 3 already running, 4 credentials, 5 wrong environment, 6 halted. Every foreseen error is one sentence on
-stderr, never a traceback.
+configuration, 3 already running, 4 credentials, 5 wrong environment, 6 halted, 130 stopped at once by a signal. Every
+foreseen error is one sentence on stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from cli.arguments import STOPPED_AT_ONCE
 from cli.assembly import Agent
 from cli.console import complain, say
 from cli.doctor import check, check_order, doctor_line, settings_failure
+from cli.endings import labels_left
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
 from cli.setup import build_agent, client_for_check, settings_from, trades_for_real
-from cli.signals import stop_on_signals
+from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from deribit.wire import SystemClock
 from logging_utils import last_record
@@ -45,8 +47,9 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop, start_trial: Sta
         complain(str(error) or f"{type(error).__name__}, and nothing more is known of it")
         return error.exit_code or 1
     except KeyboardInterrupt:
-        complain("stopped at once by a second signal; an order may still be open; the next start cancels it")
-        return 1
+        ignore_signals()
+        complain("stopped at once: an order of ours may still be open; the next start cancels it")
+        return STOPPED_AT_ONCE
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error) or type(error).__name__)
         return 2
@@ -60,9 +63,21 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say(bid_sentence(config))
         say("kill file: " + " or ".join(map(str, config.kill_files)))
-        code = run_loop(agent, options)
+        code = _looped(agent, options, run_loop)
         say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.run.log_dir}")
         return code
+
+
+def _looped(agent: Agent, options: argparse.Namespace, run_loop: RunLoop) -> int:
+    """The loop; a second signal leaves no time to ask the exchange, but the order log knows what may rest."""
+    try:
+        return run_loop(agent, options)
+    except KeyboardInterrupt:
+        ignore_signals()
+        left = ", ".join(labels_left(agent))
+        orders = f"may still be open: {left} (the next start cancels it)" if left else "no order of ours is open"
+        complain(f"stopped at once by a second signal; {orders}")
+        return STOPPED_AT_ONCE
 
 
 @contextmanager
@@ -86,6 +101,7 @@ def _locked_agent(config: AgentConfig, options: argparse.Namespace) -> Iterator[
 
 def _check(options: argparse.Namespace, start_trial: StartTrial) -> int:
     """The doctor. Without --with-order it takes no lock and writes no log, and can look at an agent that is running."""
+    raise_on_interrupt()
     try:
         config = settings_from(options)
         is_real = trades_for_real(config, options)

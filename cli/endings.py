@@ -7,7 +7,11 @@ one bad answer is often a captive portal or a maintenance page. Talks to Deribit
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from contextlib import suppress
+from typing import NoReturn
 
 from cli.assembly import Agent
 from cli.console import complain
@@ -41,13 +45,27 @@ def end_run(agent: Agent) -> None:
         problem = str(error)
     if agent.trading.halt_if_duplicated():
         complain(f"halted: {agent.trading.breaker.why}")
-    left = [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
+    left = labels_left(agent)
     if left:
         complain(f"{', '.join(left)}: an order of ours may stay open until 08:00 UTC: {problem}")
     with suppress(AgentError):  # the end is not held up for it
         log_rest_of_ledger(agent)
     if agent.recorder.unwritten:
         write_lines(agent)
+
+
+def labels_left(agent: Agent) -> list[str]:
+    """Orders of ours of which the order log does not know that they have ended."""
+    return [order.label for order in (*agent.order_log.unresolved(), *agent.order_log.unclosed())]
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code, whatever a policy left running: a thread would keep it for ever."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def log_rest_of_ledger(agent: Agent) -> None:

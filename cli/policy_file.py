@@ -11,8 +11,10 @@ import sys
 import traceback
 from pathlib import Path
 
+from core.settings.texts import not_utf8
 from models import ConfigurationError
 from policies.call import Policy
+from policies.side_effects import process_put_back
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
@@ -24,12 +26,16 @@ def load_policy(name: str) -> tuple[Policy, str]:
     folder = Path.cwd() if path is None else path.parent
     sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
     try:
-        module = importlib.import_module(module_name)
+        with process_put_back():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name.partition(".")[0]:
             raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
         raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
+        _refuse_other_encodings(name, folder / f"{module_name}.py")
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
         raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
@@ -44,3 +50,10 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise ConfigurationError(
             f"policy {name}: its source cannot be read, and every log line carries a hash of it"
         ) from None
+
+
+def _refuse_other_encodings(name: str, file: Path) -> None:
+    if file.is_file():
+        problem = not_utf8(file.read_bytes())
+        if problem is not None:
+            raise ConfigurationError(f"policy {name}: {file.name} is not UTF-8 ({problem})")

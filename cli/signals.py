@@ -23,3 +23,14 @@ def stop_on_signals(agent: Agent) -> None:
         signal.signal(name, stop)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup: the terminal may go, the agent stays
         signal.signal(signal.SIGHUP, stop)
+
+
+def ignore_signals() -> None:
+    """The process is about to end: one more Ctrl-C must not turn its last sentence into a traceback."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+
+
+def raise_on_interrupt() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt again: what is under way is left in order."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

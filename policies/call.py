@@ -2,24 +2,25 @@
 
 In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
 nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
-risk engine; the precision of decimals, which it may change for the whole process, is put back. A watchdog (SIGALRM,
+risk engine, and what it changes for the whole process is put back (side_effects). A watchdog (SIGALRM,
 real time) ends one that does not return; a thread has none.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import localcontext
 from types import FrameType
 
 from config import AgentConfig, without_secrets
 from models import ActionType, AgentState, ProposedAction
 from policies.output import PolicyOutputError, read_action, reason_of
+from policies.side_effects import process_put_back
 
 POLICY_SECONDS = 30.0
 
@@ -49,7 +50,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     by itself.
     """
     try:
-        with _watchdog(POLICY_SECONDS), localcontext():
+        with process_put_back(), _watchdog(POLICY_SECONDS):
             action = read_action(policy(_copy_of(state), _keyless_copy_of(config)))
         return PolicyAnswer(_without_secrets(action, config))
     except PolicyOutputError as error:
@@ -60,7 +61,15 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
-        return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback.format_exc(), config))
+        return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback_text(), config))
+
+
+def traceback_text() -> str:
+    """The traceback of the exception being handled; one whose parts raise when shown (`__notes__`) has none."""
+    try:
+        return traceback.format_exc()
+    except Exception:  # noqa: BLE001 - what is shown of a policy's exception is the policy's own code
+        return f"{type(sys.exception()).__name__}: its traceback cannot be shown"
 
 
 def _without_secrets(action: ProposedAction, config: AgentConfig) -> ProposedAction:

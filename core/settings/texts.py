@@ -94,3 +94,13 @@ def settings_table(settings: Sequence[Setting]) -> str:
         default = f"`{default_text(info)}` " if default_text(info) else ""
         rows.append(f"| `{name}` | {default}| {bounds_text(info)} | {info.description} |")
     return "\n".join(rows) + "\n"
+
+
+def not_utf8(content: bytes) -> str | None:
+    """Where a text is not UTF-8, in words; None where all of it is."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"line {line}, byte {error.start}: 0x{content[error.start]:02x}; save it as UTF-8"
+    return None

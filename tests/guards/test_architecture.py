@@ -91,6 +91,7 @@ CORE = (
     "core/chain",
     "core/columns",
     "core/results/earnings",
+    "core/results/settlements",
     "core/exposure",
     "core/iteration",
     "core/market_context",

@@ -6,11 +6,16 @@ The watchdog works in real time; its tests shorten it to a few hundredths of a s
 from __future__ import annotations
 
 import decimal
+import locale
+import os
+import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -260,3 +265,49 @@ def test_nothing_a_policy_does_to_its_state_reaches_anybody_else() -> None:
 
     assert ask_policy(rewrites, state, a_config()).error is None
     assert state.model_dump_json() == state_before
+
+
+# --- what a policy does to the whole process ----------------------------------------------------------
+
+
+def changes_the_process() -> object:
+    decimal.getcontext().prec = 3
+    random.seed(7)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.chdir("/")
+    os.umask(0o777)
+    os.environ["AGENT_SEED"] = "99"
+    sys.setrecursionlimit(300)
+    with suppress(locale.Error):  # not every machine has it
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    raise ValueError("and it fails on top of that")
+
+
+def test_what_a_policy_changes_for_the_whole_process_is_put_back() -> None:
+    before = the_process()
+    asked(changes_the_process)
+    assert the_process() == before
+
+
+def the_process() -> tuple[object, ...]:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return (
+        *(decimal.getcontext().prec, random.getstate(), signal.getsignal(signal.SIGINT), Path.cwd(), mask),
+        *(dict(os.environ), sys.getrecursionlimit(), locale.setlocale(locale.LC_ALL)),
+    )
+
+
+def test_an_exception_that_cannot_even_be_shown_harms_one_iteration_at_most() -> None:
+    class CannotBeShownError(Exception):
+        @property
+        def __notes__(self) -> list[str]:
+            raise ValueError("no notes")
+
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    answer = asked(raising(CannotBeShownError()))
+    assert answer.action.type == ActionType.DO_NOTHING
+    assert "CannotBeShownError" in answer.action.reason
+    assert answer.error is not None
