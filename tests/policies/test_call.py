@@ -301,7 +301,7 @@ def the_process() -> tuple[object, ...]:
 def test_an_exception_that_cannot_even_be_shown_harms_one_iteration_at_most() -> None:
     class CannotBeShownError(Exception):
         @property
-        def __notes__(self) -> list[str]:
+        def __notes__(self) -> list[str]:  # type: ignore[override]
             raise ValueError("no notes")
 
         def __str__(self) -> str:
