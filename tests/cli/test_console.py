@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -396,3 +398,51 @@ def test_where_a_recording_lacks_candles_they_are_asked_for(market: str, is_said
     state = a_state(markets=(a_market().model_copy(update={"rv_fraction": None}),))
     record = a_record(state=state).model_copy(update={"market": market})
     assert ("give --candles" in console_block(record)) == is_said
+
+
+# --- the width of a terminal ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for words: a path is never cut."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def too_long(text: str) -> list[str]:
+    return [line for line in text.splitlines() if len(line) > 80]
+
+
+def test_no_line_of_the_quickstart_and_of_the_status_after_it_is_longer_than_80_columns(short_folder: Path) -> None:
+    folders = ("--log-dir", short_folder / "l", "--data-dir", short_folder / "d", "--market", "simulated")
+    run = run_main("--dry-run", "--iterations", "50", "--interval", "21600", *folders)
+    status = run_main("--status", *folders)
+    assert (run.code, status.code) == (0, 0)
+    assert too_long(run.out + run.err + status.out) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--check",),
+        ("--once", "--quiet"),
+        ("--iterations", "abc"),
+        ("--interval", "5"),
+        ("--policy", "not_there", "--once"),
+        ("--an-option-that-nobody-knows", "--and-another-that-is-even-longer", "--once"),
+        ("--recording", "somewhere"),
+    ],
+)
+def test_no_line_of_other_commands_and_errors_is_longer_than_80_columns(
+    arguments: tuple[str, ...], short_folder: Path
+) -> None:
+    folders = ("--log-dir", short_folder / "l", "--data-dir", short_folder / "d", "--market", "simulated")
+    ended = run_main(*arguments, *folders)
+    assert too_long(ended.out + ended.err) == []
+
+
+def test_whatever_a_policy_and_the_exchange_say_no_line_is_longer_than_80_columns() -> None:
+    words = "a reason that goes on and on " * 20 + "x" * 300
+    record = a_record(action=an_opening(reason=words[:900]), reasons=some_reasons(words[:300]), error=words)
+    assert too_long(console_block(record) + "\n" + console_block(record, quiet=True)) == []
