@@ -121,7 +121,7 @@ def assemble_agent(
 
     With an `account` it trades on that one in this process, and nothing goes over the transport. A lasting account
     (mode testnet or dry_run) goes on where its last run stopped; `mark` is the file outside all folders that remembers
-    its last order. Raises ConfigurationError.
+    its last orders. Raises ConfigurationError.
     """
     policy, policy_source = load_policy(config.run.policy)
     config.run.data_dir.mkdir(parents=True, exist_ok=True)

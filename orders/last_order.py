@@ -1,42 +1,57 @@
-"""The mark of an account: when its last order was about to leave, known even where every log is gone.
+"""The mark of an account: its last order and those that may still be open, known even where every log is gone.
 
-In: a path outside log and data folders; aware times by the exchange's clock. Out: one line of text, forced to disk and
-replaced whole; read back as a time. Talks to the disk.
+In: a path outside log and data folders; times by the exchange's clock. Out: one JSON object, forced to disk and
+replaced whole; read back as a Mark. Talks to the disk.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
 
-from models import LogWriteError
+from pydantic import AwareDatetime
 
-MAX_MARK_BYTES = 100
+from models import Frozen, LogWriteError
+
+MAX_MARK_BYTES = 100_000
 
 
-def write_mark(path: Path, moment: datetime) -> None:
-    """Say that an order leaves; raises LogWriteError, and then none may."""
+class MarkedOrder(Frozen):
+    """An order that was about to leave `at` a time and is not known to have ended: enough to look it up."""
+
+    label: str
+    symbol: str
+    at: AwareDatetime
+
+
+class Mark(Frozen):
+    """What outlives all logs. `at`: when an order last was about to leave, or was known to have ended."""
+
+    at: AwareDatetime
+    may_be_open: tuple[MarkedOrder, ...] = ()
+
+
+def write_mark(path: Path, mark: Mark) -> None:
+    """Replace the mark; raises LogWriteError, and then no order may leave."""
     new = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_to_disk(new, moment.isoformat().encode() + b"\n")
+        _write_to_disk(new, mark.model_dump_json().encode() + b"\n")
         new.replace(path)
         _force_folder(path.parent)
     except OSError as error:
         raise LogWriteError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def read_mark(path: Path, now: datetime) -> datetime | None:
-    """When the last order was about to leave: None where there was none, `now` where the mark cannot be read."""
+def read_mark(path: Path, now: AwareDatetime) -> Mark | None:
+    """None where there never was an order; one that cannot be read counts as an order of this moment."""
     try:
         with path.open("rb") as file:
-            moment = datetime.fromisoformat(file.read(MAX_MARK_BYTES).decode().strip())
+            return Mark.model_validate_json(file.read(MAX_MARK_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        return now
-    return now if moment.tzinfo is None else moment
+        return Mark(at=now)
 
 
 def _write_to_disk(path: Path, content: bytes) -> None:

@@ -10,21 +10,23 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_objects
+from core.log_lines.order_events import OrderOutcome
 from deribit.symbols import SymbolParts, parse_symbol
-from models import UNDERLYINGS, Clock, LogWriteError, Underlying
+from models import UNDERLYINGS, Clock, LogWriteError, SendOutcome, Underlying
 from orders.jsonl_file import JsonlLog, files_of_last_days
-from orders.last_order import read_mark, write_mark
+from orders.last_order import Mark, MarkedOrder, read_mark, write_mark
 
 TAIL_BYTES = 5_000_000  # how much of a file is read at the start
 RESOLVE_AFTER_SECONDS = 5.0  # after valid_until, before an order of unknown fate is looked up
 ABSENT_AFTER_SECONDS = 45.0  # after valid_until: look-ups, orders and positions may all lag by half a minute
-LAPSE_SECONDS = 60.0  # after it was sent, no order can execute, and what it traded stands in the positions
+LAPSE_SECONDS = 60.0  # after it left or ended, no order can execute, and what it traded stands in the positions
 REST_SECONDS = 60.0  # positions may lag behind fills by half a minute
 MAX_KEPT_LINES = 1000
 FINAL_OUTCOMES = frozenset({"not_sent", "rejected", "accepted", "resolved_absent", "resolved_present"})
@@ -54,9 +56,14 @@ class LoggedOrder:
     was_refused: bool = False
 
     @property
+    def is_over(self) -> bool:
+        """Whether it surely cannot trade any more."""
+        return self.is_certain and self.is_closed
+
+    @property
     def is_surely_unfilled(self) -> bool:
         """Whether it is over, and nothing came of it but the request."""
-        return self.is_certain and self.is_closed and not self.may_have_traded and not self.was_refused
+        return self.is_over and not self.may_have_traded and not self.was_refused
 
     @property
     def label(self) -> str:
@@ -154,7 +161,7 @@ class OrderMemory:
         self._forget_old(_time_of(record))
 
     def _forget_old(self, now: datetime) -> None:
-        old = [o for o in self._orders.values() if (now - o.last_event_at).days >= 1 and o.is_certain and o.is_closed]
+        old = [order for order in self._orders.values() if (now - order.last_event_at).days >= 1 and order.is_over]
         for order in old:
             del self._orders[order.label]
 
@@ -167,12 +174,13 @@ class OrderLogFile(OrderMemory):
     ) -> None:
         """`account`: the mode whose earlier runs traded the same account; None for an account of this run alone.
 
-        `mark`: the file that remembers the account's last order where this log is lost. Where lines cannot be read,
-        both coins wait for a minute; reading goes on meanwhile.
+        `mark`: the file that remembers the account's orders where this log is lost. Where lines cannot be read, both
+        coins wait for a minute; reading goes on meanwhile.
         """
         super().__init__()
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
-        self._clock, self._run_id, self._mark = clock, run_id, mark
+        self._clock, self._run_id, self._mark_path = clock, run_id, mark
+        self._marked: frozenset[str] = frozenset()  # labels that the mark says may be open
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
             self._read_back(folder, account)
@@ -182,9 +190,8 @@ class OrderLogFile(OrderMemory):
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one event and force it to disk; raises LogWriteError."""
         self.write_kept()
-        if self._mark is not None and record.get("event") == "intent":
-            # The later of both clocks: the next start knows only its own, and one that is ahead must shorten nothing.
-            write_mark(self._mark, max(_time_of(record), self._clock.now()))
+        if record.get("event") == "intent":
+            self._write_mark(record, leaving=record)
         line = self._line(record)
         self._log.write_line(line)
         self._remember(json.loads(line))
@@ -193,6 +200,9 @@ class OrderLogFile(OrderMemory):
         """An event that has happened: kept and tried again where the disk does not take it; then why it did not."""
         line = self._line(record)
         self._remember(json.loads(line))
+        if not self._marked <= {order.label for order in self._open()}:
+            with suppress(LogWriteError):  # a mark that names too many only makes the next start ask for them
+                self._write_mark(record)
         self._kept.append(line)
         try:
             self.write_kept()
@@ -214,16 +224,39 @@ class OrderLogFile(OrderMemory):
     def rest_after_last_order(self) -> None:
         """Let both coins wait until no order of an earlier run can execute, or trade unseen; nothing where it is over.
 
-        A time that is still to come says only that a clock has stepped back: then the whole wait.
+        What the mark alone knows of may still rest, however old it is: it is taken over into this log, whose order of
+        unknown fate it is from now on. A time that is still to come says only that a clock has stepped back: then the
+        whole wait.
         """
         now = self._clock.now()
-        marked = None if self._mark is None else read_mark(self._mark, now)
-        times = [LONG_AGO if marked is None else marked, *(_time_of(order.intent) for order in self._orders.values())]
+        mark = None if self._mark_path is None else read_mark(self._mark_path, now)
+        self._take_over(() if mark is None else mark.may_be_open)
+        times = [LONG_AGO if mark is None else mark.at, *(_time_of(order.intent) for order in self._orders.values())]
         seconds = LAPSE_SECONDS - max(0.0, (now - max(times)).total_seconds())
         self._lapses_at_seconds = self._clock.monotonic() + seconds
 
     def lapse_left_seconds(self) -> float:
         return max(0.0, self._lapses_at_seconds - self._clock.monotonic())
+
+    def _take_over(self, marked: tuple[MarkedOrder, ...]) -> None:
+        for order in marked:
+            if not self.knows(order.label):
+                why = "its intent is lost, the mark of the account alone knows of it"
+                self.note(OrderOutcome(**dict(order), outcome=SendOutcome.UNKNOWN, error=why).as_line())
+        self._marked = frozenset(order.label for order in marked)
+
+    def _write_mark(self, record: Mapping[str, Any], leaving: Mapping[str, Any] | None = None) -> None:
+        """Say outside all logs which orders may be open; raises LogWriteError."""
+        if self._mark_path is None:
+            return
+        intents = [order.intent for order in self._open()] + ([] if leaving is None else [leaving])
+        orders = tuple(MarkedOrder(label=i["label"], symbol=i["symbol"], at=_time_of(i)) for i in intents)
+        # The later of both clocks: the next start knows only its own, and one that is ahead must shorten nothing.
+        write_mark(self._mark_path, Mark(at=max(_time_of(record), self._clock.now()), may_be_open=orders))
+        self._marked = frozenset(order.label for order in orders)
+
+    def _open(self) -> list[LoggedOrder]:
+        return [order for order in self._orders.values() if not order.is_over]
 
     def _line(self, record: Mapping[str, Any]) -> str:
         versioned = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **record}
@@ -261,7 +294,7 @@ def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:
 
 
 def _is_busy(order: LoggedOrder, now: datetime) -> bool:
-    if not (order.is_certain and order.is_closed):
+    if not order.is_over:
         return True
     if order.was_unknown and seconds_since_deadline(order.intent, now) <= RESOLVE_AFTER_SECONDS:
         return True  # known to be over, but its request may still be on its way

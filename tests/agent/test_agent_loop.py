@@ -31,7 +31,7 @@ from models import (
     SendOutcome,
     WrongEnvironmentError,
 )
-from orders.last_order import write_mark
+from orders.last_order import Mark, read_mark, write_mark
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -402,8 +402,8 @@ def test_a_restart_waits_for_an_order_in_flight_whatever_of_its_files_is_left(
     assert agent_loop.run_loop(next_process(desk, mark), options("--once")) == 0
     assert "waiting 60 s: an order of an earlier run may still be on its way" in capsys.readouterr().err
     (record,) = decision_lines(tmp_path / ("other" if "folder" in lost else ""))
-    # A single empty look-up, so early, is not final: the coin goes on waiting where the log knows of the order.
-    assert len(record["agent_state"]["unresolved_symbols"]) == (1 if lost in ("nothing", "mark") else 0)
+    # A single empty look-up, so early, is not final: the coin goes on waiting.
+    assert record["agent_state"]["unresolved_symbols"] == [CALL]
     assert (datetime.fromisoformat(record["timestamp"]) - began_at).total_seconds() >= 60.0
 
 
@@ -415,8 +415,9 @@ def test_a_restart_waits_until_a_minute_after_the_last_order_and_no_longer(
     desk, mark = _killed_with_an_order_in_flight(tmp_path)
     for path in desk.config.run.log_dir.glob("nothing" if has_logs else "orders-*"):
         path.unlink()
-    sent_at = datetime.fromisoformat(mark.read_text().strip())
-    desk.clock.sleep(seconds - (desk.clock.now() - sent_at).total_seconds())
+    last = read_mark(mark, desk.clock.now())
+    assert last is not None
+    desk.clock.sleep(seconds - (desk.clock.now() - last.at).total_seconds())
     again = next_process(desk, mark).order_log
     assert again.lapse_left_seconds() == pytest.approx(left, abs=1e-6)
     assert again.waiting_underlyings() == (("BTC", "ETH") if left else ())
@@ -436,7 +437,7 @@ def test_the_mark_belongs_to_the_account_and_lies_outside_the_folders_of_a_run(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     key = {"client_id": "the-same-id", "client_secret": "made-up-secret"}
-    write_mark(account_file(agent_config(tmp_path / "first", deribit=key), "last_order"), SystemClock().now())
+    write_mark(account_file(agent_config(tmp_path / "first", deribit=key), "last_order"), Mark(at=SystemClock().now()))
     config = agent_config(tmp_path / "second", deribit={**key, "client_id": key_id})
     agent = build_agent(config, options("--once"))
     assert agent.order_log.lapse_left_seconds() == pytest.approx(left, abs=10.0)
