@@ -230,13 +230,32 @@ def another_order_before_the_first_can_have_lapsed(story: Story) -> None:
     story.rest()
 
 
-@is_exempt
-def another_order_after_the_first_has_lapsed(story: Story) -> None:
-    unanswered(story, 20)
+def _sale_after(story: Story, *look_ups_seconds: float) -> None:
+    """An answer is lost, and so long after the deadline the exchange is asked for the order; then more is sold."""
+    label = label_of(20, "sell")
+    sent_at = unanswered(story, 20).sent_at
     story.rest()
-    story.log("outcome", label=label_of(20, "sell"), outcome="resolved_absent")
+    for seconds in look_ups_seconds:
+        story.now = sent_at + timedelta(seconds=10.0 + seconds)
+        story.call("private/get_order_state_by_label", {"currency": "BTC", "label": label}, [])
+    story.log("outcome", label=label, outcome="resolved_absent")
     sale(story, 21)
     story.rest()
+
+
+@is_exempt
+def another_order_after_two_look_ups_have_shown_nothing(story: Story) -> None:
+    _sale_after(story, 6.0, 45.0)
+
+
+@breaks("I9")
+def another_order_after_a_single_look_up_that_showed_nothing(story: Story) -> None:
+    _sale_after(story, 300.0)
+
+
+@breaks("I9")
+def another_order_after_two_look_ups_on_books_that_may_lag(story: Story) -> None:
+    _sale_after(story, 6.0, 29.0)
 
 
 @breaks("I9")

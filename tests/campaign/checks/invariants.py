@@ -18,6 +18,7 @@ from tests.campaign.checks import (
     order_checks,
     session_checks,
     state_checks,
+    unknown_orders,
 )
 from tests.campaign.checks.joins import View
 from tests.campaign.world.trace import Trace
@@ -40,7 +41,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     ),
     "I7": (order_checks.sent_once,),
     "I8": (log_checks.written_ahead, log_checks.intent_is_what_was_sent),
-    "I9": (order_checks.unknown_waits, order_checks.deadline_is_short),
+    "I9": (unknown_orders.unknown_waits, order_checks.deadline_is_short),
     "I10": (order_checks.echo_is_checked,),
     "I11": (log_checks.intents_end_once,),
     "I12": (market_checks.fresh_open_market, market_checks.sold_from_the_state),

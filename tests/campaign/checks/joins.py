@@ -29,7 +29,6 @@ FINAL_STATES = frozenset({"filled", "cancelled", "rejected"})
 TERMINAL_OUTCOMES = frozenset({"accepted", "rejected", "not_sent", "resolved_absent", "resolved_present"})
 # Two meanings (13888), no meaning (10001), or the exchange's own failure: nobody knows whether the order exists.
 AMBIGUOUS_CODES = frozenset({13888, 10001, 11094, 13028, -32603})
-LATCH_SECONDS = 5.0
 REPLY_DEADLINE = timedelta(seconds=10)
 EPSILON = 1e-9
 # The agent reads the exchange's clock off the last reply, which may have taken this long (T28, T29).
@@ -260,12 +259,12 @@ def _is_written_down(view: View, call: WireCall) -> bool:
 
 
 def deadline_of(call: WireCall) -> datetime:
-    """When an order of unknown fate can surely no longer come to life, a margin included."""
+    """When an order can surely no longer come to life."""
     until_ms = call.params.get("valid_until")
     if not isinstance(until_ms, int):
         return datetime.max.replace(tzinfo=call.sent_at.tzinfo)  # it may come to life at any time
     epoch = datetime.fromtimestamp(0, call.sent_at.tzinfo)
-    return epoch + timedelta(milliseconds=until_ms, seconds=LATCH_SECONDS)
+    return epoch + timedelta(milliseconds=until_ms)
 
 
 def ticker_before(view: View, call: WireCall) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from core import pricing
@@ -22,7 +22,6 @@ from tests.campaign.checks.joins import (
     View,
     coin_of,
     deadline_of,
-    fate,
     is_own,
     number,
     ticker_before,
@@ -152,21 +151,6 @@ def sent_once(view: View) -> Iterator[str]:
     for label, numbers in counted.items():
         if len(numbers) > 1:
             yield f"label {label} was sent {len(numbers)} times, calls {', '.join(map(str, numbers))}"
-
-
-def unknown_waits(view: View) -> Iterator[str]:
-    """I9: after an order of unknown fate no other of its coin leaves before valid_until + 5 s, across lives too."""
-    open_until: dict[str, tuple[datetime, WireCall]] = {}
-    for call in view.sends:
-        coin = coin_of(view.symbol(call))
-        if coin in open_until and call.sent_at < open_until[coin][0]:
-            until, earlier = open_until[coin]
-            yield (
-                f"call {call.number} on {coin} at {call.sent_at}: what became of call {earlier.number} is unknown "
-                f"and cannot be known before {until}"
-            )
-        if fate(view, call) == "unknown":
-            open_until[coin] = (deadline_of(call), call)
 
 
 def deadline_is_short(view: View) -> Iterator[str]:
