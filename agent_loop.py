@@ -68,7 +68,7 @@ def read_state(agent: Agent) -> AgentState:
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:
     """Write the line of the iteration. What of it may end the process is left in `agent.fatal`."""
     if steps.fatal is None and agent.client.fatal_answer is not None:
-        steps.fail(agent.client.fatal_answer)  # heard where a failure is taken in one's stride, as of a fee
+        steps.fail(agent.client.fatal_answer)  # heard where a failure is tolerated, as while fees are read
     breaker = agent.trading.note_iteration(steps, agent.client.server_now())
     record = agent.recorder.end(agent.client, steps, breaker, agent.ledger.read_until)
     write_lines(agent)

@@ -345,7 +345,7 @@ def _text_of(env_file: Path) -> str:
 
 
 def _misspelt_in_environment() -> list[str]:
-    """What is wrong with names that are surely meant for us; those of other programs are mentioned and ignored."""
+    """What is wrong with names that must be meant for us; those of other programs are mentioned and ignored."""
     misspelt, ignored = names.unknown_in_environment(os.environ, SETTING_NAMES)
     for sentence in ignored:
         print(sentence, file=sys.stderr)

@@ -332,7 +332,7 @@ class LegResult(Frozen):
 
 
 class ExecutionResult(Frozen):
-    """What became of an approved action."""
+    """How an approved action was carried out."""
 
     status: Literal["none", "filled", "partly_filled", "not_filled", "rejected", "unknown"]
     legs: tuple[LegResult, ...] = ()
@@ -530,7 +530,7 @@ class DeribitConnectionError(DeribitError):
     """No usable answer (network, timeout, gateway): reads were retried, then the iteration is skipped."""
 
     def __init__(self, message: str, was_sent: bool = True) -> None:
-        self.was_sent = was_sent  # False only where surely nothing reached the exchange
+        self.was_sent = was_sent  # False only where nothing can have reached the exchange
         super().__init__(message)
 
 
@@ -547,7 +547,7 @@ class RequestBudgetError(DeribitError):
 
 
 class GatewayError(DeribitError):
-    """Something before Deribit's API said no: the iteration is skipped, and what became of an order is unknown."""
+    """Something before Deribit's API said no: the iteration is skipped, and the outcome of an order is unknown."""
 
 
 class LedgerTooLongError(DeribitError):

@@ -92,7 +92,7 @@ class Recorder:
 
 
 def make_record(run: RunInfo, steps: Steps, end: IterationEnd) -> IterationRecord:
-    """The line of one iteration, whatever became of it."""
+    """The line of one iteration, also of one that failed."""
     state, action = steps.state, steps.action or _no_action(steps)
     check = steps.check or RiskResult(allowed=False, reasons=())
     execution = steps.execution or ExecutionResult(status="none")
@@ -147,7 +147,7 @@ def _flat_figures(state: AgentState | None) -> dict[str, Any]:
 
 
 def _value_after(steps: Steps) -> float | None:
-    """Portfolio value at the end, at the spots of the decision: the value before where surely nothing traded.
+    """Portfolio value at the end, at the spots of the decision: the value before where nothing can have traded.
 
     None where it is not known: an order may have traded, or the account could not be read after a trade.
     """

@@ -81,7 +81,7 @@ def coins_on_offer(coin: str, orders: Iterable[Order], long_calls: Collection[st
 
 
 def order_takes(order: Order, coin: str, long_calls: Collection[str]) -> float:
-    """How much of a coin an order may come to need once it fills: nothing only where it is surely harmless.
+    """How much of a coin an order may come to need once it fills: nothing only where it is certain to be harmless.
 
     Harmless is any order on a future, a perpetual or spot, a buy of a plain option, and a reduce-only sell of calls
     held long. A combo has sold legs whichever way it goes.

@@ -39,7 +39,7 @@ def age_problem(quoted_at: datetime, now: datetime, max_age_seconds: float) -> s
 
 
 def is_crossed(bid: float | None, ask: float | None) -> bool:
-    """Whether a two-sided quote makes no sense: its bid is not surely at or below its ask."""
+    """Whether a two-sided quote makes no sense: its bid is not at or below its ask."""
     return bid is not None and ask is not None and not bid <= ask
 
 

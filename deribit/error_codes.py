@@ -14,7 +14,7 @@ TOKEN_CODES = frozenset({10000, UNAUTHORIZED_CODE})
 # A read refused with one of these may be answered at the next try.
 RETRIED_READ_CODES = frozenset({10040, 10041, 10047, 10066, 11094, 13028})
 
-# Answers after which an order surely does not exist; every other failure of an order leaves it unknown.
+# Answers after which an order certainly does not exist; every other failure of an order leaves it unknown.
 # fmt: off
 DEFINITIVE_REFUSALS = frozenset({
     -32600, -32601, -32602, -32000,

@@ -1,4 +1,4 @@
-"""What a failed request means: which of our errors it is, whether to retry, what became of an order. Pure.
+"""What a failed request means: which of our errors it is, whether to retry, what is known of an order. Pure.
 
 In: errors of httpx, HTTP statuses, errors of models.py. Out: errors of models.py, a SendOutcome. Where it is not
 certain that nothing reached the exchange, the outcome of an order is unknown.
@@ -29,7 +29,7 @@ from models import (
 
 
 def outcome_after(error: DeribitError) -> SendOutcome:
-    """What is known of an order whose request failed; unknown unless surely otherwise."""
+    """What is known of an order whose request failed; unknown unless it is certain."""
     if isinstance(error, RequestBudgetError) or (isinstance(error, DeribitConnectionError) and not error.was_sent):
         return SendOutcome.NOT_SENT
     if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
@@ -40,7 +40,7 @@ def outcome_after(error: DeribitError) -> SendOutcome:
 
 
 def translated(method: str, error: Exception) -> AgentError:
-    """Our error for one of httpx's; only failures before the first byte count as surely not sent."""
+    """Our error for one of httpx's; only failures before the first byte are certain not to have been sent."""
     if _is_bad_certificate(error):
         return WrongEnvironmentError(f"{method}: the certificate of the exchange is not valid")
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):

@@ -1,7 +1,6 @@
 """The kill file: while it lies there, no order leaves. Its first words are the reason that the log gives.
 
-In: its path, or the settings that say where it may lie. Out: a note, None where there is surely no such file. Talks to
-the disk.
+In: its path, or the settings that say where it may lie. Out: a note, None where there is no such file. Talks to disk.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def kill_note_of(config: AgentConfig) -> str | None:
 
 
 def read_kill_note(kill_file: Path) -> str | None:
-    """The first words of the kill file, None where there is none. Only a file that is surely not there is none."""
+    """The first words of the kill file, None where there is none. One that cannot be looked at counts as there."""
     try:
         kill_file.lstat()
     except (FileNotFoundError, NotADirectoryError):

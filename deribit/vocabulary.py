@@ -287,7 +287,7 @@ class MarginQuote(Frozen):
 
 
 class SendOutcome(StrEnum):
-    """What is known about a request that moves an order. Anything not surely one of the first three is UNKNOWN."""
+    """What is known about a request that moves an order. UNKNOWN unless it is certain to be one of the first three."""
 
     NOT_SENT = "not_sent"
     REJECTED = "rejected"

@@ -105,7 +105,7 @@ class ServerClock:
         self._doubted: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
-        """The local time until the exchange was first heard."""
+        """The local time until the first reply of the exchange."""
         return self._local.now() if self._heard is None else self._carried_on(self._heard)
 
     def hear(self, moment: datetime) -> None:
@@ -239,7 +239,7 @@ class JsonRpc:
         return is_same
 
     def _authorization(self, method: str) -> dict[str, str]:
-        """The token; in public too, but there only one that is surely good: a read refused for it is asked without."""
+        """The token; in public too while it is known to be good: a read refused for it is sent again without."""
         is_private = method.startswith("private/")
         is_good_in_public = method != "public/auth" and self.fatal_answer is None and self._has_good_token()
         if self._token is None or not (is_private or is_good_in_public):

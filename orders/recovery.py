@@ -1,4 +1,4 @@
-"""What became of earlier orders: those whose answer was lost, those that may still rest, copies nobody asked for.
+"""How earlier orders ended: those whose answer was lost, those that may still be open, copies nobody asked for.
 
 In: the client, the order log, open orders. Out: lines in the order log, cancelled orders, the symbols that may have
 traded meanwhile. Everything found out is written down at once, so a question that fails later loses nothing. That two
@@ -41,7 +41,7 @@ class LeftOvers:
         self.cancelled: list[str] = []
 
     def look_up(self) -> None:
-        """Ask what became of them; a failure is kept for later, since what rests is to be cancelled all the same."""
+        """Ask how they ended; a failure is kept for later, because open orders are to be cancelled all the same."""
         try:
             recover_orders(self._client, self._order_log, self._on_ended)
         except DeribitError as error:
@@ -61,10 +61,10 @@ class LeftOvers:
 
 
 def recover_orders(client: ExchangeClient, order_log: OrderMemory, on_ended: OnEnded = _nothing_to_do) -> None:
-    """Find out what became of orders whose answer was lost, and of accepted ones not yet known to be over.
+    """Find out how orders ended whose answer was lost, and accepted ones not yet known to be over.
 
-    An order of unknown fate is asked for once it can no longer be executed. Raises DeribitError when the exchange
-    cannot be asked; the orders not yet found stay open and their coins wait.
+    An order whose outcome is unknown is looked up once it can no longer be executed. Raises DeribitError when the
+    exchange cannot be asked; the orders not yet found stay open and their coins wait.
     """
     unresolved = order_log.unresolved()
     if unresolved:
@@ -122,7 +122,7 @@ def note_duplicates(client: ExchangeClient, orders: Iterable[Order]) -> None:
 
 
 def note_seen_orders(client: ExchangeClient, order_log: OrderMemory, orders: Iterable[Order]) -> None:
-    """An order of unknown fate that is among the open ones surely exists, whatever becomes of later questions."""
+    """An order of unknown outcome that is among the open ones exists, whether or not later requests succeed."""
     shown = tuple(orders)
     for known in order_log.unresolved():
         seen = tuple(order for order in shown if order.label == known.label)

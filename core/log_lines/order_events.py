@@ -56,7 +56,7 @@ class OrderEdit(OrderEvent):
 
 
 class OrderOutcome(OrderEvent):
-    """What the answer to a request, or a later look-up (`orders`), says of an order's fate."""
+    """What the answer to a request, or a later look-up (`orders`), says of how an order ended."""
 
     event: Literal["outcome"] = "outcome"
     label: str
@@ -115,7 +115,7 @@ def closed_of(order: Order, at: AwareDatetime) -> OrderClosed:
 
 
 def resolved(label: str, symbol: str, found: tuple[Order, ...], is_forgotten: bool, at: AwareDatetime) -> OrderOutcome:
-    """What a look-up by label showed of an order of unknown fate; of one long over only the positions can tell."""
+    """What a look-up by label showed of an order of unknown outcome; for one long over only the positions can tell."""
     about: dict[str, Any] = {"label": label, "symbol": symbol, "at": at, "orders": found}
     about |= {"decided_by": "positions"} if is_forgotten else {}
     return OrderOutcome(**about, outcome="resolved_present" if found else "resolved_absent")

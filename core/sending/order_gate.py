@@ -39,7 +39,7 @@ class OrderGate(ABC):
 
     @abstractmethod
     def kill_note(self) -> str | None:
-        """What a kill file says, None where there is surely none."""
+        """What a kill file says, None where it is certain that there is none."""
 
     @property
     @abstractmethod
@@ -174,7 +174,7 @@ class OrderGate(ABC):
 
 
 def not_sent(why: str) -> OrderReceipt:
-    """The receipt of an order that surely did not leave."""
+    """The receipt of an order that did not leave."""
     return OrderReceipt(outcome=SendOutcome.NOT_SENT, error=why)
 
 

@@ -58,7 +58,7 @@ def unknown_in_file(entries: Mapping[str, str], valid: Sequence[str], source: st
 
 
 def unknown_in_environment(names: Iterable[str], valid: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Sentences about names that are surely misspelt settings, and about those of other programs, which are ignored."""
+    """Sentences about names that must be misspelt settings, and about those of other programs, which are ignored."""
     sections = {name.partition("_")[0] for name in valid}
     unknown = sorted(name for name in names if name.upper() not in valid and "_" in name)
     misspelt, ignored = [], []

@@ -60,7 +60,7 @@ def secret_text(value: object) -> object:
 
 
 def path_problem(text: str) -> str | None:
-    """Why this text is surely not the path that was meant, or None. A leading ~ is the home folder."""
+    """Why this text cannot be the path that was meant, or None. A leading ~ is the home folder."""
     if not text.strip():
         return "must not be blank"
     if text != text.strip():

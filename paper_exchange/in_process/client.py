@@ -48,7 +48,7 @@ LOGIN_SECONDS = 840.0
 
 
 class InProcessClient(OrderGate):
-    """One client of one account. `read_kill_note` says what a kill file says, None where there is surely none."""
+    """One client of one account. `read_kill_note` says what a kill file says, None where there certainly is none."""
 
     fatal_answer: AgentError | None = None  # there is no key, certificate or host that could be wrong
     may_trade = True
@@ -236,7 +236,7 @@ class InProcessClient(OrderGate):
     def _moved(
         self, method: str, act: Callable[[], tuple[account_orders.Order, list[account_orders.Trade]]]
     ) -> OrderReceipt:
-        """What came of moving an order: done or surely refused, never unknown."""
+        """The receipt for moving an order: done or refused, never unknown."""
         try:
             with self._asked(method):
                 order, trades = act()

@@ -269,7 +269,7 @@ def one_fatal_answer_ends_the_process() -> Iterator[None]:
 
 
 @defect("I19")
-def fatal_answers_are_taken_in_ones_stride() -> Iterator[None]:
+def fatal_answers_do_not_stop_it() -> Iterator[None]:
     """The next iteration goes on as after any failure."""
 
     def go_on(agent: Any, error: AgentError) -> bool:

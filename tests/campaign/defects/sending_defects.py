@@ -1,4 +1,4 @@
-"""Mistakes in sending orders and in knowing what became of them.
+"""Mistakes in sending orders and in finding out how they ended.
 
 In: nothing. Out: entries of `DEFECTS`. Each patches the agent while it is put in.
 """
@@ -168,7 +168,7 @@ def no_echo_check() -> Iterator[None]:
         yield
 
 
-# --- knowing what became of an order ---
+# --- finding out how an order ended ---
 
 
 @defect("I9", "I16")
@@ -205,7 +205,7 @@ def _killed_in_orders(schedule: Schedule) -> Schedule:
 
 @defect("I1", "I6", "I9", occasion=_killed_in_orders)
 def no_latch() -> Iterator[None]:
-    """A coin does not wait for an order of unknown fate, nor for positions to show a fill, nor at a start."""
+    """A coin does not wait for an order of unknown outcome, nor for positions to show a fill, nor at a start."""
     waits_for_nothing = replaced(OrderLogFile, busy_symbols=lambda self, now: (), waiting_underlyings=lambda self: ())
     with waits_for_nothing, replaced(agent_loop, wait_for_earlier_orders=lambda agent: None):
         yield
@@ -256,14 +256,14 @@ def no_wait_without_logs() -> Iterator[None]:
 
 @defect("I11")
 def unknown_stays_unknown_for_ever() -> Iterator[None]:
-    """Orders of unknown fate are never looked up."""
+    """Orders of unknown outcome are never looked up."""
     with replaced(recovery, _note_whether_it_exists=lambda client, log, order, found: None):
         yield
 
 
 @defect("I6", "I26")
-def leftovers_are_left() -> Iterator[None]:
-    """Orders of ours that still rest are not taken back."""
+def leftovers_are_not_cancelled() -> Iterator[None]:
+    """Orders of ours that are still open are not cancelled."""
     with ExitStack() as patches:
         patches.enter_context(replaced(recovery, cancel_own_orders=lambda client, orders: []))
         patches.enter_context(replaced(recovery, cancel_if_live=lambda client, order: order))

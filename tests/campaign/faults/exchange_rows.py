@@ -1,7 +1,7 @@
 """What the exchange itself does to one request, rows X01 to X36 of the catalogue, as far as it is an answer.
 
-In: a Fault. Out: what the agent hears. Refusals are answered without asking the paper exchange; changed replies are its
-own, changed in place. What lasts (a storm of 10028, maintenance) is in `spells.py`, what people do in `outside.py`.
+In: a Fault. Out: the reply the agent gets. Refusals are answered without asking the paper exchange; changed replies are
+its own, changed in place. What lasts (a storm of 10028, maintenance) is in `spells.py`, what people do in `outside.py`.
 Amounts and prices in coin.
 """
 
@@ -110,7 +110,7 @@ def _rejected_order(fault: Fault) -> dict[str, Any]:
 
 
 def unknown_state(result: Any, fault: Fault) -> bool:
-    """A word for a live order that the client has never heard."""
+    """A state of a live order that the client does not know."""
     orders = result if isinstance(result, list) else [result.get("order", result)]
     live = [order for order in orders if order.get("order_state") == "open"]
     for order in live:

@@ -1,6 +1,6 @@
 """Faults of the machine that meet a single request: memory that runs out, a suspended computer, an expiry that passes.
 
-In: a Fault. Out: what the agent hears, or an error that is not the network's. Rows P06, P08 and X12 of the catalogue.
+In: a Fault. Out: the reply the agent gets, or an error that is not the network's. Rows P06, P08 and X12.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Faults that last: a minute of 10028, maintenance, a settlement, slow replies, lagging positions, a smaller scope.
 
-In: a Fault that begins one, or one that happens while it lasts. Out: what the agent hears meanwhile. A spell ends by
-true time. Lagging positions and futures after a settlement begin by themselves (`Spells.after_event`) once they are
+In: a Fault that begins one, or one that happens while it lasts. Out: the replies the agent gets meanwhile. A spell ends
+by true time. Lagging positions and futures after a settlement begin by themselves (`Spells.after_event`) once they are
 standing.
 """
 

@@ -1,4 +1,4 @@
-"""What a campaign came to: sums over all schedules, the table people read, the JSON that is committed.
+"""The result of a campaign: sums over all schedules, the table people read, the JSON that is committed.
 
 In: Results. Out: Figures; text; `figures.json`. Coverage belongs to it: a row of the catalogue, or a pair of transport
 fault and call site, that fired fewer than FEWEST times is a failure of the campaign itself.
