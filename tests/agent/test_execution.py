@@ -18,8 +18,6 @@ from models import (
     ActionType,
     AgentState,
     AuthenticationError,
-    DeribitConnectionError,
-    ExchangeClient,
     ExecutionResult,
     LegResult,
     Order,
@@ -27,8 +25,7 @@ from models import (
     SendOutcome,
     WrongEnvironmentError,
 )
-from orders.order_log import OrderLogFile, OrderMemory
-from orders.recovery import cancel_leftovers, cancel_own_orders, note_duplicates, recover_orders
+from orders.recovery import cancel_leftovers, note_duplicates, recover_orders
 from paper_exchange.setups import dry_run_setup
 from paper_exchange.transport import PaperTransport
 from policy_rule_based import decide_action
@@ -37,9 +34,13 @@ from tests.builders.agent import (
     NEXT_CALL,
     Desk,
     ScriptedDesk,
+    a_foreign_sell,
     an_order_request,
     closing,
+    ended_orders,
+    ends_of,
     opening,
+    order_log_of_the_next_process,
     rolling,
     scripted_desk,
     simulated_desk,
@@ -85,21 +86,7 @@ def short_desk(folder: Path, size: float = 1.0, coins_btc: float = 10.0, **secti
     return desk
 
 
-def a_foreign_sell(desk: ScriptedDesk, amount: float, name: str = NEXT_CALL) -> None:
-    """Somebody else's offer on the same account, too dear to be taken."""
-    if desk.market.quote(name) is None:
-        desk.market.show(name, 0.03, 0.031, mark=0.0305)
-    place(desk.account, "sell", amount, 0.04, name)
-
-
 # --- opening: from mid down to the floor ------------------------------------------------------------
-
-
-def ended_orders(client: ExchangeClient, order_log: OrderMemory) -> list[str]:
-    """Symbols of the earlier orders that are found to be over."""
-    ended: list[str] = []
-    recover_orders(client, order_log, ended.append)
-    return ended
 
 
 def test_a_sale_starts_at_mid_rounded_up_to_the_tick_and_steps_down_to_the_bid(tmp_path: Path) -> None:
@@ -600,74 +587,7 @@ def test_fees_that_cannot_be_read_do_not_spoil_the_result(tmp_path: Path) -> Non
     assert (leg.status, leg.filled_coin, leg.fee_coin) == ("filled", 1.0, None)
 
 
-# --- what was left behind --------------------------------------------------------------------------------------
-
-
-def desk_with_a_lost_answer(folder: Path, fault: Fault) -> ScriptedDesk:
-    desk = scripted_desk(folder)
-    desk.wire.disturb(SELL, fault)
-    desk.client.place_limit_order(an_order_request())
-    return desk
-
-
-@pytest.mark.parametrize(("seconds", "is_asked"), [(9.0, False), (15.0, False), (15.5, True)])
-def test_a_lost_order_is_looked_up_only_once_it_can_no_longer_come_to_life(
-    tmp_path: Path, seconds: float, is_asked: bool
-) -> None:
-    desk = desk_with_a_lost_answer(tmp_path, answer_lost())
-    desk.clock.sleep(seconds)
-    recover_orders(desk.client, desk.order_log)
-    assert (desk.wire.methods("private/get_order_state_by_label") != []) == is_asked
-    assert (desk.order_log.unresolved() == ()) == is_asked
-
-
-@pytest.mark.parametrize(
-    ("fault", "found"),
-    [(answer_lost(), "resolved_present"), (lost_on_the_way(httpx.WriteError), "resolved_absent")],
-)
-def test_what_became_of_a_lost_order_is_written_down(tmp_path: Path, fault: Fault, found: str) -> None:
-    desk = desk_with_a_lost_answer(tmp_path, fault)
-    desk.clock.sleep(56.0)
-    for _ in range(2):  # absent is final at the second empty look-up
-        recover_orders(desk.client, desk.order_log)
-    outcomes = [line["outcome"] for line in desk.order_lines() if line["event"] == "outcome"]
-    assert outcomes == ["unknown", found]
-    assert desk.order_log.unresolved() == desk.order_log.unclosed() == ()
-
-
-def test_a_lost_order_stays_an_open_question_while_the_exchange_cannot_be_asked(tmp_path: Path) -> None:
-    desk = desk_with_a_lost_answer(tmp_path, answer_lost())
-    desk.clock.sleep(16.0)
-    desk.wire.disturb("private/get_order_state_by_label", *[lost_on_the_way()] * 3)
-    with pytest.raises(DeribitConnectionError):
-        recover_orders(desk.client, desk.order_log)
-    assert len(desk.order_log.unresolved()) == 1
-
-
-def test_a_lost_order_that_the_exchange_no_longer_remembers_is_decided_by_the_positions(tmp_path: Path) -> None:
-    desk = desk_with_a_lost_answer(tmp_path, lost_on_the_way(httpx.WriteError))
-    desk.clock.sleep(10.0 + 25 * 60.0 + 1.0)
-    for _ in range(2):
-        recover_orders(desk.client, desk.order_log)
-    last = desk.order_lines()[-1]
-    assert (last["outcome"], last["decided_by"]) == ("resolved_absent", "positions")
-
-
-@pytest.mark.parametrize(("seconds", "is_named"), [(10.0 + 25 * 60.0, False), (10.5 + 25 * 60.0, True)])
-def test_within_25_minutes_the_exchange_itself_says_that_an_order_is_absent(
-    tmp_path: Path, seconds: float, is_named: bool
-) -> None:
-    desk = desk_with_a_lost_answer(tmp_path, lost_on_the_way(httpx.WriteError))
-    desk.clock.sleep(seconds)
-    for _ in range(2):
-        recover_orders(desk.client, desk.order_log)
-    assert ("decided_by" in desk.order_lines()[-1]) is is_named
-
-
-def ends_of(desk: Desk) -> list[tuple[str, float | None]]:
-    """State and filled amount of every order whose end was written down."""
-    closed = [line for line in desk.order_lines() if line["event"] == "closed"]
-    return [(line["label"], line["filled_amount_coin"]) for line in closed]
+# --- how orders end ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("bid", "bid_amount", "filled"), [(0.0195, None, 1.0), (0.0195, 0.3, 0.3), (0.01, None, 0.0)])
@@ -803,10 +723,6 @@ def crash(request: httpx.Request, answer: Answer) -> httpx.Response:
     raise CrashError
 
 
-def order_log_of_the_next_process(desk: Desk) -> OrderLogFile:
-    return OrderLogFile(desk.config.run.log_dir, desk.clock, "test-0002", account="test")
-
-
 @pytest.mark.parametrize(
     ("method", "filled"),
     [
@@ -834,37 +750,6 @@ def test_an_order_left_over_by_a_crash_is_taken_back_or_counted_by_the_next_proc
     assert desk.wire.methods(SELL) == [SELL]
 
 
-def test_an_order_left_over_that_the_exchange_has_forgotten_is_over_and_its_coin_rests(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.place_limit_order(an_order_request())
-    desk.wire.disturb("private/get_order_state_by_label", result_of([]))
-    log = order_log_of_the_next_process(desk)
-    assert ended_orders(desk.client, log) == [CALL]
-    assert [filled for _, filled in ends_of(desk)] == [None]
-    assert log.busy_symbols(desk.clock.now()) == (CALL,)
-
-
-def test_an_order_left_over_whose_cancel_is_lost_stays_open(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    log = order_log_of_the_next_process(desk)
-    desk.wire.disturb("private/cancel", lost_on_the_way())
-    assert ended_orders(desk.client, log) == []
-    assert len(log.unclosed()) == 1
-    assert ended_orders(desk.client, log) == [CALL]
-    assert (log.unclosed(), desk.account.open_orders()) == ((), [])
-
-
-def test_an_order_that_fills_while_it_is_taken_back_counts_with_what_was_filled(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    desk.wire.disturb("private/cancel", meanwhile(lambda: desk.market.show(CALL, 0.03, 0.031, mark=0.03)))
-    log = order_log_of_the_next_process(desk)
-    recover_orders(desk.client, log)
-    recover_orders(desk.client, log)
-    assert [filled for _, filled in ends_of(desk)] == [1.0]
-
-
 # --- the end of a run --------------------------------------------------------------------------------------------
 
 
@@ -874,43 +759,6 @@ def test_a_run_that_has_left_nothing_behind_asks_nothing_at_its_end(tmp_path: Pa
     before = len(desk.wire.sent)
     cancel_leftovers(desk.client, desk.order_log)
     assert len(desk.wire.sent) == before
-
-
-def test_at_the_end_of_a_run_our_orders_are_taken_back_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    a_foreign_sell(desk, 0.3)
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    cancel_leftovers(desk.client, desk.order_log)
-    assert [order.label for order in desk.account.open_orders()] == [""]
-    assert ends_of(desk) == [(an_order_request().label, 0.0)]
-
-
-def test_at_the_end_of_a_run_an_order_of_unknown_fate_is_taken_back_although_it_is_not_yet_resolved(
-    tmp_path: Path,
-) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.wire.disturb(SELL, answer_lost())
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    cancel_leftovers(desk.client, desk.order_log)
-    assert (desk.account.open_orders(), len(desk.order_log.unresolved())) == ([], 1)
-
-
-def test_at_the_end_of_a_run_an_exchange_that_cannot_be_asked_is_an_error(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    desk.wire.disturb("private/get_open_orders", *[lost_on_the_way()] * 3)
-    with pytest.raises(DeribitConnectionError):
-        cancel_leftovers(desk.client, desk.order_log)
-    assert len(desk.order_log.unclosed()) == 1
-
-
-def test_our_own_resting_orders_are_taken_back_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
-    desk = scripted_desk(tmp_path)
-    a_foreign_sell(desk, 0.3)
-    desk.client.place_limit_order(an_order_request(price_coin=0.03))
-    cancelled = cancel_own_orders(desk.client, desk.client.get_open_orders())
-    assert [order.label for order in desk.account.open_orders()] == [""]
-    assert cancelled == [CALL]
 
 
 # --- the same lines everywhere ----------------------------------------------------------------------------------

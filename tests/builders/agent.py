@@ -29,9 +29,10 @@ from cli.assembly import Agent, agent_from_parts, assemble_agent
 from config import PROJECT_FOLDER, AgentConfig
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, read_records
-from models import ActionType, AgentState, Clock, OrderRequest, ProposedAction, Underlying
+from models import ActionType, AgentState, Clock, ExchangeClient, OrderRequest, ProposedAction, Underlying
 from orders.jsonl_file import JsonlLog
-from orders.order_log import OrderLogFile
+from orders.order_log import OrderLogFile, OrderMemory
+from orders.recovery import recover_orders
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -40,7 +41,7 @@ from paper_exchange.setups import Setup, simulated_setup
 from paper_exchange.transport import PaperTransport
 from tests.builders.clocks import QuickStartClock, agent_runs_on
 from tests.builders.configs import a_config, agent_config
-from tests.builders.paper import CALL, START, ScriptedMarket, market_with
+from tests.builders.paper import CALL, START, ScriptedMarket, market_with, place
 from tests.builders.wire import Wire, envelope
 
 Answer = Callable[[], httpx.Response]
@@ -261,3 +262,30 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def options(*arguments: str) -> argparse.Namespace:
     return parse_arguments(list(arguments))
+
+
+# --- orders that earlier runs left behind ------------------------------------------------------
+
+
+def ends_of(desk: Desk) -> list[tuple[str, float | None]]:
+    """State and filled amount of every order whose end was written down."""
+    closed = [line for line in desk.order_lines() if line["event"] == "closed"]
+    return [(line["label"], line["filled_amount_coin"]) for line in closed]
+
+
+def ended_orders(client: ExchangeClient, order_log: OrderMemory) -> list[str]:
+    """Symbols of the earlier orders that are found to be over."""
+    ended: list[str] = []
+    recover_orders(client, order_log, ended.append)
+    return ended
+
+
+def order_log_of_the_next_process(desk: Desk) -> OrderLogFile:
+    return OrderLogFile(desk.config.run.log_dir, desk.clock, "test-0002", account="test")
+
+
+def a_foreign_sell(desk: ScriptedDesk, amount: float, name: str = NEXT_CALL) -> None:
+    """Somebody else's offer on the same account, too dear to be taken."""
+    if desk.market.quote(name) is None:
+        desk.market.show(name, 0.03, 0.031, mark=0.0305)
+    place(desk.account, "sell", amount, 0.04, name)
