@@ -126,7 +126,7 @@ def assemble_agent(
     policy, policy_source = load_policy(config.run.policy)
     config.run.data_dir.mkdir(parents=True, exist_ok=True)
     decision_log = JsonlLog(config.run.log_dir, "decisions", clock)
-    before, is_unreadable = _last_record(config, mode)
+    before, is_unreadable = last_record_of(config, mode)
     run = RunInfo(
         run_id=_run_id(mode, clock.now(), config.run),
         mode=mode,
@@ -186,7 +186,7 @@ def _last_seen(record: IterationRecord | None, order_log: OrderMemory) -> LastSe
     return last
 
 
-def _last_record(config: AgentConfig, mode: str) -> tuple[IterationRecord | None, bool]:
+def last_record_of(config: AgentConfig, mode: str) -> tuple[IterationRecord | None, bool]:
     """The last line of a lasting account, and whether there is one that cannot be read (a newer version wrote it)."""
     if mode not in LASTING_MODES:
         return None, False

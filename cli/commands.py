@@ -20,7 +20,7 @@ from cli.doctor import check, check_order, doctor_line, settings_failure
 from cli.endings import labels_left
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
-from cli.setup import build_agent, client_for_check, settings_from, trades_for_real
+from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
 from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from deribit.wire import SystemClock
@@ -107,12 +107,13 @@ def _check(options: argparse.Namespace, start_trial: StartTrial) -> int:
         is_real = trades_for_real(config, options)
         if options.with_order and not is_real:
             raise ConfigurationError("--with-order: an order is sent to testnet or to this machine, not to a dry run")
-        client = client_for_check(config, options)
+        client, config = client_for_check(config, options)
     except ConfigurationError as error:
         say(settings_failure(error))
         return 2
+    mode, _ = mode_and_market(config, options)
     with closing(client):
-        code = check(client, config, is_real, say)
+        code = check(client, config, mode, say)
     if not options.with_order:
         return code
     if code != 0:

@@ -1,6 +1,6 @@
-"""The doctor (--check): everything a run needs, tried one by one, a line each.
+"""The doctor (--check): everything a run needs, tried one by one, a line each, and what an iteration would do now.
 
-In: a client that can look but not send an order, settings. Out: lines, and the exit code of the worst failure.
+In: a client that can look but not send, settings. Out: lines of 80 columns, and the exit code of the worst failure.
 Asks Deribit (reads only) and writes a probe file; takes no lock, so that it can look at an agent that is running.
 Only `check_order` has an order sent, by a trial that it was handed (--with-order).
 """
@@ -10,47 +10,108 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NamedTuple
 
+from cli.assembly import ORDER_MODES
+from cli.checks.would_do import would_do
 from config import AgentConfig
+from core.market_context import span_days
 from core.pricing import short_call_initial_margin_coin
 from core.settings.values import url_problem
 from core.text import printable, wrapped
 from deribit_client import DeribitClient
-from models import AgentError, ConfigurationError, DeribitError, OrderTrialError, Underlying
+from models import (
+    AgentError,
+    ConfigurationError,
+    DeribitConnectionError,
+    DeribitError,
+    OrderTrialError,
+    Underlying,
+)
 from orders.order_trial import OrderTrial
+from state_builder import read_closes
 
+MARKETS_INSIDE = ("simulated", "recorded")  # no host stands behind them
+FIRST_ASKED = "clock"
+OUT_OF_REACH = -1  # exit code 1, where it is because the exchange did not answer at all
 MAX_CLOCK_SKEW_SECONDS = 5.0
 MARGIN_TOLERANCE = 0.02  # marks move between two requests
 NEEDED_SCOPES = ("trade:read_write", "account:read")
 
 
-def check(client: DeribitClient, config: AgentConfig, needs_key: bool, say: Callable[[str], None]) -> int:
+class _Test(NamedTuple):
+    """One line: its name, what it does, whether the exchange has to answer for it."""
+
+    name: str
+    run: Callable[[], str]
+    asks_exchange: bool = True
+
+
+def check(client: DeribitClient, config: AgentConfig, mode: str, say: Callable[[str], None]) -> int:
     """Try everything a run needs, a line each; 0 when all is well, else the exit code of the worst failure."""
-    tests: list[tuple[str, Callable[[], str]]] = [
-        ("settings", lambda: "valid"),
-        ("host", lambda: _check_host(config)),
-        ("clock", lambda: _check_clock(client, config)),
-        ("key", lambda: _check_key(client, needs_key)),
-        ("scopes", lambda: _check_scopes(client, needs_key)),
-        ("status", lambda: _check_status(client)),
-        ("account", lambda: _check_account(client, config)),
-        ("open orders", lambda: f"{len(client.get_open_orders())} resting"),
-        ("positions", lambda: f"{len(client.get_positions())} held"),
-        ("instruments", lambda: _check_instruments(client, config)),
-        ("index", lambda: _each_coin(config, lambda coin: f"{client.get_index_price(coin):,.2f} USD")),
-        ("chain", lambda: _each_coin(config, lambda coin: _quoted(client, coin))),
-        ("candles", lambda: _each_coin(config, lambda coin: _candles(client, config, coin))),
-        ("DVOL", lambda: _each_coin(config, lambda coin: _dvol(client, coin))),
-        ("ledger", lambda: _each_coin(config, lambda coin: _ledger(client, coin))),
-        ("margin", lambda: _each_coin(config, lambda coin: _compare_margin(client, coin))),
-        ("disk", lambda: _check_disk(config)),
-        ("kill file", lambda: _kill_places(client, config)),
-    ]
-    codes = []
-    for name, test in tests:
+    report = _Report(say)
+    for test in _tests(client, config, mode):
         client.begin_iteration()  # each part has the requests of an iteration
-        codes.append(_try(name, test, say))
-    return max(codes)
+        report.add(test)
+    return max(report.codes)
+
+
+def _tests(client: DeribitClient, config: AgentConfig, mode: str) -> list[_Test]:
+    needs_key = mode in ORDER_MODES
+    return [
+        _Test("settings", lambda: "valid", asks_exchange=False),
+        _Test("host", lambda: _check_host(config, mode), asks_exchange=False),
+        _Test(FIRST_ASKED, lambda: _check_clock(client, config, mode)),
+        _Test("key", lambda: _check_key(client, needs_key), asks_exchange=needs_key),
+        _Test("scopes", lambda: _check_scopes(client, needs_key), asks_exchange=needs_key),
+        _Test("status", lambda: _check_status(client)),
+        _Test("account", lambda: _check_account(client, config)),
+        _Test("open orders", lambda: f"{len(client.get_open_orders())} resting"),
+        _Test("positions", lambda: f"{len(client.get_positions())} held"),
+        _Test("instruments", lambda: _check_instruments(client, config)),
+        _Test("index", lambda: _each_coin(config, lambda coin: f"{client.get_index_price(coin):,.2f} USD")),
+        _Test("chain", lambda: _each_coin(config, lambda coin: _quoted(client, coin))),
+        _Test("closes", lambda: _each_coin(config, lambda coin: _closes(client, config, mode, coin))),
+        _Test("DVOL", lambda: _each_coin(config, lambda coin: _dvol(client, coin))),
+        _Test("ledger", lambda: _each_coin(config, lambda coin: _ledger(client, coin))),
+        _Test("margin", lambda: _each_coin(config, lambda coin: _compare_margin(client, coin))),
+        _Test("disk", lambda: _check_disk(config), asks_exchange=False),
+        _Test("kill file", lambda: _kill_places(client, config), asks_exchange=False),
+        _Test("would do", lambda: would_do(client, config, mode)),
+    ]
+
+
+class _Report:
+    """The lines so far. Where the exchange did not answer the first of them, the others do not ask it again."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._is_out_of_reach = False
+        self.codes: list[int] = []
+
+    def add(self, test: _Test) -> None:
+        """Carry out one test and print its line."""
+        if test.asks_exchange and self._is_out_of_reach:
+            self._say(doctor_line("skip", test.name, f"not asked: the exchange does not answer (see {FIRST_ASKED})"))
+            return
+        word, text, code = _outcome(test.run)
+        self._is_out_of_reach |= test.name == FIRST_ASKED and code == OUT_OF_REACH
+        self.codes.append(abs(code))
+        self._say(doctor_line(word, test.name, text))
+
+
+def _outcome(run: Callable[[], str]) -> tuple[str, str, int]:
+    """The word before a line, what it says, and its exit code."""
+    try:
+        return "ok", run(), 0
+    except _DoubtError as doubt:
+        return "warn", str(doubt), 0
+    except DeribitConnectionError as error:
+        return "FAIL", str(error), OUT_OF_REACH
+    except AgentError as error:
+        return "FAIL", str(error) or type(error).__name__, error.exit_code or 1
+    except OSError as error:
+        return "FAIL", f"{error.strerror}: {error.filename}", 2
 
 
 def settings_failure(error: ConfigurationError) -> str:
@@ -93,18 +154,11 @@ class _DoubtError(Exception):
     """Something to know that keeps no run from starting."""
 
 
-def _try(name: str, test: Callable[[], str], say: Callable[[str], None]) -> int:
-    try:
-        say(doctor_line("ok", name, test()))
-    except _DoubtError as doubt:
-        say(doctor_line("warn", name, str(doubt)))
-    except AgentError as error:
-        say(doctor_line("FAIL", name, str(error) or type(error).__name__))
-        return error.exit_code or 1
-    except OSError as error:
-        say(doctor_line("FAIL", name, f"{error.strerror}: {error.filename}"))
-        return 2
-    return 0
+def _try(name: str, run: Callable[[], str], say: Callable[[str], None]) -> int:
+    """Carry out one step and print its line; the exit code."""
+    word, text, code = _outcome(run)
+    say(doctor_line(word, name, text))
+    return abs(code)
 
 
 def _kill_places(client: DeribitClient, config: AgentConfig) -> str:
@@ -112,16 +166,27 @@ def _kill_places(client: DeribitClient, config: AgentConfig) -> str:
     return f"{places} ({'not there' if client.kill_note() is None else 'it is there: no order is sent'})"
 
 
-def _check_host(config: AgentConfig) -> str:
+def _check_host(config: AgentConfig, mode: str) -> str:
+    if mode in MARKETS_INSIDE:
+        return f"none is asked: the {mode} market is in this process"
     problem = url_problem(config.deribit.base_url)
     if problem is not None:
         raise DeribitError(problem)
     return f"{config.deribit.base_url} is allowed"
 
 
-def _check_clock(client: DeribitClient, config: AgentConfig) -> str:
+def _check_clock(client: DeribitClient, config: AgentConfig, mode: str) -> str:
     before = client.clock.now()
-    skew_seconds = (client.get_time() - before).total_seconds()
+    try:
+        exchange_now = client.get_time()
+    except DeribitConnectionError as error:
+        what_to_do = "start the exchange at that port" if config.is_loopback else "look at network, VPN and firewall"
+        raise DeribitConnectionError(
+            f"{error}. This says nothing about the key: {what_to_do}, then check again"
+        ) from None
+    if mode in MARKETS_INSIDE:
+        return f"the {mode} market's own: {exchange_now:%Y-%m-%d %H:%M} UTC"
+    skew_seconds = (exchange_now - before).total_seconds()
     if config.is_loopback:
         return f"this machine's own exchange, {skew_seconds:+.1f} s from its clock"
     if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS:
@@ -163,7 +228,7 @@ def _check_account(client: DeribitClient, config: AgentConfig) -> str:
 
 
 def _each_coin(config: AgentConfig, ask: Callable[[Underlying], str]) -> str:
-    return ", ".join(f"{coin} {ask(coin)}" for coin in config.enabled_underlyings)
+    return "; ".join(f"{coin} {ask(coin)}" for coin in config.enabled_underlyings)
 
 
 def _quoted(client: DeribitClient, coin: Underlying) -> str:
@@ -175,12 +240,17 @@ def _quoted(client: DeribitClient, coin: Underlying) -> str:
     return f"{len(quotes)} calls: {len(bids)} with a bid, {len(asks)} with an ask, {len(bids & asks)} with both"
 
 
-def _candles(client: DeribitClient, config: AgentConfig, coin: Underlying) -> str:
-    now = client.server_now()
-    count = len(client.get_bars(coin, now - timedelta(days=config.run.rv_window_days), now))
-    if count <= config.run.rv_min_returns:
-        raise _DoubtError(f"{coin} {count} closes: realised volatility needs {config.run.rv_min_returns + 1}")
-    return f"{count} closes"
+def _closes(client: DeribitClient, config: AgentConfig, mode: str, coin: Underlying) -> str:
+    """Whose closes stand behind realised volatility, and how far back they reach."""
+    bars, source = read_closes(client, coin, client.get_index_price(coin), config)
+    if len(bars) <= config.run.rv_min_returns:
+        what_to_do = "give --candles" if mode == "recorded" else "without it no call is sold"
+        needed = config.run.rv_min_returns + 1
+        raise _DoubtError(f"{coin} {len(bars)} closes: realised volatility needs {needed}; {what_to_do}")
+    said = f"{len(bars)} of the {source} over {span_days(bars):.1f} days"
+    if source == "perpetual":
+        raise _DoubtError(f"{coin} {said}, held against the index, whose own closes are not to be had")
+    return said
 
 
 def _dvol(client: DeribitClient, coin: Underlying) -> str:

@@ -68,7 +68,7 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     config = config if setup is None else _without_missing_coins(config, setup.currencies)
     if config.run.record_chains:
         transport = _recording(transport, config)
-    mode, market = _mode(config, options)
+    mode, market = mode_and_market(config, options)
     paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
     mark = account_file(config, "last_order") if mode in ORDER_MODES else None
     account = setup.account if setup is not None and _needs_no_wire(config, options) else None
@@ -80,15 +80,17 @@ def _needs_no_wire(config: AgentConfig, options: argparse.Namespace) -> bool:
     return options.market is not None and not options.wire and not config.run.record_chains
 
 
-def client_for_check(config: AgentConfig, options: argparse.Namespace) -> DeribitClient:
-    """A client that can look but not send an order; raises ConfigurationError."""
+def client_for_check(config: AgentConfig, options: argparse.Namespace) -> tuple[DeribitClient, AgentConfig]:
+    """A client that can look but not send an order, and the settings of its coins; raises ConfigurationError."""
     if trades_for_real(config, options):
         settings.require_credentials(config)
     setup = _paper_setup(config, options, keeps_account=False)
     transport, clock = (None, SystemClock()) if setup is None else (setup.transport, setup.clock)
+    config = config if setup is None else _without_missing_coins(config, setup.currencies)
     paper_key = None if trades_for_real(config, options) else ("paper", "paper")
     unexpected = unexpected_replies(config, clock)
-    return DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)
+    client = DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)
+    return client, config
 
 
 def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
@@ -123,7 +125,7 @@ def _recording(transport: httpx.BaseTransport | None, config: AgentConfig) -> ht
     return ChainRecorder(transport or network_transport(), config.run.data_dir / "chains")
 
 
-def _mode(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
+def mode_and_market(config: AgentConfig, options: argparse.Namespace) -> tuple[str, str]:
     """How and where, for the log: (mode, market)."""
     market = _market(config, options)
     return ("dry_run" if options.market is None and config.run.dry_run else market), market

@@ -141,6 +141,24 @@ class OrderMemory:
         """How many of these are surely over without a fill and without a refusal."""
         return sum(order.is_surely_unfilled and _time_of(order.intent) >= moment for order in self._orders.values())
 
+    def read_back(self, folder: Path, today: str, account: str) -> None:
+        """What earlier runs of an account have logged, in the order of the exchange's time; nothing is written.
+
+        Files are named by our own clock, which may have stepped back.
+        """
+        paths = files_of_last_days(folder, "orders", today)
+        records = [record for path in paths for record in self._records_in(path)]
+        for record in sorted(records, key=_time_of):
+            if str(record.get("run_id")).startswith(f"{account}-"):
+                self._remember(record)
+
+    def _records_in(self, path: Path) -> list[dict[str, Any]]:
+        content, is_cut = _tail(path)
+        lines = content.splitlines()[1 if is_cut else 0 :]
+        records = list(json_objects(b"\n".join(lines)))
+        self.unreadable_lines += len(lines) - len(records)
+        return records
+
     def _remember(self, record: Mapping[str, Any]) -> None:
         if is_of_newer_version(record):
             self.unreadable_lines += 1
@@ -183,7 +201,7 @@ class OrderLogFile(OrderMemory):
         self._marked: frozenset[str] = frozenset()  # labels that the mark says may be open
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
-            self._read_back(folder, account)
+            self.read_back(folder, f"{clock.now():%Y-%m-%d}", account)
         self._unread_until_seconds = clock.monotonic() + (REST_SECONDS if self.unreadable_lines else 0.0)
         self._lapses_at_seconds = clock.monotonic()
 
@@ -261,21 +279,6 @@ class OrderLogFile(OrderMemory):
     def _line(self, record: Mapping[str, Any]) -> str:
         versioned = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **record}
         return json.dumps(versioned, allow_nan=False, default=str)
-
-    def _read_back(self, folder: Path, account: str) -> None:
-        """In the order of the exchange's time: files are named by our own clock, which may have stepped back."""
-        today = f"{self._clock.now():%Y-%m-%d}"
-        records = [record for path in files_of_last_days(folder, "orders", today) for record in self._records_in(path)]
-        for record in sorted(records, key=_time_of):
-            if str(record.get("run_id")).startswith(f"{account}-"):
-                self._remember(record)
-
-    def _records_in(self, path: Path) -> list[dict[str, Any]]:
-        content, is_cut = _tail(path)
-        lines = content.splitlines()[1 if is_cut else 0 :]
-        records = list(json_objects(b"\n".join(lines)))
-        self.unreadable_lines += len(lines) - len(records)
-        return records
 
 
 def _update(order: LoggedOrder, record: Mapping[str, Any]) -> None:

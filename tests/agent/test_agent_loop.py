@@ -707,7 +707,9 @@ def test_the_status_of_a_folder_without_log_says_so(tmp_path: Path) -> None:
 def test_the_doctor_finds_the_simulated_exchange_healthy(tmp_path: Path) -> None:
     ended = simulated_run(tmp_path, "--check")
     assert ended.code == 0
-    assert sum(line.startswith("ok ") for line in ended.out.splitlines()) == 18
+    lines = ended.out.splitlines()
+    assert sum(not line.startswith(" ") for line in lines) == 19
+    assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line] == []
     assert "FAIL" not in ended.out
 
 

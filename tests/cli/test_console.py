@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +16,13 @@ from cli.doctor import check
 from cli.recorder import IterationEnd
 from cli.report import console_block, progress_text, status_text
 from core.breaker import Breaker
+from core.log_lines.order_events import Halted
+from deribit_client import DeribitClient
 from logging_utils import IterationRecord
 from models import ExecutionResult, LedgerEntry, LegResult, NearMiss, Reason, TradingState
+from orders.order_log import OrderLogFile
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.market.clocks import SimulatedClock
 from tests.builders.agent import RUN, Desk, agent_at, desk_on, run_for, run_main, simulated_desk
 from tests.builders.configs import agent_config
 from tests.builders.paper import account_on, market_with
@@ -273,18 +277,18 @@ def test_progress_can_be_told_before_any_time_has_passed() -> None:
 # --- the doctor -------------------------------------------------------------------------------------
 
 
-def examined(desk: Desk, needs_key: bool = True) -> tuple[int, dict[str, str]]:
-    """The doctor's exit code and its line about each part."""
+def examined(desk: Desk, mode: str = "testnet") -> tuple[int, dict[str, str]]:
+    """The doctor's exit code and what it says about each part, in one line."""
     lines: list[str] = []
-    code = check(desk.client, desk.config, needs_key, lines.append)
-    return code, {line.split()[1]: re.sub(r"\n +", " ", line) for line in lines}
+    code = check(desk.client, desk.config, mode, lines.append)
+    return code, {line.split()[1]: " ".join(line.split()) for line in lines}
 
 
 def test_a_healthy_agent_gets_a_line_for_each_part_and_code_0(tmp_path: Path) -> None:
     code, lines = examined(simulated_desk(tmp_path))
     assert code == 0
-    parts = "settings host clock key scopes status account open positions instruments index chain candles DVOL ledger"
-    assert list(lines) == [*parts.split(), "margin", "disk", "kill"]
+    parts = "settings host clock key scopes status account open positions instruments index chain closes DVOL ledger"
+    assert list(lines) == [*parts.split(), "margin", "disk", "kill", "would"]
     assert all(line.startswith("ok ") for line in lines.values())
     assert "BTC 1 equity, segregated_sm; ETH 10 equity, segregated_sm" in lines["account"]
 
@@ -341,11 +345,101 @@ def test_a_key_without_the_scopes_it_needs_is_found(tmp_path: Path, scope: str, 
 
 def test_each_part_is_tried_although_another_one_failed(tmp_path: Path) -> None:
     desk = simulated_desk(tmp_path)
-    desk.wire.disturb("public/get_time", *[lost_on_the_way(httpx.ConnectError)] * 3)
+    desk.wire.disturb("public/get_time", refused(11051, "system_maintenance"))
     desk.wire.disturb("private/get_account_summaries", refused(13021, "forbidden"))
     code, lines = examined(desk)
     assert code == 1
     assert [name for name, line in lines.items() if line.startswith("FAIL")] == ["clock", "account"]
+
+
+def test_an_exchange_that_does_not_answer_is_asked_once_and_the_key_is_not_blamed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # nobody listens there once it is closed
+    config = agent_config(tmp_path, deribit={"base_url": f"http://127.0.0.1:{port}"})
+    key = ("made-up-id", "made-up-secret")
+    lines: list[str] = []
+    code = check(DeribitClient(config, clock=SimulatedClock(NOW), credentials=key), config, "loopback", lines.append)
+    said = {line.split()[1]: " ".join(line.split()) for line in lines}
+    failed = [name for name, line in said.items() if line.startswith("FAIL")]
+    asked_nobody = [name for name, line in said.items() if "not asked: the exchange does not answer" in line]
+    assert (code, failed) == (1, ["clock"])
+    assert "says nothing about the key: start the exchange at that port" in said["clock"]
+    assert [name for name, line in said.items() if line.startswith("ok")] == ["settings", "host", "disk", "kill"]
+    assert set(said) == {*failed, *asked_nobody, "settings", "host", "disk", "kill"}
+
+
+def test_one_answer_that_is_lost_later_costs_one_line(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    desk.wire.disturb("private/get_positions", *[lost_on_the_way(httpx.ConnectError)] * 3)
+    code, lines = examined(desk)
+    assert (code, [name for name, line in lines.items() if not line.startswith("ok")]) == (1, ["positions"])
+
+
+@pytest.mark.parametrize("mode", ["simulated", "recorded"])
+def test_a_market_in_this_process_has_no_host_and_its_own_time(tmp_path: Path, mode: str) -> None:
+    _, lines = examined(simulated_desk(tmp_path), mode)
+    assert lines["host"] == f"ok host none is asked: the {mode} market is in this process"
+    assert lines["clock"] == f"ok clock the {mode} market's own: 2026-01-05 12:00 UTC"
+
+
+def test_closes_of_the_perpetual_are_said_to_be_such(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path, eth={"enabled": False})
+    desk.wire.disturb("public/get_index_chart_data", refused(-32601))
+    code, lines = examined(desk)
+    assert (code, lines["closes"].startswith("warn closes BTC")) == (0, True)
+    assert "745 of the perpetual over 31.0 days" in lines["closes"]
+
+
+# --- what it would do -----------------------------------------------------------------------------------
+
+
+def desk_with_policy(folder: Path, body: str) -> Desk:
+    """A desk whose owner's policy has this body."""
+    policy = folder / f"policy_{folder.name}.py"
+    imports = "from models import ActionType, ProposedAction"
+    policy.write_text(f"{imports}\n\n\ndef decide_action(agent_state, config):\n    {body}\n")
+    return simulated_desk(folder, run={"policy": str(policy)})
+
+
+def test_the_doctor_says_what_an_iteration_would_do_and_why_and_does_nothing(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    files_before = sorted(tmp_path.rglob("*"))
+    _, lines = examined(desk)
+    assert lines["would"].startswith("ok would do OPEN_COVERED_CALL 0.1 BTC-9JAN26-93000-C: BTC: no call is held;")
+    assert desk.wire.methods("private/buy", "private/sell", "private/edit", "private/cancel") == []
+    assert {path for path in set(tmp_path.rglob("*")) - set(files_before) if path.is_file()} == set()
+
+
+def test_the_doctor_says_why_an_iteration_would_do_nothing(tmp_path: Path) -> None:
+    _, lines = examined(simulated_desk(tmp_path, btc={"ivrv_min": 5.0}, eth={"ivrv_min": 5.0}))
+    assert lines["would"].startswith("ok would do nothing: BTC: no call is held and no candidate passed the filters")
+
+
+def test_the_doctor_says_by_which_rules_the_action_would_be_blocked(tmp_path: Path) -> None:
+    body = """option = agent_state.candidates[0]
+    fields = {"underlying": option.underlying, "symbol": option.symbol, "size": 7.0, "reason": "all of it"}
+    return ProposedAction(type=ActionType.OPEN_COVERED_CALL, **fields)"""
+    _, lines = examined(desk_with_policy(tmp_path, body))
+    assert lines["would"].startswith("ok would do nothing: OPEN_COVERED_CALL 7 BTC-9JAN26-93000-C is blocked: ")
+    assert "max_order_size" in lines["would"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"), [("return 1 / 0", 1, "ZeroDivisionError"), ("return (", 2, "cannot be imported")]
+)
+def test_a_policy_that_fails_is_one_line_and_no_traceback(tmp_path: Path, body: str, code: int, said: str) -> None:
+    found, lines = examined(desk_with_policy(tmp_path, body))
+    assert (found, lines["would"].startswith("FAIL would do ")) == (code, True)
+    assert said in lines["would"]
+    assert "Traceback" not in lines["would"]
+
+
+def test_the_doctor_knows_that_the_last_run_halted(tmp_path: Path) -> None:
+    desk = simulated_desk(tmp_path)
+    log = OrderLogFile(desk.config.run.log_dir, desk.clock, "testnet-1")
+    log.note(Halted(why="ten failures in a row", at=NOW).as_line())
+    assert "ten failures in a row" in examined(desk)[1]["would"]
+    assert "ten failures in a row" not in examined(desk, "simulated")[1]["would"]
 
 
 def test_an_account_without_coins_is_told_where_testnet_gives_them(tmp_path: Path) -> None:
@@ -379,7 +473,7 @@ def test_another_environment_is_found_and_gives_code_5(tmp_path: Path) -> None:
 
 
 def test_a_paper_account_needs_no_key(tmp_path: Path) -> None:
-    code, lines = examined(simulated_desk(tmp_path), needs_key=False)
+    code, lines = examined(simulated_desk(tmp_path), mode="dry_run")
     assert (code, "none needed: paper account" in lines["key"]) == (0, True)
 
 

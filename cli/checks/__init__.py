@@ -1,0 +1,1 @@
+"""Parts of --check that take more than a line of code."""
