@@ -148,15 +148,25 @@ def assemble_agent(
     if account is not None:
         client = InProcessClient(account, config, order_log, partial(kill_note_of, config))
     else:
-        client = DeribitClient(
-            config,
-            transport=transport,
-            clock=clock,
-            order_log=order_log,
-            credentials=credentials,
-            unexpected=unexpected_replies(config, clock),
-        )
+        client = _wire_client(config, transport, clock, order_log, credentials)
     return agent_from_parts(config, client, policy, order_log, decision_log, run, remembered)
+
+
+def _wire_client(
+    config: AgentConfig,
+    transport: httpx.BaseTransport | None,
+    clock: Clock,
+    order_log: OrderLogFile,
+    credentials: tuple[str, str] | None,
+) -> DeribitClient:
+    return DeribitClient(
+        config,
+        transport=transport,
+        clock=clock,
+        order_log=order_log,
+        credentials=credentials,
+        unexpected=unexpected_replies(config, clock),
+    )
 
 
 def unexpected_replies(config: AgentConfig, clock: Clock) -> UnexpectedReplies:

@@ -94,7 +94,10 @@ class OrderGate(ABC):
         return self._send_edit(order, price_coin, _milliseconds(send_before))
 
     def note_closed(self, order: Order) -> None:
-        """Write down that an order of ours is over, and what of it was filled."""
+        """Write down that an order of ours is over, and what of it was filled.
+
+        Until then it counts as one that may trade: in the order log, and in the account's mark outside all logs.
+        """
         if self._order_log is not None:
             self._note(closed_of(order, self.server_now()))
 
