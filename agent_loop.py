@@ -14,23 +14,26 @@ from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain
-from cli.endings import end_run, leave, must_end, write_lines
+from cli.endings import end_if_fatal, end_run, leave, write_lines
 from cli.locks import require_held
 from core.iteration import Steps
-from execution import end_order, execute_action, move_order, read_room, reason_not_to_trade, send_order
+from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState
+from models import ActionType, AgentError, AgentState, TradingState
+from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import ask_policy, traceback_text
 from risk_engine import judge_action, with_refused_closes
 from state_builder import build_agent_state
 
+NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
+
 
 def run_iteration(agent: Agent) -> IterationRecord:
     """State, decision, check, execution, log. Whatever fails is in the log, with the steps reached before it."""
     agent.recorder.begin(agent.client)
-    steps = Steps()
+    steps = Steps(ended=agent.resting.take_ended())
     try:
         steps.state = state = read_state(agent)
 
@@ -42,6 +45,7 @@ def run_iteration(agent: Agent) -> IterationRecord:
         if verdict.allowed and answer.action.type != ActionType.DO_NOTHING and not agent.stop_requested:
             steps.execution = execute_action(agent.client, answer.action, agent.config, state)
             agent.memory.remember_trade(steps.execution)
+            agent.resting.add(steps.execution, state)
         steps.ledger = agent.ledger.read_new_entries(state, steps.execution)
         steps.ledger = agent.ledger.with_equities(steps.ledger, state, steps.execution)
     except AgentError as error:
@@ -52,10 +56,10 @@ def run_iteration(agent: Agent) -> IterationRecord:
 
 
 def read_state(agent: Agent) -> AgentState:
-    """The state, once earlier orders were looked up and those of ours that still rest were cancelled."""
+    """The state, once earlier orders were looked up, and those of ours cancelled that are not meant to rest."""
     require_held(agent.locks)
     disk_problem = agent.disk_problem()
-    left_overs = LeftOvers(agent.client, agent.order_log, agent.expect_trade)
+    left_overs = LeftOvers(agent.client, agent.order_log, agent.expect_trade, agent.resting.labels_left_alone())
     left_overs.look_up()
     state = build_agent_state(agent.client, agent.config, agent.memory, left_overs.take_back)
     if left_overs.problem is not None:
@@ -89,13 +93,12 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     while not agent.stop_requested:
         record = run_iteration(agent)
         display.show(record)
-        if agent.fatal is not None and must_end(agent, agent.fatal):
-            end_run(agent)
-            raise agent.fatal
+        end_if_fatal(agent)
         if wanted is not None and agent.recorder.iteration >= wanted:
             break
-        if not agent.clock.wait_for_next(agent.config.run.interval_seconds):
+        if not wait_for_next(agent, record):
             break
+        end_if_fatal(agent)
     end_run(agent)
     display.end()
     failed = record is not None and record.error is not None and wanted is not None
@@ -104,6 +107,38 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     if agent.trading.is_halted:
         return 6
     return 1 if failed or agent.recorder.unwritten else 0
+
+
+def wait_for_next(agent: Agent, record: IterationRecord) -> bool:
+    """Until the next decision is due; False where none will come. Orders that rest are watched and taken back before.
+
+    While an order of one coin rests and the other coin has none, a decision on that one follows at once.
+    """
+    others = set(agent.config.enabled_underlyings) - agent.resting.coins
+    if record.executed_status == "resting" and others and reason_not_to_rest(agent) is None:
+        agent.resting.let_rest_on()
+        agent.clock.sleep(NEXT_COIN_AFTER_SECONDS)
+        return True
+    interval_seconds = agent.config.run.interval_seconds
+    waited_seconds = watch_resting_orders(agent, interval_seconds)
+    return agent.clock.wait_for_next(max(0.0, interval_seconds - waited_seconds))
+
+
+def watch_resting_orders(agent: Agent, interval_seconds: float) -> float:
+    """How long orders rested; an answer that may end the process is left in `agent.fatal`."""
+    started_seconds = agent.clock.monotonic()
+    try:
+        agent.resting.watch(interval_seconds, lambda: reason_not_to_rest(agent))
+    except AgentError as error:
+        agent.fatal = error
+    return agent.clock.monotonic() - started_seconds
+
+
+def reason_not_to_rest(agent: Agent) -> str | None:
+    """Why no order of ours may rest, as far as this process knows by itself."""
+    if agent.stop_requested:
+        return "the run is being stopped"
+    return None if agent.trading.breaker.state == TradingState.ACTIVE else "nothing is sold for now"
 
 
 def wait_for_earlier_orders(agent: Agent) -> None:

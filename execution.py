@@ -2,8 +2,9 @@
 
 In: the client, an action the risk engine has allowed, settings, the state it was decided on. Out: ExecutionResult.
 Sending goes through the client's place_limit_order and nowhere else. Prices in coin per contract, amounts in coin.
-What has not traded at the last price is cancelled. A roll buys back first, reads the account again and sells only
-what has room. orders/recovery.py finds out what became of orders whose end was not heard.
+What has not traded at the last price is cancelled; a call offered at the mark is left to rest. A roll buys back first,
+reads the account again and sells only what has room. orders/finishing.py says how an order ended, orders/recovery.py
+what became of orders whose end was not heard.
 """
 
 from __future__ import annotations
@@ -36,10 +37,8 @@ from models import (
     SendOutcome,
     Ticker,
 )
+from orders.finishing import LegStatus, cancel_duplicates_of, finish_order, leg_result
 from orders.order_planning import Leg, offer_price, plan_orders, price_ladder, start_price
-from orders.recovery import cancel_if_live
-
-LegStatus = Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
 
 
 def execute_action(
@@ -174,11 +173,13 @@ def _work_order(
     if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
         return _unplaced(leg, amount, prices[:1], receipt)
     tried = prices[:1]
+    if difference is None and leg.offered_at_coin is not None and receipt.order.is_live:
+        return _left_to_rest(client, leg, amount, receipt.order, tried)
     if difference is None:
         order, tried = _move_price(client, receipt.order, prices, quoted_at, config)
     else:
         order = receipt.order
-    result = _finish(client, leg, amount, order, tried, difference or "")
+    result = finish_order(client, leg, amount, order, tried, difference or "")
     is_another = (order.symbol, order.direction) != (leg.symbol, leg.direction)
     return result.model_copy(update={"status": "unknown"}) if is_another else result
 
@@ -189,6 +190,14 @@ def send_order(client: ExchangeClient, request: OrderRequest) -> tuple[OrderRece
     if receipt.outcome != SendOutcome.ACCEPTED or receipt.order is None:
         return receipt, receipt.error or f"the order was {receipt.outcome}"
     return receipt, _echo_problem(request, receipt.order)
+
+
+def _left_to_rest(client: ExchangeClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...]) -> LegResult:
+    """The order stays where it is (orders/resting.py watches it), unless something on the way made two of it."""
+    if cancel_duplicates_of(client, leg, order):
+        return finish_order(client, leg, amount, order, tried, "")
+    result = leg_result(leg, amount, tried, order, 0.0, "resting", "")
+    return result.model_copy(update={"order": order})
 
 
 def _move_price(
@@ -250,68 +259,6 @@ def _may_still_move(client: ExchangeClient, quoted_at: datetime, config: AgentCo
     return is_fresh(quoted_at, now, config.risk.max_quote_age_seconds) and settlement_problem(now) is None
 
 
-def _finish(
-    client: ExchangeClient, leg: Leg, amount: float, order: Order, tried: tuple[float, ...], note: str
-) -> LegResult:
-    """Cancel what is left and count what was filled, whatever the state says."""
-    try:
-        final = end_order(client, order)
-    except DeribitError as error:
-        if error.exit_code is not None:
-            raise
-        return _leg_result(
-            leg, amount, tried, order, 0.0, "unknown", f"{note} its outcome is not known: {error}".strip()
-        )
-    if final.is_live:
-        return _leg_result(leg, amount, tried, final, 0.0, "unknown", note or "the order may still be live")
-    others = _cancel_duplicates_of(client, leg, order)
-    if others:
-        result = _leg_result(leg, amount, tried, final, None, "unknown", "two orders carry one label")
-        return result.model_copy(update={"is_duplicated": True})
-    if others is not None:
-        client.note_closed(final)
-    fee = _fees(client, final) if final.filled_amount_coin > 0.0 else 0.0  # None: could not be read
-    return _leg_result(leg, amount, tried, final, fee, _fill_status(final, amount), note)
-
-
-def _cancel_duplicates_of(client: ExchangeClient, leg: Leg, order: Order) -> list[Order] | None:
-    """Duplicates that something on the way made of the same request, cancelled; None if they could not be looked up."""
-    try:
-        found = client.get_orders_by_label(leg.parts.underlying, leg.label)
-    except DeribitError as error:
-        if error.exit_code is not None:
-            raise
-        return None
-    others = [one for one in found if one.order_id != order.order_id]
-    if others:
-        client.note_duplicated(leg.label, leg.symbol)
-    return [cancel_if_live(client, one) for one in others]
-
-
-def end_order(client: ExchangeClient, order: Order) -> Order:
-    """The order once it has been taken back; asked for where the answer to that was lost."""
-    if not order.is_live:
-        return order
-    return client.cancel_order(order.order_id).order or client.get_order_state(order.order_id)
-
-
-def _fill_status(order: Order, amount: float) -> LegStatus:
-    """Only the filled amount counts: a cancelled order may be partly filled."""
-    if order.filled_amount_coin <= 0.0:
-        return "not_filled"
-    return "filled" if order.filled_amount_coin >= amount - 1e-9 else "partly_filled"
-
-
-def _fees(client: ExchangeClient, order: Order) -> float | None:
-    """Fees of all fills of an order; None where they cannot be read (the ledger has them too)."""
-    try:
-        trades = client.get_trades_of_order(order.order_id)
-    except DeribitError:
-        return None
-    fees = {trade.trade_id: trade.fee_coin for trade in trades}  # the exchange may list a trade twice
-    return sum(fees.values()) if fees else None
-
-
 def _echo_problem(request: OrderRequest, order: Order) -> str | None:
     """What the exchange accepted must be what was asked; it has been known to move prices."""
     asked = (request.symbol, request.direction, request.label, request.amount_coin, request.price_coin)
@@ -324,33 +271,6 @@ def _echo_problem(request: OrderRequest, order: Order) -> str | None:
 
 
 # --- results ------------------------------------------------------------------------------------------
-
-
-def _leg_result(
-    leg: Leg, amount: float, tried: tuple[float, ...], order: Order, fee: float | None, status: LegStatus, note: str
-) -> LegResult:
-    filled = order.filled_amount_coin
-    avg_price = order.avg_price_coin if filled > 0.0 else None
-    return LegResult(
-        label=leg.label,
-        symbol=leg.symbol,
-        direction=leg.direction,
-        requested_coin=amount,
-        prices_tried_coin=tried,
-        filled_coin=filled,
-        avg_price_coin=avg_price,
-        fee_coin=fee,
-        slippage_coin=_slippage(leg, avg_price),
-        status=status,
-        note=note,
-    )
-
-
-def _slippage(leg: Leg, avg_price: float | None) -> float | None:
-    if avg_price is None or leg.decision_mid_coin is None:
-        return None
-    slippage = avg_price - leg.decision_mid_coin if leg.is_sell else leg.decision_mid_coin - avg_price
-    return slippage if math.isfinite(slippage) else None  # an absurd quote must not cost the line about a trade
 
 
 def _not_sent(leg: Leg, amount: float, why: str) -> LegResult:
@@ -382,13 +302,14 @@ def _unplaced(leg: Leg, amount: float, tried: tuple[float, ...], receipt: OrderR
 
 def _overall(
     results: list[LegResult], action: ProposedAction
-) -> Literal["none", "filled", "partly_filled", "not_filled", "rejected", "unknown"]:
+) -> Literal["none", "filled", "partly_filled", "not_filled", "resting", "rejected", "unknown"]:
     legs_wanted = 2 if action.type == ActionType.ROLL_COVERED_CALL else 1
     statuses = [result.status for result in results]
     if not statuses:
         return "none"
-    if "unknown" in statuses:
-        return "unknown"
+    for word in ("unknown", "resting"):
+        if word in statuses:
+            return word
     if len(statuses) == legs_wanted and all(status == "filled" for status in statuses):
         return "filled"
     if any(result.filled_coin > 0.0 for result in results):

@@ -31,6 +31,7 @@ from models import (
     ExecutionResult,
     Frozen,
     LedgerEntry,
+    LegResult,
     ProposedAction,
     RiskResult,
     TradingState,
@@ -89,6 +90,7 @@ class IterationRecord(Frozen):
     proposed_action: ProposedAction
     risk_engine_result: RiskResult
     executed_action: ExecutionResult
+    ended_orders: tuple[LegResult, ...] = ()
     breaker: Breaker | None = None
     ledger: tuple[LedgerEntry, ...] = ()
     ledger_read_until: AwareDatetime | None = None

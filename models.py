@@ -314,7 +314,10 @@ class RiskResult(Frozen):
 
 
 class LegResult(Frozen):
-    """One leg of an action, as it ended. Slippage is per contract against the mid at the decision, bad is negative."""
+    """One leg of an action, as it ended. Slippage is per contract against the mid at the decision, bad is negative.
+
+    A "resting" leg has not ended yet: its `order` is left on the book until shortly before the next decision.
+    """
 
     label: str
     symbol: str
@@ -325,7 +328,8 @@ class LegResult(Frozen):
     avg_price_coin: float | None = None
     fee_coin: float | None = 0.0
     slippage_coin: float | None = None
-    status: Literal["filled", "partly_filled", "not_filled", "rejected", "not_sent", "unknown"]
+    status: Literal["filled", "partly_filled", "not_filled", "resting", "rejected", "not_sent", "unknown"]
+    order: Order | None = None
     refusal_code: int | None = None
     is_duplicated: bool = False
     note: str = ""
@@ -334,7 +338,7 @@ class LegResult(Frozen):
 class ExecutionResult(Frozen):
     """How an approved action was carried out."""
 
-    status: Literal["none", "filled", "partly_filled", "not_filled", "rejected", "unknown"]
+    status: Literal["none", "filled", "partly_filled", "not_filled", "resting", "rejected", "unknown"]
     legs: tuple[LegResult, ...] = ()
     note: str = ""
 

@@ -45,6 +45,9 @@ def score_parts(call: CandidateOption) -> tuple[ScorePart, ...]:
 
 def decide_for_coin(agent_state: AgentState, coin: Underlying, strategy: StrategyConfig) -> ProposedAction:
     """The rules for one coin, first match wins."""
+    resting = next((order for order in agent_state.open_orders_for(coin) if order.is_own and order.is_live), None)
+    if resting is not None:
+        return nothing(f"{coin}: our order in {resting.symbol} still rests")
     held = agent_state.short_calls(coin)
     if not held:
         return decide_to_open(agent_state, coin, strategy)

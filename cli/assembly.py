@@ -13,9 +13,10 @@ from pathlib import Path
 
 import httpx
 
-from cli.console import complain
+from cli.console import complain, say
 from cli.policy_file import load_policy
 from cli.recorder import Recorder
+from cli.report import ended_sentence
 from config import AgentConfig, RunConfig
 from core.breaker import Breaker
 from core.plausibility import LastSeen
@@ -23,10 +24,11 @@ from deribit.kill_file import kill_note_of
 from deribit.unexpected import UnexpectedReplies
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
-from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LogWriteError
+from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LegResult, LogWriteError
 from orders.jsonl_file import JsonlLog
 from orders.ledger_reader import LedgerReader, read_until_of
 from orders.order_log import OrderLogFile, OrderMemory
+from orders.resting import RestingOrders
 from orders.trading_state import TradingStateKeeper, breaker_of
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
@@ -51,10 +53,14 @@ class Agent:
     ledger: LedgerReader
     trading: TradingStateKeeper
     recorder: Recorder
+    resting: RestingOrders
     stop_requested: bool = False
     locks: tuple[int, ...] = ()
     has_read_a_state: bool = False
     fatal: AgentError | None = None  # what ended the last iteration and may end the process
+
+    def __post_init__(self) -> None:
+        self.resting.on_ended = self.note_ended
 
     @property
     def clock(self) -> Clock:
@@ -64,6 +70,12 @@ class Agent:
         """An order has ended that may have traded: positions may be fewer, and the ledger has something to say."""
         self.memory.last.expect_smaller_position(symbol)
         self.ledger.expect_entries()
+
+    def note_ended(self, leg: LegResult) -> None:
+        """An order that rested has ended: what the next reading must know, and a sentence for the person."""
+        self.expect_trade(leg.symbol)
+        self.ledger.expect_fill(leg.symbol, leg.direction, leg.filled_coin)
+        say(ended_sentence(leg))
 
     def disk_problem(self) -> str | None:
         """Why lines that wait for the disk still wait, if any do."""
@@ -104,6 +116,7 @@ def agent_from_parts(
         ledger=LedgerReader(client, config.enabled_underlyings, remembered.ledger_read_until),
         trading=TradingStateKeeper(order_log, config.risk, remembered.breaker),
         recorder=Recorder(decision_log, run),
+        resting=RestingOrders(client, config),
     )
 
 

@@ -23,6 +23,14 @@ ASKED_AGAIN_AFTER_SECONDS = 10.0
 LAST_WORDS = ProposedAction(type=ActionType.DO_NOTHING, reason="the run has ended: what was booked since its last line")
 
 
+def end_if_fatal(agent: Agent) -> None:
+    """End the run where an answer ends the process; one that was heard once is asked again."""
+    error, agent.fatal = agent.fatal, None
+    if error is not None and must_end(agent, error):
+        end_run(agent)
+        raise error
+
+
 def must_end(agent: Agent, error: AgentError) -> bool:
     """Whether an error that ended an iteration, its code set, ends the process too; waits where it asks again."""
     if not isinstance(error, (AuthenticationError, WrongEnvironmentError)) or not agent.has_read_a_state:
@@ -40,6 +48,7 @@ def end_run(agent: Agent) -> None:
     agent.client.begin_iteration()
     problem = "its outcome is not known"
     try:
+        agent.resting.take_all_back("the run ends")
         cancel_leftovers(agent.client, agent.order_log)
     except AgentError as error:
         problem = str(error)
@@ -69,11 +78,11 @@ def leave(code: int) -> NoReturn:
 
 
 def log_rest_of_ledger(agent: Agent) -> None:
-    """One more line where the exchange has booked what no line holds: a fill at the very end, a reading that failed."""
-    reading = agent.ledger.read_rest()
-    if reading.entries:
+    """One more line for what is in none yet: an order that ended, a fill at the very end, a reading that failed."""
+    reading, ended = agent.ledger.read_rest(), agent.resting.take_ended()
+    if reading.entries or ended:
         agent.recorder.begin(agent.client)
-        steps = Steps(action=LAST_WORDS, ledger=reading)
+        steps = Steps(ended=ended, action=LAST_WORDS, ledger=reading)
         agent.recorder.end(agent.client, steps, agent.trading.breaker, agent.ledger.read_until)
 
 

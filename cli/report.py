@@ -177,6 +177,20 @@ def earnings_lines(found: Iterable[CoinEarnings]) -> list[str]:
     ]
 
 
+def ended_sentence(leg: LegResult) -> str:
+    """What became of an order that rested after a decision."""
+    about = f"     {leg.direction} {leg.requested_coin:g} {leg.symbol}"
+    prices = " -> ".join(f"{price_coin:g}" for price_coin in leg.prices_tried_coin)
+    why = f" ({printable(leg.note)})" if leg.note else ""
+    if leg.status == "filled":
+        return f"{about}: rested at {prices} and was filled"
+    if leg.status == "partly_filled":
+        return f"{about}: rested at {prices}, {leg.filled_coin:g} filled,\n     the rest taken back{why}"
+    if leg.status == "not_filled":
+        return f"{about}: rested at {prices}, nobody took it,\n     taken back{why}"
+    return f"{about}: rested at {prices}, its end is not known{why}"
+
+
 def bid_sentence(config: AgentConfig) -> str:
     """What this run does with calls that nobody bids for."""
     return f"calls without a bid: {'not sold' if config.requires_bid else 'offered at the mark'}"

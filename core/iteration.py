@@ -29,10 +29,12 @@ class LedgerReading:
 class Steps:
     """State, decision, check, execution and ledger of one iteration, each set once it was reached.
 
-    `policy_error`: the policy raised or returned nonsense, and the action is DO_NOTHING. `failure`: what ended the
-    iteration early; `fatal` is the same where it ends the process too.
+    `ended`: orders that rested after earlier decisions, as they ended since the last line. `policy_error`: the policy
+    raised or returned nonsense, and the action is DO_NOTHING. `failure`: what ended the iteration early; `fatal` is the
+    same where it ends the process too.
     """
 
+    ended: tuple[LegResult, ...] = ()
     state: AgentState | None = None
     action: ProposedAction | None = None
     policy_error: str | None = None
@@ -62,7 +64,7 @@ def breaker_events(steps: Steps, is_duplicated: bool) -> IterationEvents:
         has_decided=steps.action is not None,
         has_policy_error=steps.policy_error is not None,
         orders_rejected=_count(legs, "rejected"),
-        orders_accepted=_count(legs, "filled", "partly_filled", "not_filled"),
+        orders_accepted=_count(legs, "filled", "partly_filled", "not_filled", "resting"),
         blocked_action=_blocked_action(steps),
         is_duplicated=is_duplicated,
     )

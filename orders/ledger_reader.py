@@ -54,10 +54,17 @@ class LedgerReader:
         """An order has ended that may have traded: read on in any case."""
         self.is_due = True
 
+    def expect_fill(self, symbol: str, direction: str, amount_coin: float) -> None:
+        """Coins of an order have traded now, and the ledger will say so, if not at once."""
+        if amount_coin > 0.0:
+            self._not_booked[symbol, direction] += amount_coin
+            self._traded_at = self._client.server_now()
+
     def read_new_entries(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:
         """What was booked since the last time, if anything can have been."""
         now = self._client.server_now()
-        self._expect_fills(execution, now)
+        for leg in () if execution is None else execution.legs:
+            self.expect_fill(leg.symbol, leg.direction, leg.filled_coin)
         since = self.begin_at(state.timestamp)
         self.is_due = self.is_due or has_traded(execution) or last_delivery(now) >= since
         if not self.is_due:
@@ -128,12 +135,6 @@ class LedgerReader:
     def _entries(self, since: datetime, until: datetime) -> tuple[LedgerEntry, ...]:
         pages = [self._client.get_transaction_log(coin, since, until) for coin in self._coins]
         return tuple(entry for page in pages for entry in page)
-
-    def _expect_fills(self, execution: ExecutionResult | None, now: datetime) -> None:
-        for leg in () if execution is None else execution.legs:
-            if leg.filled_coin > 0.0:
-                self._not_booked[leg.symbol, leg.direction] += leg.filled_coin
-                self._traded_at = now
 
     def _lacks_fills(self, entries: Sequence[LedgerEntry], now: datetime) -> bool:
         """Whether a fill of ours is not among the entries though it should be, and may still come."""

@@ -7,7 +7,7 @@ orders stood under one label is known to the order log alone. Talks to Deribit t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from core.log_lines.order_events import OrderClosed, resolved
@@ -32,18 +32,22 @@ def _nothing_to_do(_symbol: str) -> None:
 class LeftOvers:
     """Earlier orders, as one iteration finds them; `on_ended` hears of each symbol that may have traded.
 
-    `problem`: why not all could be looked up. `cancelled`: symbols of orders that were resting until now.
+    `resting`: labels of orders that are meant to rest, and are left alone. `problem`: why not all could be looked up.
+    `cancelled`: symbols of orders that were resting until now.
     """
 
-    def __init__(self, client: ExchangeClient, order_log: OrderMemory, on_ended: OnEnded) -> None:
+    def __init__(
+        self, client: ExchangeClient, order_log: OrderMemory, on_ended: OnEnded, resting: Collection[str] = ()
+    ) -> None:
         self._client, self._order_log, self._on_ended = client, order_log, on_ended
+        self._resting = resting
         self.problem: DeribitError | None = None
         self.cancelled: list[str] = []
 
     def look_up(self) -> None:
         """Ask how they ended; a failure is kept for later, because open orders are to be cancelled all the same."""
         try:
-            recover_orders(self._client, self._order_log, self._on_ended)
+            recover_orders(self._client, self._order_log, self._on_ended, self._resting)
         except DeribitError as error:
             if error.exit_code is not None:
                 raise
@@ -53,14 +57,19 @@ class LeftOvers:
         """Cancel our own among the open orders; whether there were any."""
         note_duplicates(self._client, orders)
         note_seen_orders(self._client, self._order_log, orders)
-        cancelled = cancel_own_orders(self._client, orders)
+        cancelled = cancel_own_orders(self._client, [one for one in orders if one.label not in self._resting])
         for symbol in cancelled:
             self._on_ended(symbol)
         self.cancelled += cancelled
         return bool(cancelled)
 
 
-def recover_orders(client: ExchangeClient, order_log: OrderMemory, on_ended: OnEnded = _nothing_to_do) -> None:
+def recover_orders(
+    client: ExchangeClient,
+    order_log: OrderMemory,
+    on_ended: OnEnded = _nothing_to_do,
+    resting: Collection[str] = (),
+) -> None:
     """Find out how orders ended whose answer was lost, and accepted ones not yet known to be over.
 
     An order whose outcome is unknown is looked up once it can no longer be executed. Raises DeribitError when the
@@ -71,7 +80,8 @@ def recover_orders(client: ExchangeClient, order_log: OrderMemory, on_ended: OnE
         client.get_time()  # whether an order can still be executed is told by the exchange's clock alone
     now = client.server_now()
     over = [order for order in unresolved if seconds_since_deadline(order.intent, now) > RESOLVE_AFTER_SECONDS]
-    for order in [*over, *order_log.unclosed()]:
+    left = [order for order in order_log.unclosed() if order.label not in resting]
+    for order in [*over, *left]:
         found = client.get_orders_by_label(order.parts.underlying, order.label)
         if len(found) > 1:
             client.note_duplicated(order.label, order.symbol)

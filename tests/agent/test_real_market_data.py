@@ -9,12 +9,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from agent_loop import run_loop
+from cli.assembly import assemble_agent
 from core.pricing import (
     SECONDS_PER_YEAR,
     black76_price_coin,
@@ -26,7 +28,9 @@ from core.pricing import (
     tick_size_at,
 )
 from logging_utils import read_records
-from tests.builders.agent import folders, run_main
+from paper_exchange.setups import recorded_setup
+from tests.builders.agent import folders, options, run_main
+from tests.builders.configs import agent_config
 from tests.builders.states import TICK_STEPS
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -178,6 +182,60 @@ def test_on_the_same_books_of_another_coin_and_year_too(tmp_path: Path, monkeypa
     check_orders_were_placed(run_on(recording, tmp_path))
 
 
+# --- the same books as testnet has them: no bid is required --------------------------------------------
+
+
+def run_as_loopback(recording: Path, folder: Path, iterations: int, **sections: Any) -> list[dict[str, Any]]:
+    """The recording behind an exchange on this machine; default settings but for what is given."""
+    coin = recording.name[:3]
+    candles = None if coin.lower() in sections else CANDLES  # there are none of a coin and year that were made up
+    setup = recorded_setup(recording, {"BTC": 1.0, "ETH": 10.0}, candles, None)
+    other = {("eth" if coin == "BTC" else "btc"): {"enabled": False}}
+    config = agent_config(folder, **{**other, **sections}).at_market("loopback")
+    key = ("paper", "paper")
+    agent = assemble_agent(config, setup.transport, setup.clock, "loopback", "loopback", credentials=key)
+    assert run_loop(agent, options("--iterations", str(iterations), "--quiet")) == 0
+    return read_records(folder / "logs" / "decisions-*.jsonl")
+
+
+def check_offers(records: list[dict[str, Any]]) -> None:
+    """Every order at or above the floor of its decision; each one ended, and the log says how."""
+    placed = [record for record in records if record["executed_status"] == "resting"]
+    for record in placed:
+        floors = {call["symbol"]: call["floor_price_coin"] for call in record["agent_state"]["candidates"]}
+        (leg,) = record["executed_action"]["legs"]
+        assert min(leg["prices_tried_coin"]) >= floors[record["symbol"]] > 0.0
+    ended = [leg for record in records for leg in record["ended_orders"]]
+    assert [leg["label"] for leg in ended] == [record["executed_action"]["legs"][0]["label"] for record in placed]
+    assert {leg["status"] for leg in ended} <= {"not_filled", "partly_filled", "filled"}
+
+
+def moved_to(folder: Path, coin: str, years: int) -> Path:
+    """The same chains of another coin and year."""
+    with gzip.open(TESTNET_CHAINS, "rt", encoding="utf-8") as lines:
+        texts = [line.replace("BTC", coin).replace("24-", f"{24 + years}-") for line in lines]
+    milliseconds = (date(2024 + years, 11, 4) - date(2024, 11, 4)).days * 86_400_000
+    chains = [json.loads(text) for text in texts]
+    moved = [chain | {"recorded_at": chain["recorded_at"] + milliseconds} for chain in chains]
+    recording = folder / f"{coin}_{2024 + years}-11.jsonl"
+    recording.write_text("".join(json.dumps(chain) + "\n" for chain in moved), encoding="utf-8")
+    return recording
+
+
+@needs_testnet
+@pytest.mark.parametrize(("coin", "years"), [("BTC", 0), ("BTC", 1), ("ETH", 3)])
+def test_where_no_bid_is_required_offers_rest_at_the_mark_and_end_with_a_word(
+    coin: str, years: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = moved_to(tmp_path, coin, years)
+    made_up = {coin.lower(): {"ivrv_min": 0.0}} if years else {}
+    records = run_as_loopback(recording, tmp_path, 4, **made_up)
+    assert "resting" in [record["executed_status"] for record in records]
+    assert not records[0]["requires_bid"]
+    check_offers(records)
+    assert "rested at" in capsys.readouterr().out
+
+
 @needs_testnet
 def test_the_same_book_every_five_minutes_never_ends_in_reducing_for_want_of_a_fill(tmp_path: Path) -> None:
     with gzip.open(TESTNET_CHAINS, "rt", encoding="utf-8") as lines:
@@ -188,5 +246,8 @@ def test_the_same_book_every_five_minutes_never_ends_in_reducing_for_want_of_a_f
     records = run_on(recording, tmp_path, "--candles", CANDLES)
     check_orders_were_placed(records)
     assert len(records) == 40
+    offers = run_as_loopback(recording, tmp_path / "loopback", 40)
+    check_offers(offers)
+    assert {record["trading_state"] for record in offers} == {"ACTIVE"}
     last = records[-1]["agent_state"]
     assert (last["trading_state"], last["orders_today"], last["unfilled_orders_today"]) == ("ACTIVE", 0, 39)

@@ -52,7 +52,7 @@ class Wire(httpx.BaseTransport):
     def __init__(self, inner: httpx.BaseTransport | None = None, always: Fault = undisturbed) -> None:
         self.sent: list[Sent] = []
         self._inner = httpx.MockTransport(_nobody) if inner is None else inner
-        self._always = always
+        self.always = always
         self._faults: dict[str, list[Fault]] = {}
 
     def disturb(self, method: str, *faults: Fault) -> None:
@@ -70,7 +70,7 @@ class Wire(httpx.BaseTransport):
         method = method_of(request)
         self.sent.append(Sent(request))
         faults = self._faults.get(method)
-        fault = faults.pop(0) if faults else self._always
+        fault = faults.pop(0) if faults else self.always
         return fault(request, lambda: self._inner.handle_request(request))
 
 

@@ -27,7 +27,7 @@ from models import (
     RequestRefusedError,
     SendOutcome,
 )
-from orders import order_log, order_planning, recovery
+from orders import finishing, order_log, order_planning, recovery
 from orders.order_log import OrderLogFile
 from tests.campaign.defects.defects import defect, replaced
 from tests.campaign.world.schedule import Act, Crash, Schedule
@@ -267,8 +267,8 @@ def leftovers_are_not_cancelled() -> Iterator[None]:
     with ExitStack() as patches:
         patches.enter_context(replaced(recovery, cancel_own_orders=lambda client, orders: []))
         patches.enter_context(replaced(recovery, cancel_if_live=lambda client, order: order))
-        patches.enter_context(replaced(execution, cancel_if_live=lambda client, order: order))
-        patches.enter_context(replaced(execution, _ended=lambda client, order: order))
+        patches.enter_context(replaced(finishing, cancel_if_live=lambda client, order: order))
+        patches.enter_context(replaced(finishing, end_order=lambda client, order: order))
         yield
 
 
@@ -276,7 +276,8 @@ def leftovers_are_not_cancelled() -> Iterator[None]:
 def copies_go_unnoticed() -> Iterator[None]:
     """Two orders under one label are nothing special."""
     with ExitStack() as patches:
-        patches.enter_context(replaced(execution, _cancel_duplicates_of=lambda client, leg, order: []))
+        for module in (execution, finishing):
+            patches.enter_context(replaced(module, cancel_duplicates_of=lambda client, leg, order: []))
         patches.enter_context(replaced(DeribitClient, note_duplicated=lambda self, label, symbol: None))
         yield
 
@@ -285,7 +286,7 @@ def copies_go_unnoticed() -> Iterator[None]:
 def a_cancelled_order_has_not_traded() -> Iterator[None]:
     """Fills count only where the exchange says "filled"."""
     closed = DeribitClient.note_closed
-    result = execution._leg_result
+    result = finishing.leg_result
 
     def blind(order: Any) -> Any:
         return order if order.order_state == "filled" else order.model_copy(update={"filled_amount_coin": 0.0})
@@ -296,5 +297,5 @@ def a_cancelled_order_has_not_traded() -> Iterator[None]:
     def leg_result(leg: Any, amount: float, tried: Any, order: Any, *more: Any) -> Any:
         return result(leg, amount, tried, blind(order), *more)
 
-    with replaced(DeribitClient, note_closed=note), replaced(execution, _leg_result=leg_result):
+    with replaced(DeribitClient, note_closed=note), replaced(finishing, leg_result=leg_result):
         yield
