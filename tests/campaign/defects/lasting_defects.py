@@ -256,8 +256,8 @@ def _changed_by_the_policy(schedule: Schedule) -> Schedule:
 
 @defect("I24", "I26", occasion=_changed_by_the_policy)
 def the_policy_may_change_the_process() -> Iterator[None]:
-    """The precision of decimals stays as a policy has left it."""
-    with replaced(policy_call, localcontext=nullcontext):
+    """The precision of decimals, and whatever else there is of its kind, stays as a policy has left it."""
+    with replaced(policy_call, process_put_back=nullcontext):
         yield
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import decimal
 import random
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,7 @@ from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction, Underlying
 
 Decide = Callable[[AgentState, AgentConfig], Any]
+LEFT_RUNNING_SECONDS = 0.2
 SIZE_SHARES = (0.1, 0.3, 0.5, 1.0, 1.0, 1.3, 2.0)
 
 
@@ -90,12 +93,19 @@ class _WordlessError(Exception):
 
 def _leave_traces(form: int) -> None:
     """What a policy may change for the whole process, or raise, beside its answer."""
-    if form % 4 == 3:
-        raise _WordlessError
-    if form % 4 == 2:
+    kind = form % 7
+    if kind == 2:
         decimal.setcontext(decimal.Context(prec=1))
+    elif kind == 3:
+        raise _WordlessError
+    elif kind == 4:
+        random.seed(0)
+    elif kind == 5:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    elif kind == 6:
+        threading.Thread(target=threading.Event().wait, args=(LEFT_RUNNING_SECONDS,), daemon=True).start()
     else:
-        decimal.getcontext().prec = 1 + form % 2
+        decimal.getcontext().prec = 1 + kind
 
 
 def _misbehave(row: str, form: int, state: AgentState) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import signal
 import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
@@ -81,6 +82,7 @@ class World:
         self._kill_row = ""
         self._kill_row_ends = 0
         self._round_began_at = self.time.now()
+        self._hangup_handler = signal.getsignal(signal.SIGHUP)
         self._connect()
 
     def _connect(self) -> None:
@@ -219,6 +221,9 @@ class World:
         self.moment.round += 1
         self.moment.iteration = self.agent.recorder.iteration + 1
         self.moment.action = ""
+        if signal.getsignal(signal.SIGHUP) != self._hangup_handler:
+            self.trace.violations.append("I24: the handler that a policy gave a signal is still there")
+            signal.signal(signal.SIGHUP, self._hangup_handler)
         self._round_began_at = self.time.now()
         self._count_standing_rows()
         if self.moment.round > self.schedule.iterations and not self.moment.is_healthy:
