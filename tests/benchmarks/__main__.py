@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, process_time
+from typing import NamedTuple
 
 import httpx
 
@@ -25,6 +26,7 @@ from cli.arguments import parse_arguments
 from cli.setup import build_agent
 from config import PROJECT_FOLDER, AgentConfig, load_config
 from deribit_client import DeribitClient
+from models import UNDERLYINGS
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market.clocks import SimulatedClock
@@ -32,7 +34,7 @@ from paper_exchange.market.expiries import MarketSize
 from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
-from state_builder import MarketMemory, build_agent_state
+from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
 from tests.builders.wire import Answer, Wire
 
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
@@ -57,13 +59,41 @@ class Replay:
 
 def state_ratio() -> None:
     """CPU of building the state of both coins over CPU of fetching and decoding the same replies."""
+    measured = measure_state(LARGE)
+    print(f"state of both coins, {measured.options} options: {measured.state_ms:.1f} ms CPU")
+    print(f"fetch and json.loads of the same bytes: {measured.plain_ms:.1f} ms CPU")
+    print(f"ratio {measured.state_ms / measured.plain_ms:.2f} (must be at most 1.3)")
+
+
+def chain_sizes() -> None:
+    """What a chain twice as long costs: reading it from the wire, and computing the state from it alone."""
+    before: StateCost | None = None
+    for strikes_per_side in (10, 21, 42, 83):
+        cost = measure_state(MarketSize(expiries_max=12, strikes_per_side=strikes_per_side))
+        grown = "" if before is None else f", {cost.state_ms / before.state_ms:.2f} and "
+        grown += "" if before is None else f"{cost.compute_ms / before.compute_ms:.2f} times as much (at most 2)"
+        each = cost.options // len(UNDERLYINGS)
+        print(f"  {each:>5} options a coin: state {cost.state_ms:.1f} ms, computing {cost.compute_ms:.2f} ms{grown}")
+        before = cost
+
+
+class StateCost(NamedTuple):
+    """Milliseconds of CPU: reading and computing a state, computing it alone, fetching and decoding alone."""
+
+    options: int
+    state_ms: float
+    compute_ms: float
+    plain_ms: float
+
+
+def measure_state(size: MarketSize) -> StateCost:
     config = load_config(env_file=None)
-    market = SimulatedMarket(1, SimulatedClock(SIMULATION_START), size=LARGE)
+    market = SimulatedMarket(1, SimulatedClock(SIMULATION_START), size=size)
     replay = Replay()
     transport = Wire(PaperTransport(PaperExchange(market, PaperAccount(market))), replay)
     client = DeribitClient(config, transport=transport, clock=market.clock, credentials=("paper", "paper"))
     memory = MarketMemory()
-    options = sum(found.option_count for found in build_agent_state(client, config, memory).markets)
+    raw = fetch(client, config, memory)
     client.end_iteration()
     build_agent_state(client, config, memory)
     methods = [call.method for call in client.end_iteration()]
@@ -74,11 +104,12 @@ def state_ratio() -> None:
         for path, params in requests:
             json.loads(plain.post(path, json={"params": json.loads(params)}).content)
 
-    state_ms = _cpu_ms(lambda: build_agent_state(client, config, memory))
-    plain_ms = _cpu_ms(fetch_and_decode)
-    print(f"state of both coins, {options} options, {len(requests)} requests: {state_ms:.1f} ms CPU")
-    print(f"fetch and json.loads of the same bytes: {plain_ms:.1f} ms CPU")
-    print(f"ratio {state_ms / plain_ms:.2f} (must be at most 2)")
+    return StateCost(
+        options=sum(len(coin.chain) for coin in raw.coins),
+        state_ms=_cpu_ms(lambda: build_agent_state(client, config, memory)),
+        compute_ms=_cpu_ms(lambda: assemble_state(raw, config)),
+        plain_ms=_cpu_ms(fetch_and_decode),
+    )
 
 
 def _cpu_ms(action: Callable[[], object]) -> float:
@@ -121,6 +152,7 @@ def long_run(iterations: int) -> None:
             agent.clock.wait_for_next(300.0)
         each_ms = (process_time() - started) / iterations * 1000.0
         print(f"{iterations} simulated iterations: {each_ms:.1f} ms CPU each, {failed} failed")
+        print(f"decisions a CPU-second: {1000.0 / each_ms:.0f}")
         print(f"requests in an iteration without a trade: {dict(sorted(requests.items()))}")
 
 
@@ -144,4 +176,5 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     help_time()
     state_ratio()
+    chain_sizes()
     long_run(chosen.iterations)
