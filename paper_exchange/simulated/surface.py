@@ -7,10 +7,10 @@ implied volatility as a fraction, forwards in USD, prices in coin, all as arrays
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
+from core.pricing import normal_cdf
 from paper_exchange.simulated import settings
 from paper_exchange.simulated.process import BoolArray, FloatArray
 from paper_exchange.simulated.settings import CARRY, FACTORS, FAST, PREMIUM, SKEW, SLOW, CoinProfile
@@ -75,15 +75,8 @@ def price_columns(
     """Black-76 marks in coin (8 decimals) and call deltas; pricing.black76_price_coin for whole columns."""
     spread = iv * np.sqrt(years)
     d1 = np.log(forward / strike) / spread + 0.5 * spread
-    call_delta = _normal_cdf(d1)
-    call = call_delta - strike / forward * _normal_cdf(d1 - spread)
+    call_delta = normal_cdf(d1)
+    call = call_delta - strike / forward * normal_cdf(d1 - spread)
     value = np.where(is_call, call, call - 1.0 + strike / forward)
     marks: FloatArray = np.round(np.maximum(value, 0.0), 8).astype(np.float64, copy=False)
     return marks, call_delta
-
-
-def _normal_cdf(x: FloatArray) -> FloatArray:
-    """pricing.normal_cdf for a column; numpy has no error function."""
-    scaled: Iterable[float] = (-x / math.sqrt(2.0)).tolist()
-    cdf: FloatArray = 0.5 * np.fromiter(map(math.erfc, scaled), dtype=np.float64, count=len(x))
-    return cdf
