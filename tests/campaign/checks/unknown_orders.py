@@ -52,7 +52,9 @@ def _why_unknown(view: View, earlier: WireCall, call: WireCall) -> str | None:
 
 
 def _shows(view: View, call: WireCall, label: str) -> bool:
-    return view.heard(call) is not None and label.encode() in (call.heard or b"")
+    """By its label in any answer, or by any order in a look-up of it, whatever field of that was bent (X27)."""
+    is_found = call.method == LOOK_UP and call.params.get("label") == label and bool(view.heard(call))
+    return is_found or (view.heard(call) is not None and label.encode() in (call.heard or b""))
 
 
 def _is_empty_look_up(view: View, call: WireCall, label: str) -> bool:
