@@ -39,6 +39,8 @@ from tests.builders.wire import Answer, Wire
 
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
 ROUNDS = 40
+DECISION_SECONDS = 3_600.0
+DECISIONS = 100  # enough for a ratio
 
 
 class Replay:
@@ -134,10 +136,34 @@ def help_time() -> None:
     print(f"--help: {min(times):.2f} s (must be below 0.3)")
 
 
-def long_run(iterations: int) -> None:
-    """Simulated iterations in one process: speed, requests of a steady iteration, and memory at tenths of the run."""
+def decisions(iterations: int) -> None:
+    """Decisions a CPU-second in process and on the wire, on the simulated market and on a recording of it."""
     with tempfile.TemporaryDirectory() as folder:
-        options = parse_arguments(["--market", "simulated"])
+        recorder = _config_in(Path(folder) / "recorder", record_chains=True)
+        simulated = ("--market", "simulated")
+        _decisions_per_second(recorder, iterations, *simulated)
+        recorded = ("--market", "recorded", "--recording", str(recorder.run.data_dir / "chains"))
+        for name, market in {"simulated": simulated, "recorded": recorded}.items():
+            process = _decisions_per_second(_config_in(Path(folder) / f"{name}-process"), iterations, *market)
+            wire = _decisions_per_second(_config_in(Path(folder) / f"{name}-wire"), iterations, *market, "--wire")
+            print(f"{name}: {process:.0f} decisions a CPU-second in process, {wire:.0f} on the wire")
+            print(f"ratio {process / wire:.2f} ({name})")
+
+
+def _decisions_per_second(config: AgentConfig, iterations: int, *arguments: str) -> float:
+    """Iterations of an hour with the rule-based policy, logs written; the agent's start is not counted."""
+    agent = build_agent(config, parse_arguments([*arguments]))
+    started = process_time()
+    for _ in range(iterations):
+        run_iteration(agent)
+        agent.clock.wait_for_next(DECISION_SECONDS)
+    return iterations / (process_time() - started)
+
+
+def long_run(iterations: int) -> None:
+    """Simulated iterations on the wire: speed, requests of a steady iteration, and memory at tenths of the run."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = parse_arguments(["--market", "simulated", "--wire"])
         agent = build_agent(_config_in(Path(folder)), options)
         requests: Counter[int] = Counter()
         failed, started = 0, process_time()
@@ -156,8 +182,9 @@ def long_run(iterations: int) -> None:
         print(f"requests in an iteration without a trade: {dict(sorted(requests.items()))}")
 
 
-def _config_in(folder: Path) -> AgentConfig:
-    return load_config(env_file=None, overrides={"run": {"log_dir": folder / "logs", "data_dir": folder}})
+def _config_in(folder: Path, record_chains: bool = False) -> AgentConfig:
+    run = {"log_dir": folder / "logs", "data_dir": folder, "record_chains": record_chains}
+    return load_config(env_file=None, overrides={"run": run})
 
 
 def _forget_logs(folder: Path) -> None:
@@ -177,4 +204,5 @@ if __name__ == "__main__":
     help_time()
     state_ratio()
     chain_sizes()
+    decisions(DECISIONS)
     long_run(chosen.iterations)
