@@ -16,7 +16,7 @@ import httpx
 from config import AgentConfig
 from core.chain import Quotes
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
-from deribit import charts, replies
+from deribit import chains, charts, replies
 from deribit.envelope import row_about
 from deribit.error_codes import TOKEN_CODES
 from deribit.failures import outcome_after
@@ -150,7 +150,7 @@ class DeribitClient(OrderGate):
     def get_book_summaries(self, currency: str) -> Quotes:
         """The whole option chain in one request."""
         params = {"currency": currency, "kind": "option"}
-        return self._read("public/get_book_summary_by_currency", params, replies.read_quotes)
+        return self._read("public/get_book_summary_by_currency", params, chains.read_quotes)
 
     def get_ticker(self, symbol: str) -> Ticker:
         params = {"instrument_name": symbol}

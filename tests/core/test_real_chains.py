@@ -20,7 +20,7 @@ from core.chain import chain_of, listing_of
 from core.market_context import CoinData, market_snapshot
 from core.pricing import black76_delta, days_between, tick_size_at, trade_fee_coin, years_between
 from core.quotes import asked_price, is_crossed, is_inside_collar, sale_floor
-from deribit.replies import read_quotes
+from deribit.chains import read_quotes
 from deribit.symbols import parse_symbol
 from models import MarketSnapshot, OptionInstrument, OptionQuote, PriceBar
 from tests.builders.configs import a_config

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from deribit import charts, envelope, replies
+from deribit.chains import read_quotes
 from deribit.envelope import read_envelope
 from deribit.replies import Row, rows
 from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
@@ -48,7 +49,7 @@ READERS: dict[str, Callable[[Any], object]] = {
     "private_get_account_summaries": replies.read_accounts,
     "private_get_positions": lambda result: [replies.read_position(row) for row in rows(result)],
     "private_get_user_trades_by_instrument": replies.read_trades,
-    "public_get_book_summary_by_currency": replies.read_quotes,
+    "public_get_book_summary_by_currency": read_quotes,
     "public_get_instrument": lambda result: replies.read_instrument(Row(result)),
     "public_get_instruments": replies.read_instruments,
     "public_get_order_book": read_tickers,
@@ -244,7 +245,7 @@ NEWER_READERS: dict[str, Callable[[Any], object]] = {
     "private_get_order_state_by_label": read_all_orders,
     "private_get_positions": lambda result: [replies.read_position(row) for row in rows(result)],
     "private_get_transaction_log": lambda result: replies.read_ledger(Row(result), "BTC"),
-    "public_get_book_summary_by_currency": replies.read_quotes,
+    "public_get_book_summary_by_currency": read_quotes,
     "public_get_instrument": lambda result: replies.read_instrument(Row(result)),
     "public_get_tradingview_chart_data": lambda result: charts.read_bars(Row(result), HOUR, NOW),
     "public_ticker": lambda result: replies.read_ticker(Row(result)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deribit.chains import read_quotes
 from deribit.envelope import read_envelope, result_of
 from deribit.replies import (
     Row,
@@ -24,7 +25,6 @@ from deribit.replies import (
     read_open_order,
     read_order,
     read_position,
-    read_quotes,
     read_ticker,
     utc_from_ms,
 )
