@@ -56,15 +56,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Sells covered calls on BTC and ETH on Deribit testnet. Experimental, not financial advice.",
         epilog="Without options it trades on testnet and needs a key in .env. Settings: see .env.example.",
     )
+    _add_markets(parser)
+    _add_pace(parser)
+    _add_files(parser)
+    _add_looks(parser)
+    return parser
+
+
+def _add_markets(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("what to run against (default: testnet, with orders)")
     where.add_argument("--dry-run", action="store_true", help="testnet quotes, paper account: no key, no order leaves")
     where.add_argument("--market", choices=("simulated", "recorded"), help="no network: simulated or recorded chains")
-    where.add_argument("--wire", action="store_true", help="simulated or recorded, but over HTTP and JSON (slower)")
+    where.add_argument("--wire", action="store_true", help="ask the market over HTTP and JSON, not in process")
     where.add_argument("--recording", type=_path, metavar="PATH", help="chain file or folder for --market recorded")
     where.add_argument("--candles", type=_path, metavar="PATH", help="hourly candles (csv) for --market recorded")
     where.add_argument(
         "--delivery-prices", type=_path, metavar="PATH", help="delivery prices (csv) for --market recorded"
     )
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how long and how")
     how.add_argument("--once", action="store_true", help="one iteration, then stop (exit code 1 if it failed)")
     how.add_argument("--iterations", type=_positive_int, metavar="N", help="stop after N iterations")
@@ -78,10 +89,16 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files")
     files.add_argument("--log-dir", type=_path, metavar="DIR", help="default logs/ (logs/simulated/, logs/recorded/)")
     files.add_argument("--data-dir", type=_path, metavar="DIR", help="default data/ (data/simulated/, data/recorded/)")
     files.add_argument("--record-chains", action="store_true", help="write every chain read to <data-dir>/chains")
+
+
+def _add_looks(parser: argparse.ArgumentParser) -> None:
     look = parser.add_argument_group("look without running")
     look.add_argument(
         "--check", action="store_true", help="try everything an iteration asks for, a line each; no order"
@@ -91,7 +108,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     look.add_argument("--status", action="store_true", help="what the last log line says")
     look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
-    return parser
 
 
 def _path(text: str) -> Path:

@@ -13,7 +13,7 @@ from models import LogWriteError, OrderLog, RequestRefusedError, SendOutcome
 from orders.order_log import OrderMemory
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
-from tests.builders.agent import an_order_request, decision_lines, run_main, simulated_run
+from tests.builders.agent import an_order_request, decision_lines, run_main, scripted_desk, simulated_run
 from tests.builders.configs import a_config
 from tests.builders.paper import START, ScriptedMarket, market_with
 from tests.builders.two_clients import ONLY_ON_A_WIRE, KeptLines
@@ -118,6 +118,21 @@ def test_an_order_of_another_hand_is_ours_only_where_our_log_knows_its_label() -
         client_of(account, log).place_limit_order(an_order_request(label=label, price_coin=0.03, amount_coin=0.1))
     shown = client_of(account, order_log).get_open_orders()
     assert [order.is_in_order_log for order in shown] == [False, True]
+
+
+@pytest.mark.parametrize(("bid", "outcome"), [(None, SendOutcome.ACCEPTED), (0.02, SendOutcome.REJECTED)])
+def test_an_order_that_only_makes_is_the_same_through_either_client(
+    tmp_path: Path, bid: float | None, outcome: SendOutcome
+) -> None:
+    request = an_order_request(post_only=True)
+    process = client_of(account_on(market_with(bid=bid)))
+    wire = scripted_desk(tmp_path, market_with(bid=bid)).client
+    receipts = [client.place_limit_order(request) for client in (process, wire)]
+    assert receipts[0] == receipts[1]
+    assert receipts[0].outcome == outcome
+    moved = [client.edit_order(order, 0.025, START) for client in (process, wire) for order in client.get_open_orders()]
+    assert [receipt.outcome for receipt in moved] == (2 * ["accepted"] if bid is None else [])
+    assert len({receipt.model_dump_json() for receipt in moved}) <= 1
 
 
 # --- the command line ------------------------------------------------------------------
