@@ -59,7 +59,7 @@ def both_sides(make_setup: MakeSetup, policy: Policy) -> tuple[Side, Side]:
 # --- the same run -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hours", [0.25, 8.0])
+@pytest.mark.parametrize("hours", [1.0 / 12.0, 8.0])
 def test_a_simulated_run_is_the_same_through_either_client(hours: float) -> None:
     wire, process = both_sides(simulated, decide_action)
     assert first_difference(wire, process, ITERATIONS, hours * HOURS) is None
