@@ -17,7 +17,7 @@ from core.text import quotable, wrapped
 from deribit.wire import SystemClock
 from logging_utils import IterationRecord
 from models import LedgerEntry
-from policies.side_effects import ThreadWatch
+from policies.side_effects import threads_left_running
 
 PROGRESS_EVERY_SECONDS = 10.0
 
@@ -53,7 +53,6 @@ class RunDisplay:
         self._wanted, self._is_quiet = wanted, is_quiet
         self._wall = SystemClock()
         self._started = self._shown = self._wall.monotonic()
-        self._threads = ThreadWatch()
         self._ledger: list[LedgerEntry] = []
         self._equity_first_coin: dict[str, float] = {}
         self._equity_last_coin: dict[str, float] = {}
@@ -61,7 +60,7 @@ class RunDisplay:
     def show(self, record: IterationRecord) -> None:
         """Print an iteration; after it the progress, where stdout is a file that somebody waits for."""
         self._count(record)
-        for name in self._threads.new_names():
+        for name in threads_left_running():
             complain(f"the policy has left a thread running: {quotable(name)}")
         say(console_block(record, self._is_quiet))
         if self._wanted is None or record.iteration >= self._wanted or _is_terminal():

@@ -57,14 +57,17 @@ KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (lambda: (sys.stdout, sys.stderr), _set_streams),
 )
 
+_left_running: list[str] = []
+
 
 @contextmanager
 def process_put_back() -> Iterator[None]:
     """Whatever happens inside, the process is as it was before."""
-    before = [_read(read) for read, _ in KEPT]
+    before, threads_before = [_read(read) for read, _ in KEPT], set(threading.enumerate())
     try:
         yield
     finally:
+        _left_running.extend(thread.name for thread in threading.enumerate() if thread not in threads_before)
         for (read, put_back), value in zip(KEPT, before, strict=True):
             if value is not None and _read(read) != value:
                 with suppress(Exception):
@@ -79,14 +82,8 @@ def _read(read: Callable[[], Any]) -> Any:
         return None
 
 
-class ThreadWatch:
-    """The threads that were started since: a policy may leave some behind."""
-
-    def __init__(self) -> None:
-        self._known = set(threading.enumerate())
-
-    def new_names(self) -> list[str]:
-        """Threads that were not there before and were not named yet."""
-        new = [thread for thread in threading.enumerate() if thread not in self._known]
-        self._known.update(new)
-        return [thread.name for thread in new]
+def threads_left_running() -> list[str]:
+    """Names of the threads that the calls since the last question have left running."""
+    names = list(_left_running)
+    _left_running.clear()
+    return names

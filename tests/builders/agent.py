@@ -208,11 +208,21 @@ def an_order_request(symbol: str = CALL, **fields: Any) -> OrderRequest:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run from the command line ended."""
+    """How a run from the command line ended, and what it printed."""
 
     code: int
     out: str
-    err: str
+    printed_err: str
+
+    @property
+    def err(self) -> str:
+        """A complaint a line, however the console broke it."""
+        return self.printed_err.replace("\n  ", " ")
+
+
+def in_one_line(text: str) -> str:
+    """What was printed, without the ends of lines: where the console breaks a sentence says nothing."""
+    return " ".join(text.split())
 
 
 def run_main(*arguments: str | Path, clock: Callable[[], Clock] = QuickStartClock) -> Ended:

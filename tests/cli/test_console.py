@@ -513,7 +513,7 @@ def test_no_line_of_the_quickstart_and_of_the_status_after_it_is_longer_than_80_
     run = run_main("--dry-run", "--iterations", "50", "--interval", "21600", *folders)
     status = run_main("--status", *folders)
     assert (run.code, status.code) == (0, 0)
-    assert too_long(run.out + run.err + status.out) == []
+    assert too_long(run.out + run.printed_err + status.out) == []
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def test_no_line_of_other_commands_and_errors_is_longer_than_80_columns(
 ) -> None:
     folders = ("--log-dir", short_folder / "l", "--data-dir", short_folder / "d", "--market", "simulated")
     ended = run_main(*arguments, *folders)
-    assert too_long(ended.out + ended.err) == []
+    assert too_long(ended.out + ended.printed_err) == []
 
 
 def test_whatever_a_policy_and_the_exchange_say_no_line_is_longer_than_80_columns() -> None:
