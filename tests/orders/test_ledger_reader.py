@@ -259,7 +259,8 @@ def test_an_entry_that_a_replica_shows_late_is_told_by_the_next_reading(
     def shows_it(request: httpx.Request, _: Answer) -> httpx.Response:
         start_ms = json.loads(request.read())["params"]["start_timestamp"]
         row = {"type": "deposit", "timestamp": at, "change": 0.001, "balance": 1.0}
-        return httpx.Response(200, json=envelope(request, result={"logs": [row] if at >= start_ms else []}))
+        page = {"logs": [row] if at >= start_ms else [], "continuation": None}
+        return httpx.Response(200, json=envelope(request, result=page))
 
     desk = scripted_desk(tmp_path)
     reader = LedgerReader(desk.client, ("BTC",), START - timedelta(hours=1))
