@@ -21,6 +21,7 @@ from deribit.vocabulary import (  # noqa: F401 - all of it is handed on: this is
     SETTLEMENT_TYPES,
     UNDERLYINGS,
     UNKNOWN_AMOUNT_COIN,
+    ApiCall,
     CoinAccount,
     Direction,
     Fill,
@@ -341,16 +342,6 @@ class ExecutionResult(Frozen):
     status: Literal["none", "filled", "partly_filled", "not_filled", "resting", "rejected", "unknown"]
     legs: tuple[LegResult, ...] = ()
     note: str = ""
-
-
-class ApiCall(Frozen):
-    """One request as the log keeps it: never credentials, never whole replies."""
-
-    method: str
-    outcome: str
-    attempts: int = 1
-    duration_ms: float = 0.0
-    detail: dict[str, Any] | None = None
 
 
 # --- protocols ------------------------------------------------------------------

@@ -10,6 +10,7 @@ import inspect
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 from core.settings.texts import not_utf8
 from models import ConfigurationError
@@ -22,23 +23,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
     path = Path(name).expanduser().resolve() if "/" in name else None
     if path is not None and not (path.is_file() and path.suffix == ".py"):
         raise ConfigurationError(f"policy {name}: there is no such .py file")
-    module_name = name.removesuffix(".py") if path is None else path.stem
-    folder = Path.cwd() if path is None else path.parent
-    sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
-    try:
-        with process_put_back():
-            module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.partition(".")[0]:
-            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
-        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
-        _refuse_other_encodings(name, folder / f"{module_name}.py")
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
-        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
+    module = _import(name, path)
     if path is not None and Path(str(module.__file__)).resolve() != path:
         raise ConfigurationError(f"policy {name}: {path.name} is the name of another module of the agent: rename it")
     decide = getattr(module, "decide_action", None)
@@ -50,6 +35,27 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise ConfigurationError(
             f"policy {name}: its source cannot be read, and every log line carries a hash of it"
         ) from None
+
+
+def _import(name: str, path: Path | None) -> ModuleType:
+    """The module itself, whatever happens while it is read; only Ctrl-C passes."""
+    module_name = name.removesuffix(".py") if path is None else path.stem
+    folder = Path.cwd() if path is None else path.parent
+    sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
+    try:
+        with process_put_back():
+            return importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0]:
+            raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
+        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+    except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
+        _refuse_other_encodings(name, folder / f"{module_name}.py")
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
+        raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
 
 
 def _refuse_other_encodings(name: str, file: Path) -> None:

@@ -323,3 +323,13 @@ class OrderReceipt(Frozen):
     trades: tuple[Fill, ...] = ()
     error: str | None = None
     refusal_code: int | None = None
+
+
+class ApiCall(Frozen):
+    """One request as the log keeps it: never credentials, never whole replies."""
+
+    method: str
+    outcome: str
+    attempts: int = 1
+    duration_ms: float = 0.0
+    detail: dict[str, Any] | None = None
