@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -200,6 +200,8 @@ class RunConfig(Section):
     """Prices tried from mid towards the other side, the last one being the floor."""
     order_concession_pct: Number = Field(15.0, ge=0, le=50)
     """Most that an order may give up from mid, percent. More fills, worse prices."""
+    fills: Literal["ladder", "touch"] = "ladder"
+    """ladder, as on testnet, or touch, for research: sell at the bid, buy at the ask, at once."""
     record_chains: Switch = False
     """true: write every chain read to data/chains for replay."""
     paper_btc_coin: Number = Field(1.0, ge=0, le=1000)

@@ -38,7 +38,7 @@ from models import (
     Ticker,
 )
 from orders.finishing import LegStatus, cancel_duplicates_of, finish_order, leg_result
-from orders.order_planning import Leg, offer_price, plan_orders, price_ladder, start_price
+from orders.order_planning import Leg, offer_price, plan_orders, prices_to_try, start_price
 
 
 def execute_action(
@@ -104,7 +104,7 @@ def _work_leg(client: ExchangeClient, leg: Leg, amount: float, config: AgentConf
     if amount <= 0.0:
         return _not_sent(leg, amount, "no free coins left to sell a call against, or one of our orders is still open")
     if leg.offered_at_coin is None:
-        prices = price_ladder(leg.direction, ticker, option, config)
+        prices = prices_to_try(leg.direction, ticker, option, config)
     else:
         prices = (offer_price(leg.offered_at_coin, ticker, option),)
     return _work_order(client, leg, amount, prices, ticker.quoted_at, config)
@@ -175,10 +175,10 @@ def _work_order(
     tried = prices[:1]
     if difference is None and leg.offered_at_coin is not None and receipt.order.is_live:
         return _left_to_rest(client, leg, amount, receipt.order, tried)
-    if difference is None:
+    if difference is None and config.run.fills == "ladder":
         order, tried = _move_price(client, receipt.order, prices, quoted_at, config)
     else:
-        order = receipt.order
+        order = receipt.order  # not what was asked for; or a research run, where what did not trade at once is over
     result = finish_order(client, leg, amount, order, tried, difference or "")
     is_another = (order.symbol, order.direction) != (leg.symbol, leg.direction)
     return result.model_copy(update={"status": "unknown"}) if is_another else result

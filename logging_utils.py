@@ -86,6 +86,7 @@ class IterationRecord(Frozen):
     request_count: int | None = 0
     credentials_source: str = "none"
     requires_bid: bool = True
+    fills: str = "ladder"
     agent_state: AgentState | None = None
     proposed_action: ProposedAction
     risk_engine_result: RiskResult
@@ -115,8 +116,8 @@ class LoggedEntry(LedgerEntry):
 class RunInfo:
     """What all lines of a run have in common.
 
-    `requires_bid`: whether only calls with a bid may be sold. `lines_before`: the sequence number of the last line
-    before it.
+    `requires_bid`: whether only calls with a bid may be sold. `fills`: how orders are filled (AGENT_FILLS).
+    `lines_before`: the sequence number of the last line before it.
     """
 
     run_id: str
@@ -127,6 +128,7 @@ class RunInfo:
     policy_hash: str
     credentials_source: str = "none"
     requires_bid: bool = True
+    fills: str = "ladder"
     lines_before: int = 0
 
 

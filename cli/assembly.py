@@ -148,6 +148,7 @@ def assemble_agent(
         config_hash="c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED)),
         policy_hash="p-" + short_hash(policy_source),
         requires_bid=config.requires_bid,
+        fills=config.run.fills,
         credentials_source="none" if credentials is not None else config.key_source,
         lines_before=0 if before is None else before.sequence,
     )

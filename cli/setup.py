@@ -30,6 +30,8 @@ def settings_from(options: argparse.Namespace) -> AgentConfig:
     overrides = _overrides(options)
     config = settings.load_config(settings.ENV_FILE, overrides)
     market = _market(config, options)
+    if options.market is None and config.run.fills != "ladder":
+        raise ConfigurationError("AGENT_FILLS=touch is for research: --market simulated or --market recorded")
     config = config.at_market(market)
     if market == "testnet":
         return config

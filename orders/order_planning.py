@@ -2,7 +2,8 @@
 
 In: an action, the state it was decided on, a fresh ticker, settings. Out: legs in the order in which they are sent;
 prices on the exchange's tick grid, in coin per contract, amounts in coin. A sale starts at mid and steps towards the
-bid down to a floor, a buy-back the other way round; a call of which a side is missing is offered at the mark.
+bid down to a floor, a buy-back the other way round; a call of which a side is missing is offered at the mark. In a
+research run with AGENT_FILLS=touch the other side of the book is the only price.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def plan_orders(
 
     def leg(direction: Direction, symbol: str) -> Leg:
         label = own_label(decision_id, direction)
-        offered_at = _offered_at(symbol, agent_state) if direction == "sell" else None
+        may_rest = direction == "sell" and config.run.fills == "ladder"
+        offered_at = _offered_at(symbol, agent_state) if may_rest else None
         return Leg(label, symbol, direction, amount, _decision_mid(symbol, agent_state), offered_at)
 
     if action.type == ActionType.OPEN_COVERED_CALL:
@@ -94,6 +96,28 @@ def offer_price(offered_at_coin: float, ticker: Ticker, option: OptionInstrument
     return max(option.tick_size_coin, round_price_up(price, option.tick_size_coin, option.tick_steps))
 
 
+def prices_to_try(
+    direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig
+) -> tuple[float, ...]:
+    """The limit prices of a leg, first to last, as AGENT_FILLS says. Pure."""
+    if config.run.fills == "touch":
+        return (touch_price(direction, ticker, option, config),)
+    return price_ladder(direction, ticker, option, config)
+
+
+def touch_price(direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig) -> float:
+    """The bid for a sale, the ask for a buy-back: what trades at once. Pure.
+
+    Never worse than price_collar_pct from the mark, nor outside the band: where the other side is beyond that, or
+    nobody is there, this is a price at which nothing trades.
+    """
+    mark = ticker.mark_price_coin
+    collar = percent_or_two_ticks(mark, config.risk.price_collar_pct, _tick_at(mark, option))
+    if direction == "sell":
+        return _on_grid("sell", _sell_floor(ticker, mark - collar), option)
+    return _on_grid("buy", _buy_ceiling(ticker, mark + collar), option)
+
+
 def price_ladder(
     direction: Direction, ticker: Ticker, option: OptionInstrument, config: AgentConfig
 ) -> tuple[float, ...]:
@@ -115,9 +139,13 @@ def price_ladder(
         start = min(start, end)
     steps = max(1, config.run.order_price_steps - 1)
     raw = [start + (end - start) * step / steps for step in range(steps + 1)]
+    return tuple(dict.fromkeys(_on_grid(direction, price, option) for price in raw))
+
+
+def _on_grid(direction: Direction, price: float, option: OptionInstrument) -> float:
+    """On the tick grid, rounded to our side."""
     rounding = round_price_up if direction == "sell" else round_price_down
-    prices = [max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps)) for price in raw]
-    return tuple(dict.fromkeys(prices))
+    return max(option.tick_size_coin, rounding(price, option.tick_size_coin, option.tick_steps))
 
 
 def start_price(ticker: Ticker, collar_pct: float) -> float:

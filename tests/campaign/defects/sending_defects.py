@@ -157,7 +157,7 @@ def no_limit_to_the_price() -> Iterator[None]:
         price = pricing.round_price_up(worst, option.tick_size_coin, option.tick_steps)
         return (max(option.tick_size_coin, price),)
 
-    with replaced(execution, price_ladder=ladder):
+    with replaced(execution, prices_to_try=ladder):
         yield
 
 
