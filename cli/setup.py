@@ -18,7 +18,7 @@ from cli.locks import account_file
 from config import AgentConfig
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
-from models import ConfigurationError
+from models import UNDERLYINGS, ConfigurationError
 from paper_exchange import setups
 from paper_exchange.recorded.chain_recorder import ChainRecorder
 from paper_exchange.recorded.files import RecordingError
@@ -67,7 +67,7 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
         settings.require_credentials(config)
     setup = _paper_setup(config, options)
     transport, clock = (None, SystemClock()) if setup is None else (setup.transport, setup.clock)
-    config = config if setup is None else _without_missing_coins(config, setup.currencies)
+    config = _without_missing_coins(config, UNDERLYINGS if setup is None else setup.currencies)
     if config.run.record_chains:
         transport = _recording(transport, config)
     mode, market = mode_and_market(config, options)
@@ -88,7 +88,7 @@ def client_for_check(config: AgentConfig, options: argparse.Namespace) -> tuple[
         settings.require_credentials(config)
     setup = _paper_setup(config, options, keeps_account=False)
     transport, clock = (None, SystemClock()) if setup is None else (setup.transport, setup.clock)
-    config = config if setup is None else _without_missing_coins(config, setup.currencies)
+    config = _without_missing_coins(config, UNDERLYINGS if setup is None else setup.currencies)
     paper_key = None if trades_for_real(config, options) else ("paper", "paper")
     unexpected = unexpected_replies(config, clock)
     client = DeribitClient(config, transport=transport, clock=clock, credentials=paper_key, unexpected=unexpected)

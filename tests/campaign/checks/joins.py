@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal, NoReturn
@@ -166,6 +167,16 @@ class View:
         return dict(found)
 
     @cached_property
+    def lines_gone(self) -> dict[str, list[dict[str, Any]]]:
+        """Lines of the order log by label, as they stood in files that somebody has taken away."""
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for text in (text for content in self.trace.files_gone for text in content.split(b"\n")):
+            with suppress(ValueError):
+                line = json.loads(text)
+                found[str(line.get("label"))].append(line)
+        return dict(found)
+
+    @cached_property
     def records(self) -> dict[Where, list[dict[str, Any]]]:
         """Lines of the decision log by life and iteration."""
         found: dict[Where, list[dict[str, Any]]] = defaultdict(list)
@@ -253,8 +264,9 @@ def fate(view: View, call: WireCall) -> Fate:
 
 
 def _is_written_down(view: View, call: WireCall) -> bool:
-    run_id = view.lives[call.life].run_id
-    lines = view.lines.get(str(call.params.get("label")), ())
+    """Whether the life wrote down how the order ended, also in a file that somebody has taken away since (D05, D11)."""
+    run_id, label = view.lives[call.life].run_id, str(call.params.get("label"))
+    lines = (*view.lines.get(label, ()), *view.lines_gone.get(label, ()))
     return any(line.get("run_id") == run_id and line.get("outcome") in TERMINAL_OUTCOMES for line in lines)
 
 

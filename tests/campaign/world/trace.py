@@ -104,6 +104,7 @@ class Trace:
     order_lines: list[dict[str, Any]] = field(default_factory=list)
     raw_files: dict[str, bytes] = field(default_factory=dict)
     unparsable_lines: list[str] = field(default_factory=list)
+    files_gone: list[bytes] = field(default_factory=list)  # what stood in log files that somebody took away
     rewritten_files: list[str] = field(default_factory=list)  # whole lines that changed after they were written (I17)
     iterations_run: int = 0
     healthy_since: tuple[int, int] | None = None  # (life, iteration) of the first iteration of the healthy tail

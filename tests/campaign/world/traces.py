@@ -49,6 +49,7 @@ def finish(trace: Trace, disk: FaultyDisk, files: FileWatch) -> None:
     for path in sorted(disk.folder.glob("*")):
         if path.is_file():
             trace.raw_files[path.name] = path.read_bytes()
+    trace.files_gone = list(disk.destroyed)
     trace.decisions = _lines(trace, "decisions-")
     trace.order_lines = _lines(trace, "orders-")
     _note_rare_states(trace)
