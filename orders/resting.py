@@ -11,17 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from config import AgentConfig
 from core.quotes import age_problem, is_crossed, is_inside_collar
 from core.trading_hours import settlement_problem
-from models import AgentState, DeribitError, ExchangeClient, ExecutionResult, LegResult, Order, Ticker
+from models import (
+    AgentState,
+    DeribitError,
+    ExchangeClient,
+    ExecutionResult,
+    LegResult,
+    Order,
+    RateLimitError,
+    Ticker,
+)
 from orders.finishing import finish_order
 from orders.order_planning import Leg
 
 TAKEN_BACK_BEFORE_SECONDS = 30.0  # the next decision; half of a shorter interval
 LOOK_EVERY_SECONDS = 8.0  # with its requests a look comes every ten seconds
+QUIET_AFTER_LIMIT_SECONDS = 60.0  # a look asks nothing so long after "too many requests"; it still sees a kill file
 
+Answer = TypeVar("Answer")
 OnEnded = Callable[[LegResult], None]
 
 
@@ -46,10 +58,11 @@ class RestingOrders:
     def __init__(self, client: ExchangeClient, config: AgentConfig) -> None:
         self.ended: list[LegResult] = []
         self.on_ended: OnEnded = lambda _: None
-        self.is_watching = False
+        self.look = 0  # the number of the look under way since they rest, 0 while none is watched
         self._client, self._config = client, config
         self._orders: dict[str, RestingOrder] = {}
         self._may_rest_on = False
+        self._asks_again_at_seconds = 0.0
 
     @property
     def coins(self) -> frozenset[str]:
@@ -92,7 +105,6 @@ class RestingOrders:
         clock = self._client.clock
         started_seconds = clock.monotonic()
         lasting_seconds = interval_seconds - min(TAKEN_BACK_BEFORE_SECONDS, interval_seconds / 2.0)
-        self.is_watching = True
         try:
             while self._orders:
                 self._look(reason_to_stop())
@@ -102,7 +114,7 @@ class RestingOrders:
                 elif self._orders:
                     clock.sleep(min(LOOK_EVERY_SECONDS, left_seconds))
         finally:
-            self.is_watching = False
+            self.look = 0
             self._orders.clear()  # of one that could not be taken back the order log knows
 
     def take_all_back(self, why: str) -> None:
@@ -111,36 +123,37 @@ class RestingOrders:
             self._end(resting, why)
 
     def _look(self, reason_to_stop: str | None) -> None:
+        self.look += 1
         self._client.begin_iteration()  # a limit of requests for each look
         try:
             for resting in tuple(self._orders.values()):
-                seen = self._seen_now(resting)
-                ticker = self._ticker(resting) if seen.order.is_live else None
-                if ticker is not None:
-                    seen = replace(seen, quoted_at=ticker.quoted_at)
-                self._orders[seen.leg.label] = seen
-                why = "" if not seen.order.is_live else reason_to_stop or self._problem(seen, ticker)
-                if why is not None:
-                    self._end(seen, why)
+                self._look_at(resting, reason_to_stop)
         finally:
             self._client.end_iteration()
 
-    def _seen_now(self, resting: RestingOrder) -> RestingOrder:
-        """With the order as it is now; as it was known where that cannot be read."""
-        try:
-            return replace(resting, order=self._client.get_order_state(resting.order.order_id))
-        except DeribitError as error:
-            if error.exit_code is not None:
-                raise
-            return resting
+    def _look_at(self, resting: RestingOrder, reason_to_stop: str | None) -> None:
+        """What cannot be read stays as it was known: the order as it was, its quote older with every look."""
+        client, symbol = self._client, resting.leg.symbol
+        order = self._asked(lambda: client.get_order_state(resting.order.order_id)) or resting.order
+        ticker = self._asked(lambda: client.get_ticker(symbol)) if order.is_live else None
+        quoted_at = resting.quoted_at if ticker is None else ticker.quoted_at
+        seen = self._orders[resting.leg.label] = replace(resting, order=order, quoted_at=quoted_at)
+        why = "" if not order.is_live else reason_to_stop or self._problem(seen, ticker)
+        if why is not None:
+            self._end(seen, why)
 
-    def _ticker(self, resting: RestingOrder) -> Ticker | None:
-        """None where it cannot be read: then the last quote grows old."""
+    def _asked(self, ask: Callable[[], Answer]) -> Answer | None:
+        """The answer; None where there is none, or "too many requests" was one less than a minute ago."""
+        now_seconds = self._client.clock.monotonic()
+        if now_seconds < self._asks_again_at_seconds:
+            return None
         try:
-            return self._client.get_ticker(resting.leg.symbol)
+            return ask()
         except DeribitError as error:
             if error.exit_code is not None:
                 raise
+            if isinstance(error, RateLimitError):
+                self._asks_again_at_seconds = now_seconds + QUIET_AFTER_LIMIT_SECONDS
             return None
 
     def _problem(self, resting: RestingOrder, ticker: Ticker | None) -> str | None:

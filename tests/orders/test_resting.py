@@ -182,6 +182,39 @@ def test_it_is_taken_back_once_its_quote_is_too_old(tmp_path: Path) -> None:
     assert 120.0 < (at - run.calls[0][0]).total_seconds() < 200.0
 
 
+def too_many_requests(run: Watched, after_seconds: float) -> None:
+    """Every request is told so for half a minute."""
+    note = run.note
+
+    def limited(request: httpx.Request, answer: Callable[[], httpx.Response]) -> httpx.Response:
+        if after_seconds < run.desk.clock.monotonic() < after_seconds + 30.0:
+            note(request, lambda: httpx.Response(429))
+            return httpx.Response(429)
+        return note(request, answer)
+
+    run.desk.wire.always = limited
+
+
+def test_after_too_many_requests_a_look_asks_nothing_for_a_minute(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    too_many_requests(run, after_seconds=50.0)
+    run.run(2)
+    start = run.calls[0][0]
+    seconds = [(at - start).total_seconds() for at in run.times_of("get_order_state")]
+    told = next(at for at in seconds if at > 50.0)
+    later = [at for at in seconds if at > told + 3.0]  # what is tried again is tried within two seconds
+    assert 60.0 <= later[0] - told < 70.0
+    assert 260.0 < max(later) <= 300.0
+
+
+def test_a_kill_file_is_seen_in_that_minute_too(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    too_many_requests(run, after_seconds=50.0)
+    run.at(51.0, lambda: kill(run))
+    run.run(2)
+    assert run.times_of("cancel")[0] - run.acted_at[0] <= LOOK
+
+
 def test_the_last_decision_of_a_run_leaves_nothing_on_the_book_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

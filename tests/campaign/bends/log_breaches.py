@@ -15,12 +15,14 @@ from tests.campaign.bends.breaches import (
     bend_reply,
     breaks,
     is_exempt,
+    last_send,
     resting_order,
     sale,
     take_back,
     unanswered,
 )
 from tests.campaign.bends.example_trace import CALL, NEXT_CALL, SECRET, Story, label_of
+from tests.campaign.world.trace import WireCall
 
 
 @breaks("I8")
@@ -235,6 +237,38 @@ def an_order_after_too_many_requests(story: Story) -> None:
     story.call("public/get_time", {}, None, heard_status=429, heard=b"Too Many Requests")
     story.trade("sell", CALL, 0.1, label_of(20, "sell"))
     story.rest()
+
+
+@breaks("I25")
+def an_order_sent_while_another_rests(story: Story) -> None:
+    sale(story, 20)
+    last_send(story).look = 1
+    story.rest()
+
+
+@breaks("I25")
+def looks_without_a_pause(story: Story) -> None:
+    for look in (1, 2, 3):
+        looks_at(story, look)
+
+
+@breaks("I25")
+def a_look_that_asks_on_after_too_many_requests(story: Story) -> None:
+    story.refused(looks_at(story, 1), 10028)
+    story.now += timedelta(seconds=8)
+    looks_at(story, 2)
+
+
+@is_exempt
+def a_look_that_asks_again_after_a_minute(story: Story) -> None:
+    story.refused(looks_at(story, 1), 10028)
+    story.now += timedelta(seconds=60)
+    looks_at(story, 2)
+
+
+def looks_at(story: Story, look: int) -> WireCall:
+    """What is asked of a resting order's quote between two iterations."""
+    return story.call("public/ticker", {"instrument_name": CALL}, {}, look=look)
 
 
 @breaks("I25")

@@ -67,6 +67,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         session_checks.bounded_iterations,
         session_checks.bounded_attempts,
         session_checks.rate_limit_ends_iteration,
+        session_checks.looks_are_apart,
+        session_checks.looks_are_quiet_after_a_limit,
         session_checks.sleeps_forward,
     ),
     "I26": (

@@ -64,6 +64,14 @@ class View:
         return dict(found)
 
     @cached_property
+    def by_limit(self) -> dict[tuple[int, int, int], list[WireCall]]:
+        """By life, iteration and look: an iteration has a limit of requests, each look after it a new one."""
+        found: dict[tuple[int, int, int], list[WireCall]] = defaultdict(list)
+        for call in self.trace.calls:
+            found[call.life, call.iteration, call.look].append(call)
+        return dict(found)
+
+    @cached_property
     def by_life(self) -> dict[int, list[WireCall]]:
         found: dict[int, list[WireCall]] = defaultdict(list)
         for call in self.trace.calls:

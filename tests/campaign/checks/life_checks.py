@@ -123,15 +123,14 @@ def one_life_at_a_time(view: View) -> Iterator[str]:
 def works_again(view: View) -> Iterator[str]:
     """I26: from the fourth healthy iteration on every line has a state, no error, and says why nothing is done where
     nothing is. Exempt: the iteration after somebody else changed the account, which is not believed at first (X28), and
-    the line that tells the rest of the ledger at the end of a run."""
+    a run's last words (`_are_last_words`)."""
     for before, where in pairwise(view.healthy):
         times = [call.sent_at for at in (before, where) for call in view.by_iteration.get(at, ())]
         is_early = where in view.healthy[:HEALTHY_ITERATIONS]
         if is_early or (times and view.outside_between(times[0], times[-1])):
             continue
         for record in view.records.get(where, ()):
-            is_rest_of_ledger = bool(record.get("ledger")) and record.get("request_count") == 0
-            problem = None if is_rest_of_ledger else _problem_of(record)
+            problem = _problem_of(record)
             if problem is not None:
                 yield f"life {where[0]} iteration {where[1]}, healthy: {problem}"
 
@@ -149,6 +148,8 @@ def proposes_what_it_could_sell(view: View) -> Iterator[str]:
 
 
 def _problem_of(record: dict[str, Any]) -> str | None:
+    if _are_last_words(record):
+        return None
     if record.get("error") is not None:
         return str(record["error"]).strip().splitlines()[-1][:200]
     if record.get("agent_state") is None:
@@ -158,6 +159,13 @@ def _problem_of(record: dict[str, Any]) -> str | None:
     if not record["allowed"] and not record["risk_engine_result"]["reasons"]:
         return "blocked without a reason"
     return None
+
+
+def _are_last_words(record: dict[str, Any]) -> bool:
+    """The line at the end of a run for what is in none yet, the rest of the ledger or how orders ended: nothing was
+    read for it, so it has no state."""
+    says_something = bool(record.get("ledger") or record.get("ended_orders"))
+    return says_something and record.get("request_count") == 0 and record.get("error") is None
 
 
 def keeps_running(view: View) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from tests.campaign.checks.joins import EPSILON, TERMINAL_OUTCOMES, View
@@ -17,6 +18,7 @@ FILE_GONE = "D05"  # a log file was deleted, truncated or rotated while the agen
 FILES_GONE = frozenset({FILE_GONE, "D11"})  # or all of them were between two runs
 DISK_REFUSES = frozenset({"D01", "D02", "D03", "D04"})
 HEALTHY_ITERATIONS = 3
+NOT_YET_ON_DISK = timedelta(seconds=31)  # what was written since may be lost in a power cut
 
 
 # --- before the order ------------------------------------------------------------------------------------
@@ -110,8 +112,10 @@ def _is_from_before_a_wipe(view: View, label: str) -> bool:
 
 
 def one_line_an_iteration(view: View) -> Iterator[str]:
-    """I16: every iteration wrote one line. Exempt: the last one of a life that was killed before it could, those a life
-    kept in memory until its end because the disk refused them, and lines that somebody destroyed (D05, D07)."""
+    """I16: every iteration wrote one line. Exempt: the last one of a life that was killed before it could, those that a
+    power cut took half a minute after they were written (this log is not forced to disk, and while an order rests the
+    next iteration may follow at once), those a life kept in memory until its end because the disk refused them, and
+    lines that somebody destroyed (D05, D07)."""
     for life, calls in view.by_life.items():
         last = max(call.iteration for call in calls)
         missing = [at for at in range(1, last + 1) if not view.records.get((life, at))]
@@ -127,7 +131,14 @@ def _was_lost_at_the_end(view: View, life: int, at: int, missing: list[int], las
     if not all(later in missing for later in range(at, last + 1)):
         return False
     was_refused = bool(view.disk_rows(life) & DISK_REFUSES)
-    return was_refused or (at == last and view.lives[life].end == "crash")
+    return was_refused or (at == last and view.lives[life].end == "crash") or _took_the_power_cut(view, life, at)
+
+
+def _took_the_power_cut(view: View, life: int, at: int) -> bool:
+    ended_at, calls = view.lives[life].ended_at, view.by_limit.get((life, at, 0), [])
+    if not view.lives[life].is_power_cut or ended_at is None or not calls:
+        return False
+    return ended_at - calls[-1].sent_at < NOT_YET_ON_DISK
 
 
 def _is_line_destroyed(view: View, life: int, at: int) -> bool:

@@ -58,7 +58,8 @@ def _instrument_problems(option: dict[str, Any]) -> Iterator[str]:
 
 
 def sold_from_the_state(view: View) -> Iterator[str]:
-    """I12, log: a sale is of a candidate of the state in force, quoted fresh, uncrossed, and the state is not old.
+    """I12, log: a sale is of a candidate of the state in force, quoted fresh, uncrossed (where there is a bid; it may
+    lack one where none is required), and the state is not old.
 
     Iterations without a line (crashed) have no state to look at and are exempt; I8 still binds them.
     """
@@ -85,8 +86,8 @@ def _candidate_problems(view: View, call: WireCall, state: dict[str, Any], limit
     age = datetime.fromisoformat(state["timestamp"]) - datetime.fromisoformat(option["quoted_at"])
     if not abs(age.total_seconds()) <= limit_seconds:
         yield f"the candidate's quote was {age.total_seconds():.0f} s old"
-    ask = option["ask_price_coin"]
-    if ask is not None and option["bid_price_coin"] > ask:
+    bid, ask = option["bid_price_coin"], option["ask_price_coin"]
+    if bid is not None and ask is not None and bid > ask:
         yield "the candidate was crossed"
 
 

@@ -29,6 +29,7 @@ from tests.campaign.world.venue import Moment, Venue
 LATENCY_SECONDS = 0.05
 RARE_FACTOR, MOST_RARE = 5.0, 0.6  # rare requests meet faults more often, up to this share
 RAREST_FACTOR, MOST_RAREST = 8.0, 0.8
+RATE_OF_LOOKS = 0.5  # they come every few seconds
 LOCKED_OUT_IN_SPELLS = {  # which requests a spell touches; those not named here touch all
     "X10": frozenset({"public/status", "private/buy", "private/sell", "private/edit"}),
     "X34": frozenset({"public/auth"}),
@@ -49,6 +50,7 @@ class FaultTransport(httpx.BaseTransport):
     trace: Trace
     moment: Moment
     check_crash: Callable[[str, str], None] = lambda place, moment: None
+    before_request: Callable[[], None] = lambda: None
     on_request: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -57,6 +59,7 @@ class FaultTransport(httpx.BaseTransport):
         self.venue.after_event = self.spells.after_event
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.before_request()
         call = self._note(request)
         place = "order_call" if call.method in ("private/buy", "private/sell", "private/edit") else "call"
         self.moment.call_number = call.number
@@ -86,6 +89,7 @@ class FaultTransport(httpx.BaseTransport):
             request_id=body.get("id"),
             headers={name.decode().lower(): value.decode() for name, value in request.headers.raw},
             ends_the_run=self.moment.ends_the_run,
+            look=self.moment.look,
         )
         self.trace.calls.append(call)
         return call
@@ -115,7 +119,9 @@ class FaultTransport(httpx.BaseTransport):
             return None
         chance, which, _ = self.schedule.chances(key)
         rate = self.schedule.intensity_pct / 100.0
-        if method in RAREST:
+        if self.moment.look > 0:
+            rate *= RATE_OF_LOOKS
+        elif method in RAREST:
             rate = min(MOST_RAREST, RAREST_FACTOR * rate)
         elif method in RARE:
             rate = min(MOST_RARE, RARE_FACTOR * rate)

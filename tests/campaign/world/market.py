@@ -38,6 +38,7 @@ LONG_STRIKES = (1.01, 1.04)
 HISTORY_HOURS = 28
 NEAR_EXPIRIES = 2
 BUCKET_MS = 5_000
+NO_BID_MS = 600_000
 YEAR_MS = 365 * DAY_MS
 MINUTES_PER_YEAR = 365 * 24 * 60
 
@@ -53,6 +54,7 @@ class Regime:
     half_spread_fraction: float = 0.05
     fill_pct: float = 10.0  # share of moments in which somebody meets a resting order
     empty_pct: float = 5.0  # share of books without a bid or without an ask
+    no_bid_pct: float = 0.0  # share of books that nobody bids in for ten minutes
     amount_steps: int = 0  # largest amount shown, in minimum sizes; 0: without end
 
 
@@ -186,8 +188,10 @@ class CampaignMarket:
         half = max(_tick(mark), mark * regime.half_spread_fraction)
         bid, ask = _tick_down(mark - half), _tick_up(mark + half)
         chance, size_chance = _chances(f"{self._seed}:{listing.name}:{bucket}")
+        has_no_bid = self._has_no_bid(listing.name, at_ms // NO_BID_MS)
+        bid = 0.0 if has_no_bid else bid
         if chance < regime.fill_pct / 100.0:  # somebody takes what rests on one side
-            bid, ask = (ask, ask) if size_chance < 0.5 else (bid, bid)
+            bid, ask = (ask, ask) if size_chance < 0.5 or has_no_bid else (bid, bid)
         empty, which = self._chances_of_hour(listing.name, at_ms // HOUR_MS)
         if empty < regime.empty_pct / 100.0:
             bid, ask = (0.0, ask) if which < 0.5 else (bid, 0.0)
@@ -197,6 +201,11 @@ class CampaignMarket:
         return Quote(
             listing.name, bid or None, ask or None, amount, amount, mark, iv, spot, "SYN", at_ms, last_coin=mark
         )
+
+    def _has_no_bid(self, name: str, span: int) -> bool:
+        if self._regime.no_bid_pct == 0.0:
+            return False
+        return _chances(f"{self._seed}:{name}:{span}:bid")[0] < self._regime.no_bid_pct / 100.0
 
     def _chances_of_hour(self, name: str, hour: int) -> tuple[float, float]:
         if (name, hour) not in self._empty:

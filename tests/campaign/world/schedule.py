@@ -36,6 +36,7 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
 # Each drawn apart, so that what was drawn before there were these stays as it was.
 LATER_ACTS = ("P12", "X37", "X37", "X38", "X39")
 LATEST_ACTS = ("X40", "X40", "X41", "D11")
+THIN_SHARE = 1.0 / 6.0
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 
@@ -127,6 +128,11 @@ def without_crash(schedule: Schedule, number: int) -> Schedule:
 
 def draw_schedule(campaign_seed: int, index: int) -> Schedule:
     """The schedule of one seed."""
+    return _with_thin_books(_draw(campaign_seed, index))
+
+
+def _draw(campaign_seed: int, index: int) -> Schedule:
+    """All but the thin books."""
     dice = random.Random(f"{campaign_seed}:{index}")
     iterations = dice.randint(24, 48)
     interval_seconds = dice.choices((300.0, 60.0, 900.0), (7, 2, 2))[0]
@@ -211,6 +217,29 @@ def _settings(dice: random.Random, interval_seconds: float) -> dict[str, dict[st
         "btc": strategy | {"order_size": round(share, 1), "max_order_size": 1.0},
         "eth": strategy | {"order_size": float(round(10 * share)), "max_order_size": 10.0},
     }
+
+
+def _with_thin_books(schedule: Schedule) -> Schedule:
+    """In one schedule of six no bid is required and most calls have none, so that orders rest at the mark.
+
+    Drawn apart, so that the others stay as they were. They are short, as every look at such an order costs requests.
+    """
+    dice = random.Random(f"{schedule.campaign_seed}:{schedule.index}:nobody bids")
+    if dice.random() >= THIN_SHARE:
+        return schedule
+    iterations, interval_seconds = dice.randint(8, 16), dice.choices((60.0, 300.0), (5, 1))[0]
+    settings = schedule.settings
+    return replace(
+        schedule,
+        start_at=_start(dice, iterations * interval_seconds).isoformat(),
+        iterations=iterations,
+        interval_seconds=interval_seconds,
+        acts=tuple(replace(act, iteration=2 + act.iteration % (iterations - 2)) for act in schedule.acts),
+        regime=replace(schedule.regime, no_bid_pct=dice.choice((60.0, 80.0, 95.0))),
+        settings=settings
+        | {"risk": settings["risk"] | {"require_bid": False}}
+        | {"run": settings["run"] | {"interval_seconds": interval_seconds}},
+    )
 
 
 def _with_coins_of(settings: dict[str, dict[str, Any]], index: int) -> dict[str, dict[str, Any]]:

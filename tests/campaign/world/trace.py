@@ -54,6 +54,7 @@ class WireCall:
     request_id: Any
     headers: dict[str, str]
     ends_the_run: bool = False  # asked after the last iteration of its life
+    look: int = 0  # asked while orders rest after the iteration: the number of the look at them
     rows: tuple[str, ...] = ()  # catalogue rows injected into this call, e.g. ("T06",)
     arrived_at: list[datetime] = field(default_factory=list)  # when the exchange handled it: never, once, twice
     answered: dict[str, Any] | None = None  # what the exchange answered (first arrival); not kept for market data
@@ -76,6 +77,7 @@ class Life:
     last_rows: tuple[str, ...] = ()  # the fault rows active when it ended
     output: str = ""  # stdout and stderr
     resumed: bool = False  # a person started it with --resume
+    is_power_cut: bool = False  # what it had not forced to disk may be lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Moment:
     life: int = 0
     iteration: int = 0
     round: int = 0  # iterations of all lives
+    look: int = 0  # at orders that rest until the next decision: its number since they do, 0 outside
     call_number: int = -1
     ends_the_run: bool = False  # the last iteration of a life is over
     rows: frozenset[str] = frozenset()

@@ -88,6 +88,7 @@ class World:
     def _connect(self) -> None:
         """Who tells whom."""
         self.wire.check_crash = self.disk.check_crash = self.crashes.check
+        self.wire.before_request = self._follow
         self.wire.on_request = self._on_request
         self.disk.on_fault = self._on_disk_fault
         risk, limits = self.config.risk, self.config
@@ -162,7 +163,7 @@ class World:
         downtime_seconds = 30.0
         if life.end == "crash":
             crash = self.crashes.last
-            downtime_seconds = crash.downtime_seconds
+            downtime_seconds, life.is_power_cut = crash.downtime_seconds, crash.is_power_cut
             if crash.is_power_cut and self.disk.cut_power() > 0:
                 self.trace.reached.add("power cut lost bytes")
         if life.end == "crash" and self.crashes.loses_logs:
@@ -206,8 +207,9 @@ class World:
             self._note_convergence(agent)
         self.is_over = self.moment.round >= self.schedule.iterations + self.schedule.tail
         patience = 0 if self.moment.round >= self.schedule.iterations else HALTED_ROUNDS
-        self.moment.ends_the_run = self.is_over or (is_halted and self._halted_rounds > patience)
-        return not self.moment.ends_the_run
+        ends = self.is_over or (is_halted and self._halted_rounds > patience)
+        self.moment.ends_the_run = ends or agent.stop_requested
+        return not ends
 
     def _note_convergence(self, agent: Agent) -> None:
         """Nothing open to question, nothing of ours resting, the last iteration whole."""
@@ -311,6 +313,15 @@ class World:
         self._kill_row = ""
 
     # --- what the parts tell ------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """What begins without a wait: a look at resting orders, a decision on the other coin while one rests."""
+        agent = self.agent
+        self.moment.look = 0 if agent is None else agent.resting.look
+        if agent is not None and agent.recorder.iteration > self.moment.iteration:
+            self.trace.iterations_run += 1
+            self._begin_round()
+            self.moment.iteration = agent.recorder.iteration
 
     def _on_request(self) -> None:
         self.crashes.on_request()
