@@ -169,16 +169,16 @@ def _number(value: float | None) -> str:
 def earnings_lines(found: Iterable[CoinEarnings]) -> list[str]:
     """What a run earned, a paragraph a coin; nothing of a coin in which nothing happened."""
     return [
-        f"{coin.currency}  premium {coin.premium_coin:+.4f}  bought back {coin.bought_back_coin:+.4f}  "
-        f"settled {coin.settled_coin:+.4f}  fees {coin.fees_coin:+.4f}\n"
-        f"{INDENT}net against holding {coin.net_coin:+.4f} {coin.currency} (open calls at their last mark)"
+        f"{coin.currency}  premium {coin.premium_coin:+.5f}  bought back {coin.bought_back_coin:+.5f}  "
+        f"settled {coin.settled_coin:+.5f}  fees {coin.fees_coin:+.5f}\n"
+        f"{INDENT}net against holding {coin.net_coin:+.5f} {coin.currency} (open calls at their last mark)"
         for coin in found
         if coin.premium_coin or coin.bought_back_coin or coin.settled_coin
     ]
 
 
 def ended_sentence(leg: LegResult) -> str:
-    """What became of an order that rested after a decision."""
+    """How an order that rested after a decision ended."""
     about = f"     {leg.direction} {leg.requested_coin:g} {leg.symbol}"
     prices = " -> ".join(f"{price_coin:g}" for price_coin in leg.prices_tried_coin)
     why = f" ({printable(leg.note)})" if leg.note else ""
