@@ -30,12 +30,15 @@ from state_builder import build_agent_state
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
 
-def run_iteration(agent: Agent) -> IterationRecord:
-    """State, decision, check, execution, log. Whatever fails is in the log, with the steps reached before it."""
+def run_iteration(agent: Agent, state_just_read: AgentState | None = None) -> IterationRecord:
+    """State, decision, check, execution, log. Whatever fails is in the log, with the steps reached before it.
+
+    An environment shows the state before it is told what to do, and hands it over as `state_just_read`.
+    """
     agent.recorder.begin(agent.client)
     steps = Steps(ended=agent.resting.take_ended())
     try:
-        steps.state = state = read_state(agent)
+        steps.state = state = read_state(agent) if state_just_read is None else state_just_read
 
         answer = ask_policy(agent.policy, state, agent.config)
         steps.action, steps.policy_error = answer.action, answer.error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -250,6 +250,12 @@ class AgentConfig(BaseSettings):
         """Whether only a call with a bid may be sold: as the setting says, else as the market has it."""
         asked = self.risk.require_bid
         return self._market not in MARKETS_OF_THIN_BOOKS if asked is None else asked
+
+    def without_coins_beyond(self, coins: Collection[str]) -> AgentConfig:
+        """The same settings with every coin switched off that a market does not have."""
+        missing = [coin for coin in self.enabled_underlyings if coin not in coins]
+        off = {coin.lower(): self.strategy(coin).model_copy(update={"enabled": False}) for coin in missing}
+        return self.model_copy(update=off)
 
     @property
     def is_loopback(self) -> bool:

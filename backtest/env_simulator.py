@@ -1,28 +1,34 @@
-"""CoveredCallEnv: the agent's own engine as an environment for learning, on the simulated market.
+"""CoveredCallEnv: the agent's own engine as an environment for learning, on a simulated, recorded or historical market.
 
-In: a seed and settings; actions as ProposedAction. Out: AgentState, reward in USD, done, info. States, risk limits,
-order handling, fees and settlement are the very code that trades on testnet; only the market is drawn from a seed.
-No network, no files.
+In: settings, a market, actions as ProposedAction or the dict of one. Out: AgentState, reward, done, info. States, risk
+limits, order handling, fees and settlement are the very code that trades on testnet; only the market is another.
+No network; files are read where the market is made of files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from agent_loop import run_iteration
+from agent_loop import read_state, run_iteration, wait_for_next
+from backtest.environment.rewards import RewardKind, Worth, reward, worth_of
 from cli.assembly import Agent, agent_from_parts
 from config import AgentConfig, load_config
 from core.breaker import Breaker
 from deribit.kill_file import kill_note_of
 from logging_utils import IterationRecord, RunInfo
-from models import ActionType, AgentState, ProposedAction
+from models import ActionType, AgentError, AgentState, ProposedAction
 from orders.order_log import OrderMemory
 from paper_exchange.in_process.client import InProcessClient
-from paper_exchange.setups import simulated_setup
-from state_builder import build_agent_state
+from paper_exchange.setups import Setup, simulated_setup
+from policies.output import PolicyOutputError, read_action
 
 SECONDS_PER_HOUR = 3600.0
+MOST_UNREADABLE = 1000  # times in a row at which no state can be read, before that is an error
+
+MakeSetup = Callable[[int, Mapping[str, float]], Setup]  # of a seed and the coins to start with
+EndedBy = Literal["steps", "data", "ruin"]
 
 
 class CoveredCallEnv:
@@ -30,73 +36,103 @@ class CoveredCallEnv:
 
     Data sheet
     ----------
-    State        AgentState: both coins' markets, the account, up to five candidates a coin, the filter funnel.
-    Action       ProposedAction: DO_NOTHING, OPEN, ROLL or CLOSE, of the symbols in the state. Actions that the risk
-                 engine forbids are not carried out; the step counts as DO_NOTHING and `info["reasons"]` says why.
-    Reward       USD: change of the equity in coin since the last step, valued at the new spot. Holding the coins
-                 earns 0, so the reward is what the calls added or cost, marks and fees included.
-    Step         `step_hours` of market time (default 24); orders are worked first, which takes seconds to a minute.
-    Episode      `steps` decisions (default 90); `done` is True with the last. No early end: covered calls cannot
-                 lose more than the coins.
+    State        AgentState: the coins' markets, the account, up to five candidates a coin, the filter funnel.
+    Action       ProposedAction, or the dict of one: DO_NOTHING, OPEN, ROLL or CLOSE, of the symbols in the state.
+                 Anything else raises TypeError. Actions that the risk engine forbids are not carried out; the step
+                 counts as DO_NOTHING and `info["reasons"]` says why.
+    Reward       `excess` (default): USD earned over holding the coins of the start, which is what the calls added or
+                 cost, marks and fees included. `usd`: change of the account's value in USD, the coins' own moves
+                 included. `coin`: change of the equity in coin; with two coins ETH is counted in BTC at the new spot.
+    Step         `step_hours` of market time (default 24), orders included; a recording sets its own pace.
+    Episode      `steps` decisions (default 90; None: as long as there is data). `done` is True with the last one, at
+                 the end of the data, and where the account is worth nothing; `info["ended_by"]` says which.
+    Market       `make_setup(seed, coins)`: simulated (default), `recorded_setup`, `historical_setup`, or any other
+                 Setup. Coins that the market does not have are left out.
     Start        `reset()` starts the same seed again; `reset(seed)` another one. A fresh account holds
                  AGENT_PAPER_BTC_COIN and AGENT_PAPER_ETH_COIN.
+    Fills        AGENT_FILLS: `ladder`, as live, or `touch`, at the other side of the book at once.
     Randomness   the market alone, from the seed; the same seed and actions give the same episode.
-    info         allowed, reasons, executed (ExecutionResult), equity_coin (by coin), time, error (None or text).
-    Limits       quotes are modelled, not recorded: spreads, skew and IV/RV follow Deribit's chains of January 2026,
-                 but a policy that wins here has won nothing yet.
+    info         allowed, reasons, executed (ExecutionResult), equity_coin (by coin), time, error (None or text),
+                 market, fills, reward (which kind), ended_by (None, steps, data, ruin), unreadable (times at which no
+                 state could be read, as in a gap of the data, and that were passed over).
+    Limits       a simulated market's quotes are modelled: spreads, skew and IV/RV follow Deribit's chains of January
+                 2026, but a policy that wins here has won nothing yet.
     """
 
     def __init__(
-        self, config: AgentConfig | None = None, seed: int = 1, steps: int = 90, step_hours: float = 24.0
+        self,
+        config: AgentConfig | None = None,
+        seed: int = 1,
+        steps: int | None = 90,
+        step_hours: float = 24.0,
+        make_setup: MakeSetup = simulated_setup,
+        reward_kind: RewardKind = "excess",
     ) -> None:
-        if steps < 1 or not step_hours > 0.0:
+        if (steps is not None and steps < 1) or not step_hours > 0.0:
             raise ValueError("steps must be 1 or more and step_hours above 0")
-        self.config = load_config(env_file=None) if config is None else config
-        self.seed, self.steps, self.step_hours = seed, steps, step_hours
+        if reward_kind not in ("coin", "usd", "excess"):
+            raise ValueError(f"reward_kind is coin, usd or excess, not {reward_kind}")
+        config = load_config(env_file=None) if config is None else config
+        # The policy file lets the coins take turns by the interval, so a step is one.
+        run = config.run.model_copy(update={"interval_seconds": step_hours * SECONDS_PER_HOUR})
+        self._asked_config = config.model_copy(update={"run": run})
+        self.config = self._asked_config
+        self.seed, self.steps, self.reward_kind = seed, steps, reward_kind
+        self._make_setup = make_setup
         self._agent: Agent | None = None
         self._state: AgentState | None = None
-        self._action: ProposedAction | None = None
+        self._start: Worth | None = None
+        self._action = ProposedAction(type=ActionType.DO_NOTHING, reason="no action was given")
 
     def reset(self, seed: int | None = None) -> AgentState:
-        """Start an episode; the first state."""
+        """Start an episode; the first state. Raises AgentError where the market never shows one."""
         self.seed = self.seed if seed is None else seed
-        self._agent = self._new_agent()
-        self._state = build_agent_state(self._agent.client, self.config, self._agent.memory)
-        return self._state
+        self._agent = agent = self._new_agent()
+        state, _ = _next_readable(agent, is_due=True)
+        if state is None:
+            raise AgentError("the data end before a state can be read")
+        self._state, self._start = state, worth_of(state)
+        return state
 
-    def step(self, action: ProposedAction) -> tuple[AgentState, float, bool, dict[str, Any]]:
-        """Carry out an action, let `step_hours` pass: (state, reward in USD, done, info).
+    def step(self, action: ProposedAction | Mapping[str, Any]) -> tuple[AgentState, float, bool, dict[str, Any]]:
+        """Carry out an action, let `step_hours` pass: (state, reward, done, info).
 
-        Raises RuntimeError before the first reset and after the last step.
+        Where the data end, the state is the last one that could be read. Raises TypeError for what is no action, and
+        RuntimeError before the first reset and after the last step.
         """
-        agent, before = self._agent, self._state
-        if agent is None or before is None or agent.recorder.iteration >= self.steps:
+        self._action = as_action(action)
+        agent, before, start = self._agent, self._state, self._start
+        if agent is None or before is None or start is None:
             raise RuntimeError("call reset() first: the episode has not begun or is over")
-        self._action = action
-        agent.trading.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
-        record = run_iteration(agent)
-        agent.clock.wait_for_next(self.step_hours * SECONDS_PER_HOUR)
-        after = build_agent_state(agent.client, self.config, agent.memory)
-        self._state = after
-        return after, _reward_usd(before, after), agent.recorder.iteration >= self.steps, _info(record, after)
+        record = run_iteration(agent, before)
+        after, unreadable = _next_readable(agent, is_due=wait_for_next(agent, record))
+        shown = before if after is None else after
+        ended_by = self._ended_by(agent, after)
+        self._state = shown if ended_by is None else None
+        earned = reward(self.reward_kind, start, worth_of(before), worth_of(shown))
+        info = _info(record, shown) | {"ended_by": ended_by, "unreadable": unreadable, "reward": self.reward_kind}
+        return shown, earned, ended_by is not None, info
+
+    def _ended_by(self, agent: Agent, after: AgentState | None) -> EndedBy | None:
+        if after is None:
+            return "data"
+        if not worth_of(after).value_usd > 0.0:
+            return "ruin"
+        return "steps" if self.steps is not None and agent.recorder.iteration >= self.steps else None
 
     def _new_agent(self) -> Agent:
-        coins = {"BTC": self.config.run.paper_btc_coin, "ETH": self.config.run.paper_eth_coin}
-        setup = simulated_setup(self.seed, coins)
+        asked = self._asked_config
+        setup = self._make_setup(self.seed, {"BTC": asked.run.paper_btc_coin, "ETH": asked.run.paper_eth_coin})
+        market = setup.exchange.market.kind
+        self.config = config = asked.without_coins_beyond(setup.currencies).at_market(market)
         order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
-        client = InProcessClient(setup.account, self.config, order_log, partial(kill_note_of, self.config))
-        return agent_from_parts(
-            config=self.config,
-            client=client,
-            policy=self._chosen_action,
-            order_log=order_log,
-            decision_log=_NoLog(),
-            run=RunInfo(f"env-{self.seed}", "environment", "simulated", "caller", "", ""),
-        )
+        client = InProcessClient(setup.account, config, order_log, partial(kill_note_of, config))
+        run = RunInfo(f"env-{self.seed}", "environment", market, "caller", "", "", fills=config.run.fills)
+        return agent_from_parts(config, client, self._chosen_action, order_log, _NoLog(), run)
 
     def _chosen_action(self, agent_state: AgentState, config: AgentConfig) -> ProposedAction:  # noqa: ARG002
         """Stands in for a policy: the action that was given to step."""
-        return self._action or ProposedAction(type=ActionType.DO_NOTHING, reason="no action was given")
+        return self._action
 
 
 class _NoLog:
@@ -106,13 +142,26 @@ class _NoLog:
         """Forget the line."""
 
 
-def _reward_usd(before: AgentState, after: AgentState) -> float:
-    reward = 0.0
-    for market in after.markets:
-        old, new = before.account(market.underlying), after.account(market.underlying)
-        if old is not None and new is not None:
-            reward += (new.equity_coin - old.equity_coin) * market.spot_usd
-    return reward
+def as_action(value: object) -> ProposedAction:
+    """The action in a ProposedAction or a dict; TypeError for anything else, a dict that makes none included."""
+    try:
+        return read_action(value)
+    except PolicyOutputError as error:
+        raise TypeError(f"step takes a ProposedAction or the dict of one: {error.reason}") from None
+
+
+def _next_readable(agent: Agent, is_due: bool) -> tuple[AgentState | None, int]:
+    """The state now or at the next time at which one can be read, None at the end of the data; how many had none."""
+    for unreadable in range(MOST_UNREADABLE):
+        if not is_due:
+            return None, unreadable
+        agent.trading.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
+        try:
+            return read_state(agent), unreadable
+        except AgentError as error:
+            problem = error
+        is_due = agent.clock.wait_for_next(agent.config.run.interval_seconds)
+    raise problem
 
 
 def _info(record: IterationRecord, after: AgentState) -> dict[str, Any]:
@@ -123,4 +172,6 @@ def _info(record: IterationRecord, after: AgentState) -> dict[str, Any]:
         "equity_coin": {account.currency: account.equity_coin for account in after.portfolio.accounts},
         "time": after.timestamp,
         "error": record.error,
+        "market": record.market,
+        "fills": record.fills,
     }

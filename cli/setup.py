@@ -97,14 +97,13 @@ def client_for_check(config: AgentConfig, options: argparse.Namespace) -> tuple[
 
 def _without_missing_coins(config: AgentConfig, coins: tuple[str, ...]) -> AgentConfig:
     """A recording of one coin is played without the other."""
+    played = config.without_coins_beyond(coins)
     for coin in config.enabled_underlyings:
-        if coin not in coins:
+        if coin not in played.enabled_underlyings:
             complain(f"{coin} is not in the recording and is left out")
-            section = config.strategy(coin).model_copy(update={"enabled": False})
-            config = config.model_copy(update={coin.lower(): section})
-    if not config.enabled_underlyings:
+    if not played.enabled_underlyings:
         raise ConfigurationError("no coin to trade: BTC_ENABLED and ETH_ENABLED are false, or not in the recording")
-    return config
+    return played
 
 
 def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account: bool = True) -> setups.Setup | None:
