@@ -166,7 +166,7 @@ def test_the_rewards_over_holding_add_up_to_the_excess_of_the_episode() -> None:
     while not done:
         state, reward_usd, done, info = environment.step(decide_action(state, environment.config))
         total_usd += reward_usd
-    spots = {market.underlying: market.spot_usd for market in state.markets}
+    spots: dict[str, float] = {market.underlying: market.spot_usd for market in state.markets}
     excess_usd = sum((info["equity_coin"][coin] - coins[coin]) * spots[coin] for coin in coins)
     assert total_usd == pytest.approx(excess_usd)
     assert total_usd != 0.0
