@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from config import AgentConfig
@@ -47,6 +47,7 @@ PRIVATE_READS = 3  # open orders, positions, accounts: always first
 INDEX_REACHES = ("1m", "1d")  # a month, hour by hour; where that is too little, as in a recording of a day, a finer day
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 NEW_SYMBOL_PAUSE = timedelta(minutes=15)  # new strikes are looked up at once, but no more often
+NEVER_READ = (listing_of({}), datetime.min.replace(tzinfo=UTC))
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)  # those that were looked for in vain
 
 
@@ -211,7 +212,7 @@ def _coin_data(shown: _Shown, memory: MarketMemory) -> CoinData:
 def _known_chain(client: ExchangeClient, coin: Underlying, quotes: Quotes, memory: MarketMemory) -> Chain:
     """By the cached list of instruments, read anew after 08:00 UTC, or when the chain shows symbols not on it."""
     now = client.server_now()
-    listing, read_at = memory.listings.get(coin, (listing_of({}), datetime.min.replace(tzinfo=now.tzinfo)))
+    listing, read_at = memory.listings.get(coin, NEVER_READ)
     chain = chain_of(quotes, listing)
     unknown = chain.unlisted_symbols()
     pause = UNKNOWN_SYMBOL_PAUSE if unknown <= memory.unlisted_symbols else NEW_SYMBOL_PAUSE

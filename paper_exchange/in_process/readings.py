@@ -53,6 +53,11 @@ moment_of = lru_cache(maxsize=64)(from_ms)  # all quotes of a chain were made at
 
 def instrument_of(listing: Listing, at_ms: int) -> OptionInstrument:
     """A listed option; tradable until its expiry."""
+    return _instrument(listing, listing.expires_at_ms > at_ms)
+
+
+@lru_cache(maxsize=8_192)  # the same options are listed again with every new strike
+def _instrument(listing: Listing, is_tradable: bool) -> OptionInstrument:
     return OptionInstrument(
         symbol=listing.name,
         underlying=_underlying(listing.currency),
@@ -63,7 +68,7 @@ def instrument_of(listing: Listing, at_ms: int) -> OptionInstrument:
         min_trade_amount_coin=listing.min_trade_amount,
         tick_size_coin=listing.tick_size,
         tick_steps=listing.tick_steps,
-        is_tradable=listing.expires_at_ms > at_ms,
+        is_tradable=is_tradable,
     )
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
+from core.columns import Integers
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS
 from paper_exchange.market.market import Bar
-from paper_exchange.simulated.process import MINUTES, FloatArray, draw_hour, first_state
+from paper_exchange.simulated.process import MINUTES, FloatArray, ProcessState, draw_hour, first_state
 from paper_exchange.simulated.settings import COINS, HISTORY_DAYS
 
 HOURS_KEPT = HISTORY_DAYS * 24 + 1
@@ -24,12 +27,20 @@ SETTLEMENT_MINUTES = 30
 
 @dataclass(frozen=True, slots=True)
 class MarketHour:
-    """One hour: log prices at its 61 minute marks (2 x 61), factors (2 x 5) at its start and end."""
+    """One hour: prices in USD at its 61 minute marks (2 x 61), factors (2 x 5) at its start and end."""
 
     number: int
-    log_prices: FloatArray
+    prices_usd: FloatArray
     factors_at_open: FloatArray
     factors_at_close: FloatArray
+
+
+class _DrawnHour(NamedTuple):
+    """One hour as the dice gave it: log prices (2 x 61) before the shift, the process at its start and end."""
+
+    log_prices: FloatArray
+    before: ProcessState
+    after: ProcessState
 
 
 class IndexPath:
@@ -38,14 +49,14 @@ class IndexPath:
     def __init__(self, seed: int, start_ms: int) -> None:
         self._seed = seed
         self._hours: deque[MarketHour] = deque(maxlen=HOURS_KEPT)
-        self._settlement_log_prices: dict[int, FloatArray] = {}
+        self._settlement_prices_usd: dict[int, FloatArray] = {}
         start_hour = start_ms // HOUR_MS
-        self._state = first_state(start_hour - HISTORY_DAYS * 24)
-        anchor = self._state.log_prices
-        while self._state.hour_number <= start_hour:
-            self.advance_one_hour()
+        first = self._state = first_state(start_hour - HISTORY_DAYS * 24)
+        history = [self._draw_hour() for _ in range(HISTORY_DAYS * 24 + 1)]
         # The history is shifted so that the run, not the history, opens at the start prices.
-        self._shift = anchor - self._hours[-1].log_prices[:, 0]
+        self._shift = first.log_prices - history[-1].log_prices[:, 0]
+        for drawn in history:
+            self._keep(drawn)
 
     @property
     def last_hour(self) -> int:
@@ -58,35 +69,42 @@ class IndexPath:
 
     def advance_one_hour(self) -> int:
         """Draws the next hour and returns its number."""
-        log_prices, next_state = draw_hour(self._seed, self._state)
-        hour = MarketHour(self._state.hour_number, log_prices, self._state.factors, next_state.factors)
-        self._hours.append(hour)
-        self._settlement_log_prices[hour.number + 1] = log_prices
-        self._state = next_state
-        return hour.number
+        drawn = self._draw_hour()
+        self._keep(drawn)
+        return drawn.before.hour_number
+
+    def _draw_hour(self) -> _DrawnHour:
+        before = self._state
+        log_prices, self._state = draw_hour(self._seed, before)
+        return _DrawnHour(log_prices, before, self._state)
+
+    def _keep(self, drawn: _DrawnHour) -> None:
+        number, prices_usd = drawn.before.hour_number, np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2)
+        self._hours.append(MarketHour(number, prices_usd, drawn.before.factors, drawn.after.factors))
+        self._settlement_prices_usd[number + 1] = prices_usd
 
     def forget_settlements_before(self, hour_number: int) -> None:
         """Lets go of settlement prices of expiries before this hour."""
-        while (oldest := next(iter(self._settlement_log_prices))) < hour_number:
-            del self._settlement_log_prices[oldest]
+        while (oldest := next(iter(self._settlement_prices_usd))) < hour_number:
+            del self._settlement_prices_usd[oldest]
 
     def price(self, currency: str, at_ms: int) -> float:
         """Index at the last full minute."""
         hour = self._hour(at_ms // HOUR_MS)
-        return float(self._prices(currency, hour.log_prices)[at_ms // MINUTE_MS % MINUTES])
+        return float(hour.prices_usd[COINS.index(currency), at_ms // MINUTE_MS % MINUTES])
 
     def opening_prices(self, currency: str, since_hour: int) -> Iterator[tuple[int, float]]:
         """(hour number, price at its start) of the hours kept, from the given one on."""
         for hour in self._hours:
             if hour.number >= since_hour:
-                yield hour.number, float(self._prices(currency, hour.log_prices)[0])
+                yield hour.number, float(hour.prices_usd[COINS.index(currency), 0])
 
     def settlement_price(self, currency: str, expires_at_ms: int) -> float | None:
         """Mean of the 30 minute prices before an expiry at a full hour, None where not remembered."""
-        log_prices = self._settlement_log_prices.get(expires_at_ms // HOUR_MS)
-        if log_prices is None or expires_at_ms % HOUR_MS != 0:
+        prices_usd = self._settlement_prices_usd.get(expires_at_ms // HOUR_MS)
+        if prices_usd is None or expires_at_ms % HOUR_MS != 0:
             return None
-        last_minutes = self._prices(currency, log_prices)[MINUTES - SETTLEMENT_MINUTES : MINUTES]
+        last_minutes = prices_usd[COINS.index(currency), MINUTES - SETTLEMENT_MINUTES : MINUTES]
         return round(float(last_minutes.mean()), 4)
 
     def bars(self, currency: str, start_ms: int, end_ms: int, minutes: int, now_ms: int) -> list[Bar]:
@@ -98,8 +116,7 @@ class IndexPath:
         if last < first:
             return []
         prices = self._minute_prices(currency, first, min(last + minutes, now_minute))
-        opens = range(first, last + 1, minutes)
-        return [_bar(opened, prices[opened - first : opened - first + minutes + 1]) for opened in opens]
+        return _bars(first, np.arange(0, last - first + 1, minutes), prices, minutes)
 
     def factors(self, currency: str, at_ms: int) -> FloatArray:
         """The five factors of one coin, moving in a straight line within the hour."""
@@ -109,31 +126,36 @@ class IndexPath:
         coin_factors: FloatArray = mixed[COINS.index(currency)]
         return coin_factors
 
-    def factor_history(self, currency: str) -> tuple[FloatArray, FloatArray]:
-        """Starts of the hours kept (ms) and the factors there (n x 5); the last row is the end of the last hour."""
+    def factor_history(self, currency: str, since_ms: int) -> tuple[FloatArray, FloatArray]:
+        """Starts of the hours kept (ms) and the factors there (n x 5); the last row is the end of the last hour.
+
+        From the hour of `since_ms` on, or from the first one kept.
+        """
         coin = COINS.index(currency)
-        times = [float(hour.number * HOUR_MS) for hour in self._hours]
-        rows = [hour.factors_at_open[coin] for hour in self._hours]
+        first = max(since_ms // HOUR_MS, self._hours[0].number)
+        hours = [self._hour(number) for number in range(min(first, self.last_hour), self.last_hour + 1)]
+        times = [float(hour.number * HOUR_MS) for hour in hours]
+        rows = [hour.factors_at_open[coin] for hour in hours]
         times.append(times[-1] + HOUR_MS)
-        rows.append(self._hours[-1].factors_at_close[coin])
+        rows.append(hours[-1].factors_at_close[coin])
         return np.array(times), np.array(rows)
 
     def _hour(self, number: int) -> MarketHour:
         return self._hours[number - self._hours[0].number]
 
-    def _prices(self, currency: str, log_prices: FloatArray) -> FloatArray:
-        coin = COINS.index(currency)
-        rounded: FloatArray = np.round(np.exp(log_prices[coin] + self._shift[coin]), 2)
-        return rounded
-
     def _minute_prices(self, currency: str, first: int, last: int) -> FloatArray:
-        numbers = range(first // MINUTES, last // MINUTES + 1)
-        joined = np.concatenate([self._hour(number).log_prices[:, :MINUTES] for number in numbers], axis=1)
-        offset = first - numbers[0] * MINUTES
-        return self._prices(currency, joined)[offset : offset + last - first + 1]
+        coin, skipped = COINS.index(currency), first // MINUTES - self._hours[0].number
+        hours = islice(self._hours, skipped, last // MINUTES - self._hours[0].number + 1)
+        joined = np.concatenate([hour.prices_usd[coin, :MINUTES] for hour in hours])
+        offset = first % MINUTES
+        return joined[offset : offset + last - first + 1]
 
 
-def _bar(opened_minute: int, prices: FloatArray) -> Bar:
-    """A candle from its minute prices; the close is the next candle's open where that is known."""
-    high, low = float(prices.max()), float(prices.min())
-    return Bar(opened_minute * MINUTE_MS, float(prices[0]), high, low, float(prices[-1]))
+def _bars(first_minute: int, starts: Integers, prices: FloatArray, minutes: int) -> list[Bar]:
+    """Candles from minute prices; a close is the next candle's open, or the last price where that is not known."""
+    closes = prices[np.minimum(starts + minutes, len(prices) - 1)]
+    highs = np.maximum(np.maximum.reduceat(prices, starts), closes)
+    lows = np.minimum(np.minimum.reduceat(prices, starts), closes)
+    opened_at_ms = (first_minute + starts) * MINUTE_MS
+    columns = (opened_at_ms, prices[starts], highs, lows, closes)
+    return [Bar(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]

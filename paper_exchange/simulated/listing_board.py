@@ -21,6 +21,7 @@ class ListingBoard:
         self._size = size
         self._sheets: dict[int, _Sheet] = {}
         self._by_name: dict[str, Listing] = {}
+        self._names: dict[int, list[str]] = {}  # of _by_name, by expiry
         self._observed_ms = 0
         self._live: tuple[Listing, ...] | None = None
 
@@ -49,9 +50,9 @@ class ListingBoard:
     def forget_expired_before(self, hour_number: int) -> None:
         """Lets go of listings that expired before this hour."""
         limit_ms = hour_number * HOUR_MS
-        old = [name for name, listing in self._by_name.items() if listing.expires_at_ms < limit_ms]
-        for name in old:
-            del self._by_name[name]
+        for expires_at_ms in [expiry for expiry in self._names if expiry < limit_ms]:
+            for name in self._names.pop(expires_at_ms):
+                del self._by_name[name]
 
     def _expiries(self, at_ms: int) -> list[int]:
         return sorted({*self._sheets, *listed_expiries(at_ms, self._size)})
@@ -66,6 +67,7 @@ class ListingBoard:
             for is_call in (True, False):
                 listing = self._listing(expires_at_ms, at_ms, strike_usd, is_call)
                 self._by_name[listing.name] = listing
+                self._names.setdefault(expires_at_ms, []).append(listing.name)
         return len(new_strikes) > 0
 
     def _listing(self, expires_at_ms: int, at_ms: int, strike_usd: float, is_call: bool) -> Listing:

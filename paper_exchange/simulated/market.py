@@ -93,7 +93,7 @@ class SimulatedMarket:
         if currency not in self._boards:
             return ()
         at_ms = self._look()
-        times, factors = self._path.factor_history(currency)
+        times, factors = self._path.factor_history(currency, start_ms)
         levels = volatility_index_pct(PROFILES[currency], factors)
         fine_ms = 1000 * min(seconds, HOUR_MS // 1000)
         first_ms = -(-max(start_ms, int(times[0])) // (1000 * seconds)) * 1000 * seconds
