@@ -8,7 +8,7 @@ of 0.0 is None, as nobody quotes it. Shares no code with deribit/, or both could
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -34,6 +34,7 @@ from paper_exchange.account.valuation import CoinFigures, PositionFigures
 from paper_exchange.market.bands import band_of
 from paper_exchange.market.clocks import MINUTE_MS, from_ms
 from paper_exchange.market.market import Bar, Listing, Quote
+from paper_exchange.market.quote_columns import columns_of
 from paper_exchange.shown import quotes
 from paper_exchange.shown.account import (
     MARGIN_MODEL,
@@ -78,19 +79,19 @@ def _underlying(currency: str) -> Underlying:
 
 def chain_quotes(shown: Sequence[Quote]) -> Quotes:
     """What the market quotes, column by column."""
+    columns = columns_of(shown)
     return Quotes(
-        symbols=tuple(quote.name for quote in shown),
-        bid_price_coin=_positive_column(quote.bid_coin for quote in shown),
-        ask_price_coin=_positive_column(quote.ask_coin for quote in shown),
-        mark_price_coin=_positive_column(quote.mark_coin for quote in shown),
-        mark_iv_fraction=_positive_column(map(quotes.mark_iv_pct, shown)) / 100.0,
-        underlying_price_usd=_positive_column(quote.underlying_price_usd for quote in shown),
-        quoted_at=np.array([quote.timestamp_ms for quote in shown], dtype="datetime64[ms]").astype("datetime64[us]"),
+        symbols=columns.symbols,
+        bid_price_coin=_positive(columns.bid_price_coin),
+        ask_price_coin=_positive(columns.ask_price_coin),
+        mark_price_coin=_positive(columns.mark_price_coin),
+        mark_iv_fraction=_positive(quotes.mark_iv_pct(columns.mark_iv_fraction)) / 100.0,
+        underlying_price_usd=_positive(columns.underlying_price_usd),
+        quoted_at=columns.quoted_at,
     )
 
 
-def _positive_column(values: Iterable[float | None]) -> Floats:
-    column = np.array(list(values), dtype=np.float64)
+def _positive(column: Floats) -> Floats:
     return np.where(column > 0.0, column, np.nan)
 
 
@@ -121,7 +122,7 @@ def _if_positive(value: float | None) -> float | None:
 
 
 def _mark_iv_fraction(quote: Quote) -> float | None:
-    iv_pct = _if_positive(quotes.mark_iv_pct(quote))
+    iv_pct = _if_positive(quotes.mark_iv_pct(quote.mark_iv_fraction))
     return None if iv_pct is None else iv_pct / 100.0
 
 

@@ -7,13 +7,14 @@ both read them here, so that neither rounds in its own way. Pure.
 from __future__ import annotations
 
 from core import pricing
+from core.columns import Number, rounded
 from paper_exchange.market.clocks import YEAR_MS
 from paper_exchange.market.market import Listing, Quote
 
 
-def mark_iv_pct(quote: Quote) -> float:
-    """Volatility of the mark in percent, two decimals."""
-    return round(100.0 * quote.mark_iv_fraction, 2)
+def mark_iv_pct(mark_iv_fraction: Number) -> Number:
+    """Volatility of a mark, or of all marks of a chain, in percent, two decimals."""
+    return rounded(100.0 * mark_iv_fraction, 2)
 
 
 def ticker_mark_coin(quote: Quote) -> float:

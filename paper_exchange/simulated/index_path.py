@@ -79,7 +79,8 @@ class IndexPath:
         return _DrawnHour(log_prices, before, self._state)
 
     def _keep(self, drawn: _DrawnHour) -> None:
-        number, prices_usd = drawn.before.hour_number, np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2)
+        number = drawn.before.hour_number
+        prices_usd: FloatArray = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2)
         self._hours.append(MarketHour(number, prices_usd, drawn.before.factors, drawn.after.factors))
         self._settlement_prices_usd[number + 1] = prices_usd
 

@@ -17,6 +17,7 @@ from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, now_ms
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.market.names import currency_of
+from paper_exchange.market.quote_columns import QuoteColumns
 from paper_exchange.simulated import settings
 from paper_exchange.simulated.index_path import IndexPath
 from paper_exchange.simulated.listing_board import ListingBoard
@@ -75,7 +76,7 @@ class SimulatedMarket:
         currency = currency_of(name)
         if currency not in self._boards:
             return None
-        return self._chain(currency, self._look()).find(name)
+        return self._chain(currency, self._look()).quotes.find(name)
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         if expires_at_ms > self._look() or currency not in self._boards:
@@ -147,13 +148,7 @@ class _Chain:
 
     at_ms: int
     columns: ChainColumns
-    quotes: tuple[Quote, ...]
-    _by_name: dict[str, Quote] | None = None
-
-    def find(self, name: str) -> Quote | None:
-        if self._by_name is None:
-            self._by_name = {quote.name: quote for quote in self.quotes}
-        return self._by_name.get(name)
+    quotes: QuoteColumns
 
 
 def _straight_bar(opened_at_ms: int, opened: float, closed: float) -> Bar:

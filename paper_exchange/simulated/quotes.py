@@ -1,6 +1,6 @@
 """Quotes of a whole simulated chain at one moment.
 
-In: listings, index in USD, factors, time in milliseconds, seeded dice. Out: one Quote per listing, in coin. Marks
+In: listings, index in USD, factors, time in milliseconds, seeded dice. Out: quotes of all listings, in coin. Marks
 follow from the rounded volatility, so Black-76 gives them back; bids and asks lie on the tick grid around them, and
 spreads widen relative to the mark as the mark gets small. Nobody trades here: volume is a made-up share of the
 made-up open interest, and there is no last price. Pure but for the dice.
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.chain import Quotes, number_or_none
 from paper_exchange.market.clocks import YEAR_MS
 from paper_exchange.market.expiries import has_future
 from paper_exchange.market.market import TICK_SIZE, TICK_STEPS, Listing, Quote
 from paper_exchange.market.names import expiry_code
+from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.simulated import settings, surface
 from paper_exchange.simulated.process import BoolArray, FloatArray
 from paper_exchange.simulated.settings import CoinProfile
@@ -32,12 +34,11 @@ class ChainColumns:
     """The unchanging side of a chain, one row a listing."""
 
     listings: tuple[Listing, ...]
-    names: list[str]
+    names: tuple[str, ...]
+    row_of: dict[str, int]
     strikes_usd: FloatArray
     expires_at_ms: FloatArray
     is_call: BoolArray
-    open_interest: list[float]
-    volume: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +61,51 @@ class _Marks:
 
 def chain_columns(listings: tuple[Listing, ...]) -> ChainColumns:
     """Listings as columns; worth keeping while the listings stay the same."""
-    open_interest = [zlib.crc32(listing.name.encode()) % 5000 / 10.0 for listing in listings]
+    names = tuple(listing.name for listing in listings)
     return ChainColumns(
         listings=listings,
-        names=[listing.name for listing in listings],
+        names=names,
+        row_of={name: row for row, name in enumerate(names)},
         strikes_usd=np.array([listing.strike_usd for listing in listings]),
         expires_at_ms=np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
         is_call=np.array([listing.is_call for listing in listings]),
-        open_interest=open_interest,
-        volume=[round(VOLUME_FRACTION * interest, 1) for interest in open_interest],
     )
 
 
 def quote_chain(
     columns: ChainColumns, moment: MarketMoment, profile: CoinProfile, dice: np.random.Generator
-) -> tuple[Quote, ...]:
+) -> QuoteColumns:
     """All quotes of one coin, in the order of the listings."""
+    count = len(columns.listings)
     marks = _marks(columns, moment, profile)
     bids, asks = _sides(marks, columns.is_call, profile, dice)
-    bid_sizes, ask_sizes = _sizes(dice, len(columns.listings), profile, columns.listings[0].min_trade_amount)
-    rows = zip(
-        columns.names,
-        bids,
-        asks,
-        _where_quoted(bid_sizes, bids),
-        _where_quoted(ask_sizes, asks),
-        marks.marks_coin.tolist(),
-        marks.iv_fractions.tolist(),
-        marks.forwards_usd.tolist(),
-        _underlying_indices(columns, moment.at_ms),
-        [moment.at_ms] * len(columns.listings),
-        columns.open_interest,
-        columns.volume,
-        strict=True,
-    )
-    # Columns in the order of Quote's fields: naming them for every option would take half as long again.
-    return tuple(Quote(*row) for row in rows)
+    bid_sizes, ask_sizes = _sizes(dice, count, profile, columns.listings[0].min_trade_amount)
+    quoted_at = all_quoted_at(moment.at_ms, count)
+    shown = Quotes(columns.names, bids, asks, marks.marks_coin, marks.iv_fractions, marks.forwards_usd, quoted_at)
+
+    def row(number: int) -> Quote:
+        listing, open_interest = columns.listings[number], _open_interest(columns.names[number])
+        bid_coin, ask_coin = number_or_none(bids[number]), number_or_none(asks[number])
+        return Quote(
+            name=listing.name,
+            bid_coin=bid_coin,
+            ask_coin=ask_coin,
+            bid_amount=None if bid_coin is None else float(bid_sizes[number]),
+            ask_amount=None if ask_coin is None else float(ask_sizes[number]),
+            mark_coin=float(marks.marks_coin[number]),
+            mark_iv_fraction=float(marks.iv_fractions[number]),
+            underlying_price_usd=float(marks.forwards_usd[number]),
+            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, moment.at_ms),
+            timestamp_ms=moment.at_ms,
+            open_interest=open_interest,
+            volume=round(VOLUME_FRACTION * open_interest, 1),
+        )
+
+    return QuoteColumns(shown, columns.row_of, row)
 
 
-def _where_quoted(sizes: list[float], prices: list[float | None]) -> list[float | None]:
-    return [None if price is None else size for size, price in zip(sizes, prices, strict=True)]
+def _open_interest(name: str) -> float:
+    return zlib.crc32(name.encode()) % 5000 / 10.0
 
 
 def _marks(columns: ChainColumns, moment: MarketMoment, profile: CoinProfile) -> _Marks:
@@ -114,8 +120,8 @@ def _marks(columns: ChainColumns, moment: MarketMoment, profile: CoinProfile) ->
 
 def _sides(
     marks: _Marks, is_call: BoolArray, profile: CoinProfile, dice: np.random.Generator
-) -> tuple[list[float | None], list[float | None]]:
-    """Bids and asks on the tick grid, None where nobody quotes."""
+) -> tuple[FloatArray, FloatArray]:
+    """Bids and asks on the tick grid, NaN where nobody quotes."""
     width_noise, bid_luck, ask_luck = dice.random((3, len(is_call)))
     spread = settings.SPREAD_FLOOR_COIN + settings.SPREAD_FRACTION * marks.marks_coin
     half = 0.5 * spread * profile.spread_scale * (0.7 + 0.8 * width_noise)
@@ -125,11 +131,7 @@ def _sides(
     deep = np.where(is_call, marks.call_deltas, 1.0 - marks.call_deltas) > settings.DEEP_DELTA
     bids[(in_the_wing | deep) & (bid_luck < settings.WING_WITHOUT_BID_FRACTION)] = 0.0
     asks[deep & (ask_luck < settings.DEEP_WITHOUT_ASK_FRACTION)] = 0.0
-    return _none_for_zero(bids), _none_for_zero(asks)
-
-
-def _none_for_zero(prices: FloatArray) -> list[float | None]:
-    return [price if price > 0.0 else None for price in prices.tolist()]
+    return np.where(bids > 0.0, bids, np.nan), np.where(asks > 0.0, asks, np.nan)
 
 
 def _on_grid(prices: FloatArray, rounding: np.ufunc) -> FloatArray:
@@ -141,17 +143,12 @@ def _on_grid(prices: FloatArray, rounding: np.ufunc) -> FloatArray:
     return on_grid
 
 
-def _sizes(dice: np.random.Generator, count: int, profile: CoinProfile, step: float) -> tuple[list[float], list[float]]:
+def _sizes(dice: np.random.Generator, count: int, profile: CoinProfile, step: float) -> FloatArray:
+    """Contracts on the bid and on the ask (2 x n)."""
     steps_per_coin = round(1.0 / step)
     amounts = profile.typical_amount * np.exp(0.8 * dice.standard_normal((2, count)))
-    whole = np.maximum(np.round(amounts * steps_per_coin), 1.0) / steps_per_coin
-    return whole[0].tolist(), whole[1].tolist()
-
-
-def _underlying_indices(columns: ChainColumns, at_ms: int) -> list[str]:
-    expiries = {listing.expires_at_ms: listing.currency for listing in columns.listings}
-    names = {expiry: _underlying_index(coin, expiry, at_ms) for expiry, coin in expiries.items()}
-    return [names[listing.expires_at_ms] for listing in columns.listings]
+    whole: FloatArray = np.maximum(np.round(amounts * steps_per_coin), 1.0) / steps_per_coin
+    return whole
 
 
 def _underlying_index(currency: str, expires_at_ms: int, at_ms: int) -> str:
