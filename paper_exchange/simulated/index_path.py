@@ -80,7 +80,7 @@ class IndexPath:
 
     def _keep(self, drawn: _DrawnHour) -> None:
         number = drawn.before.hour_number
-        prices_usd: FloatArray = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2)
+        prices_usd = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2).astype(np.float64, copy=False)
         self._hours.append(MarketHour(number, prices_usd, drawn.before.factors, drawn.after.factors))
         self._settlement_prices_usd[number + 1] = prices_usd
 

@@ -40,7 +40,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "policy_rule_based": {"config", "models"},
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
-    "paper_exchange": {"core"},
+    "paper_exchange": {"core", "core/chain", "core/columns"},  # a market has its chain in columns already
     "paper_exchange/in_process": {  # speaks the agent's words, not JSON
         *("config", "core", "core/chain", "core/columns", "models", "paper_exchange"),
     },
@@ -288,9 +288,9 @@ def test_execution_is_imported_by_the_loop_alone() -> None:
     assert [name for name in FLOOR_PLAN if "execution" in roots_of(name)] == ["agent_loop"]
 
 
-def test_the_paper_exchange_shares_only_the_formulas_with_the_agent() -> None:
+def test_the_paper_exchange_shares_only_formulas_and_columns_with_the_agent() -> None:
     foreign = roots_of("paper_exchange") - set(sys.stdlib_module_names) - {"paper_exchange"}
-    assert foreign == {"core", "httpx", "numpy", "pydantic", "pydantic_core"}
+    assert foreign == {"core", "core/chain", "core/columns", "httpx", "numpy", "pydantic", "pydantic_core"}
 
 
 def test_only_the_owners_policy_and_the_first_words_import_by_name() -> None:
