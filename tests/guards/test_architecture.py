@@ -70,6 +70,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "backtest": {
         *("agent_loop", "cli", "config", "core", "core/settings", "deribit", "deribit_client", "logging_utils"),
         *("models", "orders", "paper_exchange", "paper_exchange/in_process", "policies", "state_builder"),
+        "risk_engine",  # which actions an environment may offer is its word
     },
 }
 # The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
