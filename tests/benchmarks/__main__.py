@@ -35,6 +35,7 @@ from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
+from tests.benchmarks.phases import black76_ms, print_phases
 from tests.builders.wire import Answer, Wire
 
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
@@ -148,6 +149,11 @@ def decisions(iterations: int) -> None:
             wire = _decisions_per_second(_config_in(Path(folder) / f"{name}-wire"), iterations, *market, "--wire")
             print(f"{name}: {process:.0f} decisions a CPU-second in process, {wire:.0f} on the wire")
             print(f"ratio {process / wire:.2f} ({name})")
+            print(
+                f"an iteration in process: {1000.0 / process / black76_ms():.0f} times Black-76 of a thousand options"
+            )
+        agent = build_agent(_config_in(Path(folder) / "phases"), parse_arguments([*simulated]))
+        print_phases(agent, iterations, DECISION_SECONDS)
 
 
 def _decisions_per_second(config: AgentConfig, iterations: int, *arguments: str) -> float:
