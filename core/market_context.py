@@ -69,7 +69,8 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
     smiles = list(_smiles(coin.chain, now))
     atm = atm_iv(smiles)
     window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
-    rv = realised_volatility(coin.bars, now, window_days, min_returns)
+    inside = closes_inside(coin.bars, now, window_days)
+    rv = realised_volatility(inside, min_returns)
     nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
     trend = past_return(coin.bars, now, coin.spot_usd, TREND_DAYS)
     return MarketSnapshot(
@@ -79,7 +80,7 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
         atm_iv_fraction=atm,
         dvol_fraction=coin.dvol_fraction,
         rv_fraction=rv,
-        rv_days=None if rv is None else span_days(closes_inside(coin.bars, now, window_days)),
+        rv_days=None if rv is None else span_days(inside),
         rv_source=None if rv is None else coin.bars_source,
         iv_rv_ratio=iv_rv_ratio(atm, rv),
         skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
@@ -111,13 +112,12 @@ def _smile_rows(chain: Chain, expiry: np.datetime64) -> Integers:
     return rows[np.lexsort((quotes.mark_iv_fraction[rows], terms.strike_usd[rows]))]
 
 
-def realised_volatility(bars: Sequence[PriceBar], now: datetime, window_days: float, min_returns: int) -> float | None:
-    """Annualised volatility of log returns, whatever the spacing of the closes (oldest first).
+def realised_volatility(inside: Sequence[PriceBar], min_returns: int) -> float | None:
+    """Annualised volatility of log returns of the closes inside the window (oldest first), whatever their spacing.
 
     Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
     sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
     """
-    inside = closes_inside(bars, now, window_days)
     if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
         return None
     closes = [bar.close for bar in inside]

@@ -12,6 +12,7 @@ from core.market_context import (
     Smile,
     at_strike,
     atm_iv,
+    closes_inside,
     iv_rv_ratio,
     market_snapshot,
     past_return,
@@ -30,7 +31,7 @@ STRIKES = tuple(float(strike) for strike in range(60_000, 150_000, 1_000))
 
 
 def volatility(bars: tuple[PriceBar, ...], window_days: float = WINDOW_DAYS, least: int = MIN_RETURNS) -> float | None:
-    return realised_volatility(bars, NOW, window_days, least)
+    return realised_volatility(closes_inside(bars, NOW, window_days), least)
 
 
 def zigzag(count: int, hours: float) -> tuple[PriceBar, ...]:
