@@ -124,6 +124,8 @@ def wait_for_next(agent: Agent, record: IterationRecord) -> bool:
         return True
     interval_seconds = agent.config.run.interval_seconds
     waited_seconds = watch_resting_orders(agent, interval_seconds)
+    if agent.fatal is not None:
+        return True  # asked again at once; the iteration that follows takes back what nobody watches any more
     return agent.clock.wait_for_next(max(0.0, interval_seconds - waited_seconds))
 
 

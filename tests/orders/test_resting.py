@@ -17,7 +17,7 @@ import pytest
 
 import agent_loop
 from cli.assembly import Agent
-from models import AgentState
+from models import AgentState, WrongEnvironmentError
 from tests.builders.agent import agent_at, decision_lines, next_process, options
 from tests.builders.thin import ThinDesk, thin_desk
 
@@ -213,6 +213,75 @@ def test_a_kill_file_is_seen_in_that_minute_too(tmp_path: Path) -> None:
     run.at(51.0, lambda: kill(run))
     run.run(2)
     assert run.times_of("cancel")[0] - run.acted_at[0] <= LOOK
+
+
+def with_foreign_redirects(run: Watched, after_seconds: float, times: int) -> list[datetime]:
+    """So many requests are answered with a redirect to another host; when."""
+    note, met = run.note, list[datetime]()
+
+    def broken(request: httpx.Request, answer: Callable[[], httpx.Response]) -> httpx.Response:
+        if run.desk.clock.monotonic() > after_seconds and len(met) < times:
+            met.append(run.desk.clock.now())
+            return httpx.Response(302, headers={"location": "https://portal.example/login"})
+        return note(request, answer)
+
+    run.desk.wire.always = broken
+    return met
+
+
+def test_a_fatal_answer_while_it_rests_is_asked_again_after_ten_seconds_and_it_is_taken_back(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    met = with_foreign_redirects(run, after_seconds=50.0, times=1)
+    assert run.run(2) == 0
+    assert run.times_of("cancel")[0] - met[0] < timedelta(seconds=15)
+    assert not run.desk.account.open_orders()
+
+
+def test_a_second_fatal_answer_ends_the_process_and_names_what_may_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    met = with_foreign_redirects(run, after_seconds=50.0, times=2)
+    with pytest.raises(WrongEnvironmentError):
+        run.run(2)
+    (label,) = {order.label for order in run.desk.account.open_orders()}
+    assert met[1] - met[0] == timedelta(seconds=10)
+    assert f"{label}: an order of ours may stay open until 08:00 UTC" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_stop_whose_cancel_fails_is_made_good_at_the_end_of_the_run(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    run.at(100.0, lambda: ask_to_stop(run))
+    note, failed = run.note, list[int]()
+
+    def without_first_cancel(request: httpx.Request, answer: Callable[[], httpx.Response]) -> httpx.Response:
+        if request.url.path.endswith("private/cancel") and not failed:
+            failed.append(1)
+            raise httpx.ReadTimeout("made up")
+        return note(request, answer)
+
+    run.desk.wire.always = without_first_cancel
+    assert run.run(2) == 0
+    assert failed
+    assert not run.desk.account.open_orders()
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing of it runs any more."""
+
+
+def test_one_killed_at_a_look_is_followed_by_one_that_takes_the_order_back_and_waits(tmp_path: Path) -> None:
+    def die() -> None:
+        raise KilledError
+
+    run = watched(tmp_path, **ONE_COIN)
+    run.at(100.0, die)
+    with pytest.raises(KilledError):
+        run.run(2)
+    assert len(run.desk.account.open_orders()) == 1
+    record = agent_loop.run_iteration(next_process(run.desk))
+    assert not run.desk.account.open_orders()
+    assert not record.executed_action.legs  # its coin waits until it is known how the order ended
 
 
 def test_the_last_decision_of_a_run_leaves_nothing_on_the_book_and_says_so(
