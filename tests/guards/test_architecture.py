@@ -71,6 +71,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("agent_loop", "cli", "config", "core", "core/settings", "deribit", "deribit_client", "logging_utils"),
         *("models", "orders", "paper_exchange", "paper_exchange/in_process", "policies", "state_builder"),
         "risk_engine",  # which actions an environment may offer is its word
+        "policy_rule_based",  # the data sheet measures it
     },
 }
 # The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
@@ -139,6 +140,7 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv", "numpy"}  # checking values, split
 
 # Every place that asks for the time or draws a number; all others are handed a clock or a seed.
 CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "backtest/environment/data_sheet.py": {"random"},  # the random policy, seeded
     "backtest/historical/market.py": {"np.random"},
     "backtest/surface/model.py": {"np.random"},
     "backtest/surface/observed.py": {"np.random"},
