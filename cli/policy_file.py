@@ -32,6 +32,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
     try:
         return decide, inspect.getsource(module)
     except OSError:
+        _refuse_other_encodings(name, Path(str(module.__file__)))  # a letter in a comment does not keep it from running
         raise ConfigurationError(
             f"policy {name}: its source cannot be read, and every log line carries a hash of it"
         ) from None

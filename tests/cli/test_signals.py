@@ -73,9 +73,15 @@ def test_a_thread_that_a_policy_leaves_behind_is_named_once_and_keeps_no_run_fro
     assert "stopped after 3 iterations" in ended.stdout
 
 
-def test_a_policy_file_of_another_encoding_is_refused_with_file_and_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [(b"NAME = 'caf\xe9'", "line 2, byte 24: 0xe9"), (b"decide_action = print  # caf\xe9", "line 2, byte 41: 0xe9")],
+)
+def test_a_policy_file_of_another_encoding_is_refused_with_file_and_place(
+    tmp_path: Path, line: bytes, place: str
+) -> None:
     policy = tmp_path / "of_old.py"
-    policy.write_bytes(b"# first line\nNAME = 'caf\xe9'\n")
+    policy.write_bytes(b"# first line\n" + line + b"\n")
     ended = interrupted(tmp_path, "nothing of this name", 1, "--once", "--policy", str(policy))
     assert ended.returncode == 2
-    assert "of_old.py is not UTF-8 (line 2, byte 24: 0xe9" in " ".join(ended.stderr.split())
+    assert f"of_old.py is not UTF-8 ({place}" in " ".join(ended.stderr.split())
