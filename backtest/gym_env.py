@@ -36,8 +36,8 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     Reward       as the CoveredCallEnv has it: USD over holding the coins, unless it was made with another.
     Episode      `terminated` only for ruin (an account worth nothing), `truncated` after the last step and at the end
                  of the data.
-    Returns      doing nothing earns 0; `python -m backtest.environment.data_sheet` measures that, a random policy and
-                 the rule-based one on ten seeds (minutes).
+    Returns      USD over holding, ten seeds, 90 steps of 24 hours (`python -m backtest.environment.data_sheet`): doing
+                 nothing 0; at random 371 on average (-1165 to 1776); the rule-based policy 231 (-675 to 773).
     Start        `reset(seed=S)`: the market of seed S. `reset()` after that: one drawn from S, another each time.
                  `options={"market_seed": S}`: the market of seed S, without a change to what is drawn later.
     Rendering    `ansi`: the account in words. `rgb_array`: its worth over holding since the start of the episode.
