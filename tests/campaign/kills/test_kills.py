@@ -113,3 +113,23 @@ def test_every_intent_ends_once_and_as_it_really_did(
     lines = [{"event": "intent", "label": "a"}]
     lines += [{"event": "outcome", "label": "a", "outcome": outcome} for outcome in outcomes]
     assert join_problems(lines, accepted) == found
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "accepted", "found"),
+    [
+        (("unknown", "resolved_absent"), {}, []),
+        (("unknown",), {}, ["I11: a has 0 terminal lines []"]),
+        (("resolved_absent",), {}, ["I11: a ends without having begun"]),
+        (
+            ("unknown", "resolved_present"),
+            {"a": 1},
+            ["I16: a was accepted and stands in no log"],
+        ),
+    ],
+)
+def test_an_order_that_the_mark_alone_knows_of_ends_once_and_never_left(
+    outcomes: tuple[str, ...], accepted: dict[str, int], found: list[str]
+) -> None:
+    lines = [{"event": "outcome", "label": "a", "outcome": outcome} for outcome in outcomes]
+    assert join_problems(lines, accepted) == found
