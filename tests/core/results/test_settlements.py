@@ -17,9 +17,8 @@ from deribit.replies import Row, read_ledger
 from models import LedgerEntry
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
-from tests.builders.paper import Caller, market_with, place
+from tests.builders.paper import SHARED, Caller, market_with, place
 
-SHARED = Path("/work/shared")
 RECORDED = SHARED / "deribit" / "recorded_2026_10" / "private_get_transaction_log__expiry_testnet_20261004.json"
 DELIVERY_PRICES = SHARED / "market_data" / "settlement" / "delivery_prices_2021-06.csv"
 
