@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -222,6 +223,7 @@ class AgentConfig(BaseSettings):
     run: RunConfig = RunConfig()
     _key_source: str = PrivateAttr("none")
     _market: str | None = PrivateAttr(None)
+    _typed_as: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -238,6 +240,10 @@ class AgentConfig(BaseSettings):
     def key_source(self) -> str:
         """Where the key comes from, never what it is: "env", ".env", "env and .env", or "none"."""
         return self._key_source
+
+    def name_of(self, setting: str) -> str:
+        """What a message calls a setting: the option it was given by on the command line, else its variable."""
+        return self._typed_as.get(setting, setting)
 
     def at_market(self, market: str) -> AgentConfig:
         """The same settings, at the market that this run takes its quotes from."""
@@ -294,29 +300,38 @@ SETTINGS = tuple(texts.settings_of(SECTIONS, PREFIXES))
 SETTING_NAMES = tuple(setting.name for setting in SETTINGS)
 
 
-def load_config(env_file: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> AgentConfig:
+def load_config(
+    env_file: Path | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    typed_as: Mapping[str, str] | None = None,
+    warn: Callable[[str], object] = warnings.warn,
+) -> AgentConfig:
     """Read all sources; raises ConfigurationError with one line per problem.
 
     `env_file` None: settings from the environment alone. `overrides` are the command line's values by section, and win
-    over everything else.
+    over everything else; `typed_as` gives the option behind each of their settings, for messages. `warn` is told what
+    is no error: names of other programs, two answers to one question.
     """
     in_file, problems = ({}, []) if env_file is None else _read_file(env_file)
     in_environment = {name.upper(): text for name, text in os.environ.items() if name.upper() in SETTING_NAMES}
-    problems += _misspelt_in_environment()
+    problems += _misspelt_in_environment(warn)
+    typed_as = typed_as or {}
     given = {**in_file, **in_environment}
     problems += [f"{name}: ${{...}} is not replaced: write the value itself" for name in given if "${" in given[name]]
     sections = _by_section(given, overrides or {})
     try:
         config = AgentConfig.model_validate(sections)
     except ValidationError as error:
-        raise ConfigurationError("\n".join([*problems, *texts.problem_lines(error, SETTINGS, sections)])) from None
+        called = [setting._replace(name=typed_as.get(setting.name, setting.name)) for setting in SETTINGS]
+        raise ConfigurationError("\n".join([*problems, *texts.problem_lines(error, called, sections)])) from None
+    config._typed_as = dict(typed_as)
     if not config.is_loopback and config.run.interval_seconds < MIN_INTERVAL_SECONDS:
-        asked = f"AGENT_INTERVAL_SECONDS={config.run.interval_seconds:g}"
+        asked = f"{config.name_of('AGENT_INTERVAL_SECONDS')}={config.run.interval_seconds:g}"
         problems.append(f"{asked}: must be 30 to 86400 (from 1 with an exchange on this machine)")
     if problems:
         raise ConfigurationError("\n".join(problems))
     found_in = {"env" if name in in_environment else ".env" for name in KEY_NAMES if name in given}
-    config = _with_absolute_paths(_the_safer_dry_run(config, in_file, in_environment))
+    config = _with_absolute_paths(_the_safer_dry_run(config, in_file, in_environment, warn))
     config._key_source = " and ".join(sorted(found_in, reverse=True)) or "none"
     return config
 
@@ -352,11 +367,11 @@ def _text_of(env_file: Path) -> str:
         raise ConfigurationError(f"{env_file.name} cannot be read: {error.strerror}") from None
 
 
-def _misspelt_in_environment() -> list[str]:
+def _misspelt_in_environment(warn: Callable[[str], object]) -> list[str]:
     """What is wrong with names that must be meant for us; those of other programs are mentioned and ignored."""
     misspelt, ignored = names.unknown_in_environment(os.environ, SETTING_NAMES)
     for sentence in ignored:
-        print(sentence, file=sys.stderr)
+        warn(sentence)
     return misspelt
 
 
@@ -369,13 +384,16 @@ def _by_section(given: Mapping[str, str], overrides: Mapping[str, Mapping[str, A
 
 
 def _the_safer_dry_run(
-    config: AgentConfig, in_file: Mapping[str, str], in_environment: Mapping[str, str]
+    config: AgentConfig,
+    in_file: Mapping[str, str],
+    in_environment: Mapping[str, str],
+    warn: Callable[[str], object],
 ) -> AgentConfig:
-    """Where `.env` and the environment disagree on a dry run, it is a dry run, and the console says so."""
+    """Where `.env` and the environment disagree on a dry run, it is a dry run, and the caller is told."""
     first, second = in_file.get("AGENT_DRY_RUN"), in_environment.get("AGENT_DRY_RUN")
     if None in (first, second) or first == second:
         return config
-    print(f"AGENT_DRY_RUN is {first} in .env and {second} in the environment: this is a dry run", file=sys.stderr)
+    warn(f"AGENT_DRY_RUN is {first} in .env and {second} in the environment: this is a dry run")
     return config.model_copy(update={"run": config.run.model_copy(update={"dry_run": True})})
 
 

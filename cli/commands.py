@@ -87,7 +87,7 @@ def _locked_agent(config: AgentConfig, options: argparse.Namespace) -> Iterator[
     with ExitStack() as held:
         folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
         for folder, setting in sorted(folders.items()):
-            locks.append(take_lock(folder, setting))
+            locks.append(take_lock(folder, config.name_of(setting)))
             held.callback(os.close, locks[-1])
         if trades_for_real(config, options):
             locks.append(take_account_lock(config))

@@ -16,6 +16,7 @@ from cli.assembly import ORDER_MODES, Agent, assemble_agent, unexpected_replies
 from cli.console import complain
 from cli.locks import account_file
 from config import AgentConfig
+from core.settings.texts import Setting
 from deribit.wire import SystemClock, network_transport
 from deribit_client import DeribitClient
 from models import UNDERLYINGS, ConfigurationError
@@ -24,11 +25,23 @@ from paper_exchange.recorded.chain_recorder import ChainRecorder
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.storage import PaperAccountFileError
 
+# The options that set a setting of the run section, by its field: messages name what was typed.
+OPTION_OF = {
+    "dry_run": "--dry-run",
+    "interval_seconds": "--interval",
+    "policy": "--policy",
+    "seed": "--seed",
+    "log_dir": "--log-dir",
+    "data_dir": "--data-dir",
+    "record_chains": "--record-chains",
+}
+
 
 def settings_from(options: argparse.Namespace) -> AgentConfig:
     """Settings with the market and the folders of this way to run."""
     overrides = _overrides(options)
-    config = settings.load_config(settings.ENV_FILE, overrides)
+    typed_as = {setting.name: OPTION_OF[setting.field] for setting in settings.SETTINGS if _is_in(overrides, setting)}
+    config = settings.load_config(settings.ENV_FILE, overrides, typed_as, complain)
     market = _market(config, options)
     if options.market is None and config.run.fills != "ladder":
         raise ConfigurationError("AGENT_FILLS=touch is for research: --market simulated or --market recorded")
@@ -58,6 +71,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         "record_chains": True if options.record_chains else None,
     }
     return {"run": {name: value for name, value in given.items() if value is not None}}
+
+
+def _is_in(overrides: dict[str, dict[str, Any]], setting: Setting) -> bool:
+    return setting.field in overrides.get(setting.section, {})
 
 
 def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:

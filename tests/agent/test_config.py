@@ -16,6 +16,8 @@ import pytest
 from pydantic import ValidationError
 
 import config
+from cli.arguments import parse_arguments
+from cli.setup import settings_from
 from config import (
     PROJECT_FOLDER,
     SETTING_NAMES,
@@ -155,11 +157,12 @@ def test_a_misspelt_name_or_section_in_the_environment_is_refused_too(
     ["RISK_FREE_RATE", "AGENT_LOG_LEVEL", "AGENT_NAME", "AGENT_LOG", "ETH_RPC_URL", "ETH_MAX_FEE_PER_GAS", "BTC_USD"],
 )
 def test_a_name_of_another_program_in_the_environment_is_mentioned_and_ignored(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "https://node.example/madeUpKey")
-    assert changed_settings(load_config()) == []
-    assert capsys.readouterr().err == f"{name} in the environment is not a setting of this agent: ignored\n"
+    said: list[str] = []
+    assert changed_settings(load_config(warn=said.append)) == []
+    assert said == [f"{name} in the environment is not a setting of this agent: ignored"]
 
 
 @pytest.mark.parametrize("name", ["RISK_FREE_RATE", "AGENT_LOG_LEVEL", "AGENT_NAME", "ETH_RPC_URL", "BTC_USD"])
@@ -171,23 +174,23 @@ def test_the_same_name_in_the_file_is_refused(env_file: Path, name: str) -> None
     ("name", "ours"), [("DERIBIT_API_KEY", "DERIBIT_CLIENT_ID"), ("DERIBIT_API_SECRET", "DERIBIT_CLIENT_SECRET")]
 )
 def test_what_other_programs_call_deribit_s_key_is_answered_with_our_name(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, ours: str
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, ours: str
 ) -> None:
     assert refusal(env_file, f"{name}={CLIENT_SECRET}").endswith(f"the nearest valid name is {ours}")
     monkeypatch.setenv(name, CLIENT_SECRET)
-    assert load_config().deribit.client_id is None
-    said = capsys.readouterr().err
-    assert said.endswith(f": ignored; the nearest valid name is {ours}\n")
-    assert CLIENT_SECRET not in said
+    said: list[str] = []
+    assert load_config(warn=said.append).deribit.client_id is None
+    assert said == [
+        f"{name} in the environment is not a setting of this agent: ignored; the nearest valid name is {ours}"
+    ]
 
 
 @pytest.mark.parametrize("name", ["HOME_DIR", "MAX_MARGIN", "PYTEST_SEED", "SOL_DELTA_MAX", "ENABLED", "AGENT"])
-def test_what_belongs_to_other_programs_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_what_belongs_to_other_programs_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "7")
-    assert changed_settings(load_config()) == []
-    assert capsys.readouterr().err == ""
+    said: list[str] = []
+    assert changed_settings(load_config(warn=said.append)) == []
+    assert said == []
 
 
 def test_every_unknown_name_is_listed_not_only_the_first(env_file: Path) -> None:
@@ -344,6 +347,42 @@ def test_a_value_of_the_command_line_is_shown_in_place_of_the_one_it_replaces(en
         load_config(env_file, {"run": {"interval_seconds": 5}})
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("--interval", "5"), "--interval=5: must be 30 to 86400"),
+        (("--interval", "99999"), "--interval=99999.0: input should be less than or equal to 86400"),
+        (("--seed", "-1"), "--seed=-1: input should be greater than or equal to 0"),
+    ],
+)
+def test_a_refused_value_of_the_command_line_is_named_by_its_option(typed: tuple[str, str], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings_from(parse_arguments([*typed]))
+    assert str(caught.value).startswith(said)
+    assert "AGENT_" not in str(caught.value)
+
+
+def test_every_option_that_sets_a_setting_is_named_by_it(tmp_path: Path) -> None:
+    options = {"--interval": "60", "--policy": "mine", "--seed": "2", "--log-dir": str(tmp_path), "--data-dir": "data"}
+    words = [word for option in options.items() for word in option]
+    found = settings_from(parse_arguments([*words, "--dry-run", "--record-chains"]))
+    typed = {found.name_of(name) for name in SETTING_NAMES} - set(SETTING_NAMES)
+    assert typed == {*options, "--dry-run", "--record-chains"}
+
+
+def test_a_warning_about_the_environment_fits_the_console(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DERIBIT_API_KEY", "madeUpKey")
+    settings_from(parse_arguments(["--dry-run"]))
+    said = capsys.readouterr().err
+    assert max(map(len, said.splitlines())) <= 80
+    assert " ".join(said.split()) == (
+        "DERIBIT_API_KEY in the environment is not a setting of this agent: ignored; "
+        "the nearest valid name is DERIBIT_CLIENT_ID"
+    )
+
+
 def test_a_long_value_is_not_repeated_in_full(env_file: Path) -> None:
     assert len(refusal(env_file, f"BTC_DELTA_MIN={'9' * 5_000}x")) < 300
 
@@ -465,34 +504,31 @@ def test_a_name_that_stands_twice_is_refused(env_file: Path, second: str) -> Non
 
 
 def test_a_dry_run_asked_for_in_the_file_is_not_turned_off_by_the_environment(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", "false")
-    assert loaded(env_file, "AGENT_DRY_RUN=true").run.dry_run is True
-    assert "this is a dry run" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="this is a dry run"):
+        assert loaded(env_file, "AGENT_DRY_RUN=true").run.dry_run is True
 
 
 @pytest.mark.parametrize(("in_file", "in_environment"), [("true", "false"), ("false", "true"), ("maybe", "false")])
 def test_where_two_sources_do_not_agree_it_is_a_dry_run_and_said(
-    env_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    in_file: str,
-    in_environment: str,
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, in_file: str, in_environment: str
 ) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", in_environment)
-    assert loaded(env_file, f"AGENT_DRY_RUN={in_file}").run.dry_run is True
-    said = f"AGENT_DRY_RUN is {in_file} in .env and {in_environment} in the environment: this is a dry run\n"
-    assert capsys.readouterr().err == said
+    env_file.write_text(f"AGENT_DRY_RUN={in_file}")
+    said: list[str] = []
+    assert load_config(env_file, warn=said.append).run.dry_run is True
+    assert said == [f"AGENT_DRY_RUN is {in_file} in .env and {in_environment} in the environment: this is a dry run"]
 
 
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_where_two_sources_agree_nothing_is_said(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
-) -> None:
+def test_where_two_sources_agree_nothing_is_said(env_file: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("AGENT_DRY_RUN", value)
-    assert loaded(env_file, f"AGENT_DRY_RUN={value}").run.dry_run is (value == "true")
-    assert capsys.readouterr().err == ""
+    env_file.write_text(f"AGENT_DRY_RUN={value}")
+    said: list[str] = []
+    assert load_config(env_file, warn=said.append).run.dry_run is (value == "true")
+    assert said == []
 
 
 @pytest.mark.parametrize("value", ["..", "../..", "logs/../../x"])
