@@ -215,6 +215,8 @@ class AgentState(Frozen):
     coins that wait because the order log may not tell all. `orders_today`: those since 00:00 UTC that
     filled, were refused or are not over yet; the others are `unfilled_orders_today`. `restrictions`: why the trading
     state is not ACTIVE. `refused_closes`: held calls whose buy-back the risk engine would refuse now.
+    `refused_sales`: candidates it would refuse: as a sale of order_size where a coin has room and no call, as the new
+    call of a roll where its call is due. Others are not judged before they are proposed.
     """
 
     decision_id: str
@@ -236,6 +238,7 @@ class AgentState(Frozen):
     trading_state: TradingState = TradingState.ACTIVE
     restrictions: tuple[Reason, ...] = ()
     refused_closes: tuple[str, ...] = ()
+    refused_sales: tuple[str, ...] = ()
 
     def market(self, underlying: str) -> MarketSnapshot | None:
         return next((market for market in self.markets if market.underlying == underlying), None)
@@ -258,6 +261,13 @@ class AgentState(Frozen):
 
     def position(self, symbol: str | None) -> OptionPosition | None:
         return next((held for held in self.portfolio.positions if held.symbol == symbol), None)
+
+    def refuses(self, action: ProposedAction) -> bool:
+        """Whether a leg of this action is one that the risk engine would refuse now."""
+        is_roll = action.type == ActionType.ROLL_COVERED_CALL
+        bought = action.symbol if is_roll or action.type == ActionType.CLOSE_COVERED_CALL else None
+        sold = action.new_symbol if is_roll else action.symbol if action.type == ActionType.OPEN_COVERED_CALL else None
+        return bought in self.refused_closes or sold in self.refused_sales
 
     def open_orders_for(self, underlying: str) -> tuple[Order, ...]:
         return tuple(order for order in self.portfolio.open_orders if order.parts.underlying == underlying)

@@ -96,7 +96,7 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
     if not coins:
         return nothing("no coin is enabled")
     proposals = [decide_for_coin(agent_state, coin, config.strategy(coin)) for coin in coins]
-    sound = [proposal for proposal in proposals if proposal.symbol not in agent_state.refused_closes]
+    sound = [proposal for proposal in proposals if not agent_state.refuses(proposal)]
     chosen = most_urgent(sound) or most_urgent(proposals)
     if chosen is None:
         return nothing("; ".join(sorted(proposal.reason for proposal in proposals)))
