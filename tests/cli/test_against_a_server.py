@@ -6,6 +6,7 @@ that the signal finds one; no test waits that long. What the exchange knows is a
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ class Exchange:
         return [order["label"] for order in self.ask("private/get_open_orders")]
 
     def sold_coin(self) -> float:
-        return -sum(position["size"] for position in self.ask("private/get_positions", currency="BTC"))
+        return -math.fsum(position["size"] for position in self.ask("private/get_positions", currency="BTC"))
 
     def sent(self) -> list[str]:
         """The label of every order there ever was."""
