@@ -6,6 +6,7 @@ of the quotes. Prices in coin per contract, strikes and forwards in USD, volatil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, repeat
@@ -83,7 +84,8 @@ def quotes_of(rows: Iterable[OptionQuote]) -> Quotes:
 
 def number_or_none(entry: float) -> float | None:
     """An entry of a column as a plain float, None where it is not known."""
-    return None if np.isnan(entry) else float(entry)
+    number = float(entry)
+    return None if math.isnan(number) else number
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +152,12 @@ def listing_of(by_symbol: dict[str, OptionInstrument]) -> Listing:
 
 def _steps(options: Sequence[OptionInstrument]) -> tuple[tuple[Floats, Floats], ...]:
     """The tick steps of all options, those with fewer than the others filled up with steps that no price reaches."""
-    sorted_steps = [*(sorted(option.tick_steps) for option in options), []]
-    most = max(map(len, sorted_steps))
-    filled = [steps + [(np.inf, np.nan)] * (most - len(steps)) for steps in sorted_steps]
-    return tuple(
-        (np.array([steps[n][0] for steps in filled]), np.array([steps[n][1] for steps in filled])) for n in range(most)
-    )
+    of_each = [*(option.tick_steps for option in options), ()]
+    kinds = {steps: number for number, steps in enumerate(dict.fromkeys(of_each))}  # one or two
+    most = max(map(len, kinds))
+    filled = np.array([sorted(steps) + [(np.inf, np.nan)] * (most - len(steps)) for steps in kinds])
+    kind = np.array([kinds[steps] for steps in of_each])
+    return tuple((filled[kind, n, 0], filled[kind, n, 1]) for n in range(most))
 
 
 @dataclass(frozen=True, eq=False)

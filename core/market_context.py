@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -120,9 +121,14 @@ def realised_volatility(inside: Sequence[PriceBar], min_returns: int) -> float |
     """
     if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
         return None
-    closes = [bar.close for bar in inside]
-    squares = math.fsum(math.log(after / before) ** 2 for before, after in pairwise(closes))
+    squares = _squared_returns(tuple(bar.close for bar in inside))
     return math.sqrt(squares / (span_days(inside) / 365.0))
+
+
+@lru_cache(maxsize=8)
+def _squared_returns(closes: tuple[float, ...]) -> float:
+    """The sum over a window, which moves on once an hour; decisions are made more often."""
+    return math.fsum(math.log(after / before) ** 2 for before, after in pairwise(closes))
 
 
 def closes_inside(bars: Sequence[PriceBar], now: datetime, window_days: float) -> list[PriceBar]:

@@ -8,6 +8,7 @@ real time) ends one that does not return; a thread has none.
 
 from __future__ import annotations
 
+import pickle
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 
 from config import AgentConfig, without_secrets
@@ -86,8 +88,14 @@ def _copy_of(state: AgentState) -> AgentState:
 
 def _keyless_copy_of(config: AgentConfig) -> AgentConfig:
     """Settings of the policy's own: what it does to them harms nobody else, and it cannot tell what it lacks."""
+    copy: AgentConfig = pickle.loads(_keyless_bytes(config))
+    return copy
+
+
+@lru_cache(maxsize=1)
+def _keyless_bytes(config: AgentConfig) -> bytes:
     keyless = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
-    return config.model_copy(update={"deribit": keyless}).model_copy(deep=True)
+    return pickle.dumps(config.model_copy(update={"deribit": keyless}))
 
 
 def _nothing(reason: str, error: str | None) -> PolicyAnswer:

@@ -64,6 +64,7 @@ class InProcessClient(OrderGate):
         self._account, self._market = account, account.market
         self._read_kill_note = read_kill_note
         self._login_ends_at_seconds = 0.0
+        self._caught_up = (-1, -1)  # time in milliseconds and revision of the account, when it last caught up
         self.requests_made = 0  # questions since the iteration began, logins included
 
     @property
@@ -99,11 +100,17 @@ class InProcessClient(OrderGate):
         if method.startswith("private/"):
             self._login_problem()
         self.requests_made += 1
-        self._account.advance()
+        self._catch_up()
         try:
             yield
         except RpcError as refusal:
             raise _refused(method, refusal) from None
+
+    def _catch_up(self) -> None:
+        """Once a moment: while time stands, quotes stand too, and only a change of the account can have an effect."""
+        if self._caught_up != (self._account.now_ms, self._account.revision):
+            self._account.advance()
+            self._caught_up = self._account.now_ms, self._account.revision
 
     # --- public -------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from paper_exchange.market.market import MarketClock
 
@@ -25,6 +26,7 @@ def to_ms(moment: datetime) -> int:
     return (moment - EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=4096)  # closes and expiries are the same ones again and again
 def from_ms(time_ms: int) -> datetime:
     """Aware UTC datetime of milliseconds since 1970."""
     return EPOCH + timedelta(milliseconds=time_ms)

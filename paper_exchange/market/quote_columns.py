@@ -6,7 +6,7 @@ quotes. An iteration reads the columns of five hundred options and the rows of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -42,6 +42,15 @@ class QuoteColumns(Sequence[Quote]):
         """The quote of one option, None where the chain does not show it."""
         row = self.row_of.get(name)
         return None if row is None else self.make_row(row)
+
+    def without(self, names: Collection[str]) -> QuoteColumns:
+        """The other options."""
+        if not names:
+            return self
+        left = self.columns.without(names)
+        rows = [self.row_of[name] for name in left.symbols]
+        row_of = {name: row for row, name in enumerate(left.symbols)}
+        return QuoteColumns(left, row_of, lambda row: self.make_row(rows[row]))
 
 
 def columns_of(shown: Sequence[Quote]) -> Quotes:

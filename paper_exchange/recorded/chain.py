@@ -1,45 +1,62 @@
 """One recorded snapshot as listings and quotes.
 
 In: a parsed line of a recording (rows of public/get_book_summary_by_currency; premiums in coin, volatility in
-percent). Out: Listing and Quote objects (fractions, ms). An empty side is null or 0 in the file and None here; sizes
-are not recorded. Rows that are not plain inverse options, or have no mark, are skipped. Pure.
+percent). Out: listings, and quotes as columns (fractions, ms). An empty side is null or 0 in the file and NaN here;
+sizes are not recorded. Rows that are not plain inverse options, or have no mark, are skipped. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import compress
+from types import NoneType
 from typing import Any
 
+import numpy as np
+
+from core.chain import Quotes, number_or_none
+from core.columns import Bools, Floats
 from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
 from paper_exchange.market.names import OptionParts, expiry_code, parse_option_name
+from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.recorded.files import RecordHead, row_number
+
+Row = dict[str, Any]
+MARK_FIELDS = ("mark_price", "mark_iv", "underlying_price")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedChain:
-    """All options of one coin at one recorded moment, by name."""
+    """All options of one coin at one recorded moment."""
 
     listings: dict[str, Listing]
-    quotes: dict[str, Quote]
+    quotes: QuoteColumns
+
+    def quotes_after(self, at_ms: int) -> QuoteColumns:
+        """Those of options that expire later."""
+        return self.quotes.without([name for name, listing in self.listings.items() if listing.expires_at_ms <= at_ms])
 
 
-def parse_chain(record: dict[str, Any], head: RecordHead, listed_at_ms: int) -> RecordedChain:
+def parse_chain(record: Row, head: RecordHead, listed_at_ms: int) -> RecordedChain:
     """Listings and quotes of one line; `listed_at_ms` stands for the listing time, which is not recorded."""
-    listings: dict[str, Listing] = {}
-    quotes: dict[str, Quote] = {}
+    options: dict[str, OptionParts] = {}
+    rows: list[Row] = []
     for row in record["book_summaries"]:
         name = str(row.get("instrument_name"))
         parts = parse_option_name(name)
-        if parts is None or parts.currency != head.currency:
-            continue
-        quote = _quote(name, parts, row, head)
-        if quote is not None:
-            listings[name] = listing_of(name, parts, listed_at_ms)
-            quotes[name] = quote
-    return RecordedChain(listings, quotes)
+        if parts is not None and parts.currency == head.currency:
+            options[name] = parts
+            rows.append(row)
+    are_marked: Bools = np.isfinite(np.array([_column(rows, field, head) for field in MARK_FIELDS])).all(axis=0)
+    shown = {str(row["instrument_name"]): row for row in compress(rows, are_marked)}
+    listings = {name: listing_of(name, options[name], listed_at_ms) for name in shown}
+    return RecordedChain(listings, _quotes(list(listings.values()), list(shown.values()), head))
 
 
+@lru_cache(maxsize=8192)
 def listing_of(name: str, parts: OptionParts, listed_at_ms: int) -> Listing:
     """A listing from a name alone, with Deribit's usual ticks and steps."""
     return Listing(
@@ -54,29 +71,48 @@ def listing_of(name: str, parts: OptionParts, listed_at_ms: int) -> Listing:
     )
 
 
-def _quote(name: str, parts: OptionParts, row: dict[str, Any], head: RecordHead) -> Quote | None:
-    mark_coin = row_number(row, "mark_price", head.place)
-    iv_pct = row_number(row, "mark_iv", head.place)
-    underlying_price_usd = row_number(row, "underlying_price", head.place)
-    if mark_coin is None or iv_pct is None or underlying_price_usd is None:
-        return None
-    return Quote(
-        name=name,
-        bid_coin=_positive(row, "bid_price", head),
-        ask_coin=_positive(row, "ask_price", head),
-        bid_amount=None,
-        ask_amount=None,
-        mark_coin=mark_coin,
-        mark_iv_fraction=iv_pct / 100.0,
-        underlying_price_usd=underlying_price_usd,
-        underlying_index=row.get("underlying_index") or f"SYN.{parts.currency}-{expiry_code(parts.expires_at_ms)}",
-        timestamp_ms=head.recorded_at_ms,
-        open_interest=row_number(row, "open_interest", head.place) or 0.0,
-        volume=row_number(row, "volume", head.place) or 0.0,
-        last_coin=_positive(row, "last", head),
+def _quotes(listings: Sequence[Listing], rows: Sequence[Row], head: RecordHead) -> QuoteColumns:
+    shown = Quotes(
+        symbols=tuple(listing.name for listing in listings),
+        bid_price_coin=_positive(_column(rows, "bid_price", head)),
+        ask_price_coin=_positive(_column(rows, "ask_price", head)),
+        mark_price_coin=_column(rows, "mark_price", head),
+        mark_iv_fraction=_column(rows, "mark_iv", head) / 100.0,
+        underlying_price_usd=_column(rows, "underlying_price", head),
+        quoted_at=all_quoted_at(head.recorded_at_ms, len(rows)),
     )
 
+    def quote(number: int) -> Quote:
+        listing, row = listings[number], rows[number]
+        synthetic = f"SYN.{listing.currency}-{expiry_code(listing.expires_at_ms)}"
+        last_coin = row_number(row, "last", head.place)
+        return Quote(
+            name=listing.name,
+            bid_coin=number_or_none(shown.bid_price_coin[number]),
+            ask_coin=number_or_none(shown.ask_price_coin[number]),
+            bid_amount=None,
+            ask_amount=None,
+            mark_coin=float(shown.mark_price_coin[number]),
+            mark_iv_fraction=float(shown.mark_iv_fraction[number]),
+            underlying_price_usd=float(shown.underlying_price_usd[number]),
+            underlying_index=row.get("underlying_index") or synthetic,
+            timestamp_ms=head.recorded_at_ms,
+            open_interest=row_number(row, "open_interest", head.place) or 0.0,
+            volume=row_number(row, "volume", head.place) or 0.0,
+            last_coin=last_coin if last_coin is not None and last_coin > 0.0 else None,
+        )
 
-def _positive(row: dict[str, Any], field: str, head: RecordHead) -> float | None:
-    value = row_number(row, field, head.place)
-    return value if value is not None and value > 0.0 else None
+    return QuoteColumns(shown, {name: number for number, name in enumerate(shown.symbols)}, quote)
+
+
+def _column(rows: Sequence[Row], field: str, head: RecordHead) -> Floats:
+    """A field of all rows, NaN where it is missing, null or not finite."""
+    values = [row.get(field) for row in rows]
+    if not set(map(type, values)) <= {float, NoneType}:
+        values = [row_number(row, field, head.place) for row in rows]
+    column = np.array(values, dtype=np.float64)
+    return np.where(np.isfinite(column), column, np.nan)
+
+
+def _positive(column: Floats) -> Floats:
+    return np.where(column > 0.0, column, np.nan)

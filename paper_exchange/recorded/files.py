@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import math
 import re
 import sys
@@ -197,8 +196,8 @@ def _number(text: bytes, place: str) -> float:
 def parse_record(line: bytes, place: str) -> dict[str, Any]:
     """One line as JSON, its four fields checked."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        record = from_json(line)
+    except ValueError:
         raise RecordingError(f"{place}: not JSON") from None
     return _checked_record(record, place)
 

@@ -72,14 +72,14 @@ class RecordedMarket:
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         chain = self._chain(currency)
-        return () if chain is None else [chain.quotes[listing.name] for listing in self.listings(currency)]
+        return () if chain is None else chain.quotes_after(now_ms(self.clock))
 
     def quote(self, name: str) -> Quote | None:
         listing = self.listing(name)
         if listing is None or listing.expires_at_ms <= now_ms(self.clock):
             return None
         chain = self._chain(listing.currency)
-        return None if chain is None else chain.quotes.get(name)
+        return None if chain is None else chain.quotes.find(name)
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         """From the file where it has one, else a straight line between the indices recorded around the expiry."""
