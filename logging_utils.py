@@ -1,8 +1,9 @@
 """The logs: the line an iteration leaves behind, and both logs read with pandas, whichever version wrote them.
 
 In: what an iteration came to; later the files `decisions-YYYY-MM-DD.jsonl` and `orders-YYYY-MM-DD.jsonl`. Out: an
-IterationRecord (flat figures first, then the complete state); tables, by `read_decisions`, `read_ledger` and
-`read_orders`. How lines get to the disk is the business of `orders/jsonl_file.py`. Reads files.
+IterationRecord (flat figures first, then the complete state); tables, by `read_decisions`, `read_ledger`,
+`read_orders`, `read_trades`, `read_chains` and `read_equity`. How lines get to the disk is the business of
+`orders/jsonl_file.py`. Reads files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,11 @@ from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
 from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
+from core.results.call_book import sold_calls
+from core.results.earnings import CoinEarnings, EquityPoint, earnings, equity_points
 from core.results.settlements import with_settlements_summed
+from core.results.sold_calls import CallChain, SoldCall, chains_of
+from core.results.steps import Step, step_of
 from models import (
     AgentState,
     ApiCall,
@@ -52,6 +57,18 @@ ORDER_COLUMNS = [
     *("schema_version", "run_id", "event", "label", "symbol", "at", "order_id", "direction", "amount_coin"),
     *("price_coin", "reduce_only", "quoted_at", "valid_until", "outcome", "error", "refusal_code"),
     *("price", "order_state", "filled_amount_coin", "why"),
+]
+TRADE_COLUMNS = [
+    *("account", "chain_id", "leg", "currency", "symbol", "opened_at", "closed_at", "exit", "size_coin", "open_coin"),
+    *("entry_delta", "entry_days", "entry_spread_pct", "slippage_coin", "premium_coin", "bought_back_coin"),
+    *("settled_coin", "fees_coin", "open_value_coin", "pnl_coin", "pnl_usd"),
+]
+CHAIN_COLUMNS = [
+    *("account", "chain_id", "currency", "opened_at", "closed_at", "exit", "rolls", "symbols", "pnl_coin", "pnl_usd"),
+]
+EQUITY_COLUMNS = [
+    *("account", "run_id", "iteration", "timestamp", "currency", "equity_coin", "holding_coin", "spot_usd"),
+    *("equity_usd", "holding_usd"),
 ]
 
 
@@ -97,6 +114,11 @@ class IterationRecord(Frozen):
     ledger_read_until: AwareDatetime | None = None
     api_responses: tuple[ApiCall, ...] | None = ()
     _lost: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def account(self) -> str:
+        """The account it belongs to: a run of fresh coins has its own, the others go on with theirs."""
+        return account_name(self.mode, self.run_id)
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -196,6 +218,106 @@ def read_ledger(pattern: str | Path) -> pd.DataFrame:
     return frame
 
 
+def read_trades(pattern: str | Path) -> pd.DataFrame:
+    """A row a call sold, from its first sale until none of it is left, by account and opening.
+
+    Amounts in coin, costs negative. `exit`: open, bought_back, rolled, expired (worthless) or settled (in the money).
+    `entry_*` are what the decision saw, `slippage_coin` is against its mid; `chain_id` is shared with the calls that
+    this one was rolled from and to, `leg` counts them. What is open counts at its last mark. NaN where the log does not
+    say: the premium, and so the P&L, of a call that was held before it began. Files as in read_decisions.
+    """
+    rows = (_trade_row(log.account, call) for log in _accounts_in(pattern) for call in log.calls)
+    return _frame_with_times(rows, TRADE_COLUMNS, ("opened_at", "closed_at"))
+
+
+def read_chains(pattern: str | Path) -> pd.DataFrame:
+    """A row a chain (a sale and all its rolls until nothing is left), by account and opening.
+
+    `symbols`: its calls, leg by leg; `exit`: how the last one ended; `closed_at` is missing while one is open.
+    """
+    rows = (_chain_row(log.account, chain) for log in _accounts_in(pattern) for chain in chains_of(log.calls))
+    return _frame_with_times(rows, CHAIN_COLUMNS, ("opened_at", "closed_at"))
+
+
+def read_equity(pattern: str | Path) -> pd.DataFrame:
+    """A row a coin and iteration that read the account: its equity, and that of holding the coins without a call.
+
+    Holding moves with deposits and withdrawals only. In USD both count at the spot of the moment.
+    """
+    rows = (
+        {"account": log.account, "timestamp": point.at, **asdict(point), **_usd_of(point)}
+        for log in _accounts_in(pattern)
+        for point in equity_points(log.entries, log.steps)
+    )
+    return _frame_with_times(rows, EQUITY_COLUMNS, ("timestamp",))
+
+
+def read_earnings(pattern: str | Path) -> dict[str, tuple[CoinEarnings, ...]]:
+    """What each account of the logs has earned, coin by coin, by the account's name. Files as in read_decisions."""
+    return {log.account: earnings(log.entries, log.steps) for log in _accounts_in(pattern)}
+
+
+@dataclass
+class _AccountLog:
+    """What the logs say of one account, oldest entry first."""
+
+    account: str
+    entries: list[LoggedEntry] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def calls(self) -> tuple[SoldCall, ...]:
+        return sold_calls(self.entries, self.steps)
+
+
+def _accounts_in(pattern: str | Path) -> list[_AccountLog]:
+    logs: dict[str, _AccountLog] = {}
+
+    def noted(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for record in records:
+            step = None if "event" in record else step_of(record)
+            if step is not None:
+                account = _account_of(record)
+                logs.setdefault(account, _AccountLog(account)).steps.append(step)
+            yield record
+
+    found: dict[str, list[LoggedEntry]] = {}
+    for entry in _entries_of(noted(_found(pattern))):
+        found.setdefault(entry.account, []).append(entry)
+    for account, entries in found.items():
+        logs.setdefault(account, _AccountLog(account)).entries = _once_each(entries)
+    return list(logs.values())
+
+
+def _trade_row(account: str, call: SoldCall) -> dict[str, Any]:
+    return {
+        **asdict(call),
+        **{"account": account, "chain_id": f"{account} {call.chain_id}"},
+        **{"pnl_coin": call.pnl_coin, "pnl_usd": call.pnl_usd},
+    }
+
+
+def _chain_row(account: str, chain: CallChain) -> dict[str, Any]:
+    names = ("currency", "opened_at", "closed_at", "exit", "rolls", "pnl_coin", "pnl_usd")
+    return {
+        **{"account": account, "chain_id": f"{account} {chain.chain_id}"},
+        **{"symbols": " > ".join(leg.symbol for leg in chain.legs)},
+        **{name: getattr(chain, name) for name in names},
+    }
+
+
+def _usd_of(point: EquityPoint) -> dict[str, float | None]:
+    return {"equity_usd": point.equity_usd, "holding_usd": point.holding_usd}
+
+
+def _frame_with_times(rows: Iterable[Mapping[str, Any]], columns: list[str], times: Sequence[str]) -> pd.DataFrame:
+    frame = _frame(rows, columns, columns)
+    for name in times:
+        frame[name] = _pandas().to_datetime(frame[name], utc=True)
+    numbers = [name for name in columns if name.endswith(("_coin", "_usd", "_delta", "_days", "_pct"))]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
 def _entries_of(records: Iterable[dict[str, Any]]) -> Iterator[LoggedEntry]:
     unreadable = 0
     for record in records:
@@ -218,9 +340,12 @@ def _once_each(entries: Iterable[LoggedEntry]) -> list[LoggedEntry]:
 
 
 def _account_of(record: Mapping[str, Any]) -> str:
+    return account_name(str(record.get("mode")), str(record.get("run_id")))
+
+
+def account_name(mode: str, run_id: str) -> str:
     """Simulated and recorded runs start with a fresh account each, the others go on with theirs."""
-    mode = str(record.get("mode"))
-    return mode if mode in ("testnet", "loopback", "dry_run") else str(record.get("run_id"))
+    return mode if mode in ("testnet", "loopback", "dry_run") else run_id
 
 
 def _found(pattern: str | Path) -> Iterator[dict[str, Any]]:

@@ -107,6 +107,7 @@ def _add_looks(parser: argparse.ArgumentParser) -> None:
         "--with-order", action="store_true", help="with --check: send one far test order, move it, take it back"
     )
     look.add_argument("--status", action="store_true", help="what the last log line says")
+    look.add_argument("--report", action="store_true", help="what the logs say was earned, against holding the coins")
     look.add_argument("--version", action="version", version=f"covered-call agent {VERSION}")
 
 

@@ -1,4 +1,4 @@
-"""What a command line does: run the agent, look at it (--status), or test what it needs (--check).
+"""What a command line does: run the agent, look at it (--status, --report), or test what it needs (--check).
 
 In: the parsed command line, the loop to run. Out: an exit code: 0 stopped, 1 the last iteration failed, 2
 configuration, 3 already running, 4 credentials, 5 wrong environment, 6 halted, 130 stopped at once by a signal. Every
@@ -20,13 +20,16 @@ from cli.doctor import check, check_order, doctor_line, settings_failure
 from cli.endings import labels_left
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
+from cli.results.earnings_report import earnings_lines, report_text
 from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
 from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from deribit.wire import SystemClock
-from logging_utils import last_record
+from logging_utils import last_record, read_earnings
 from models import AgentError, ConfigurationError, LogWriteError
 from orders.order_trial import OrderTrial
+
+LOG_FILES = "decisions-*.jsonl"
 
 RunLoop = Callable[[Agent, argparse.Namespace], int]
 StartTrial = Callable[[Agent], OrderTrial]
@@ -39,6 +42,8 @@ def run_command(options: argparse.Namespace, run_loop: RunLoop, start_trial: Sta
             return _check(options, start_trial)
         if options.status:
             return _status(settings_from(options), options)
+        if options.report:
+            return _report(settings_from(options), options)
         return _run(options, run_loop)
     except LogWriteError as error:
         complain(str(error))
@@ -140,13 +145,29 @@ def _status(config: AgentConfig, options: argparse.Namespace) -> int:
     if record is None:
         complain(f"there is no decision log in {folder} yet")
         return 1
+    _say_where(folder, config)
+    say(status_text(record, SystemClock().now()))
+    for line in earnings_lines(read_earnings(folder / LOG_FILES).get(record.account, ())):
+        say(line)
+    return 0
+
+
+def _report(config: AgentConfig, options: argparse.Namespace) -> int:
+    folder = _newest_folder(config.run.log_dir) if options.market is None else config.run.log_dir
+    if not any(folder.glob(LOG_FILES)):
+        complain(f"there is no decision log in {folder} yet")
+        return 1
+    _say_where(folder, config)
+    say(report_text(read_earnings(folder / LOG_FILES)))
+    return 0
+
+
+def _say_where(folder: Path, config: AgentConfig) -> None:
     if folder != config.run.log_dir:
         say(f"the newest run is in {folder}")
-    say(status_text(record, SystemClock().now()))
-    return 0
 
 
 def _newest_folder(log_dir: Path) -> Path:
     """Where the newest decision was logged: here, or in the folder of a market without a network."""
-    logs = [path for name in ("", *MARKET_FOLDERS) for path in (log_dir / name).glob("decisions-*.jsonl")]
+    logs = [path for name in ("", *MARKET_FOLDERS) for path in (log_dir / name).glob(LOG_FILES)]
     return max(logs, key=lambda path: path.stat().st_mtime).parent if logs else log_dir

@@ -11,8 +11,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from cli.report import console_block, earnings_lines, progress_text
+from cli.report import console_block, progress_text
+from cli.results.earnings_report import earnings_lines
 from core.results.earnings import earnings
+from core.results.steps import Step, is_about_orders, step_of
 from core.text import quotable, wrapped
 from deribit.wire import SystemClock
 from logging_utils import IterationRecord
@@ -54,8 +56,8 @@ class RunDisplay:
         self._wall = SystemClock()
         self._started = self._shown = self._wall.monotonic()
         self._ledger: list[LedgerEntry] = []
-        self._equity_first_coin: dict[str, float] = {}
-        self._equity_last_coin: dict[str, float] = {}
+        self._steps: list[Step] = []  # the first state and those about orders: a long run has many others
+        self._newest: Step | None = None
 
     def show(self, record: IterationRecord) -> None:
         """Print an iteration; after it the progress, where stdout is a file that somebody waits for."""
@@ -74,15 +76,18 @@ class RunDisplay:
         """What the run earned, once it is over; of a single iteration its block says all."""
         if self._is_quiet or self._wanted == 1:
             return
-        for line in earnings_lines(earnings(self._ledger, self._equity_first_coin, self._equity_last_coin)):
+        steps = self._steps if self._newest is None else [*self._steps, self._newest]
+        for line in earnings_lines(earnings(self._ledger, steps)):
             say(line)
 
     def _count(self, record: IterationRecord) -> None:
         self._ledger.extend(record.ledger)
-        if record.agent_state is not None:
-            accounts = record.agent_state.portfolio.accounts
-            self._equity_last_coin = {account.currency: account.equity_coin for account in accounts}
-            self._equity_first_coin = self._equity_first_coin or self._equity_last_coin
+        step = step_of(record)
+        if step is None:
+            return
+        if is_about_orders(step) or (step.has_state and self._newest is None):
+            self._steps.append(step)
+        self._newest = step if step.has_state else self._newest
 
 
 def _is_terminal() -> bool:

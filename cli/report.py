@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from config import AgentConfig
 from core.exposure import long_calls_of, order_takes
-from core.results.earnings import CoinEarnings
 from core.results.settlements import expired_position, with_settlements_summed
 from core.text import printable, wrapped
 from logging_utils import IterationRecord
@@ -164,17 +163,6 @@ def _pct(fraction: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
-
-
-def earnings_lines(found: Iterable[CoinEarnings]) -> list[str]:
-    """What a run earned, a paragraph a coin; nothing of a coin in which nothing happened."""
-    return [
-        f"{coin.currency}  premium {coin.premium_coin:+.5f}  bought back {coin.bought_back_coin:+.5f}  "
-        f"settled {coin.settled_coin:+.5f}  fees {coin.fees_coin:+.5f}\n"
-        f"{INDENT}net against holding {coin.net_coin:+.5f} {coin.currency} (open calls at their last mark)"
-        for coin in found
-        if coin.premium_coin or coin.bought_back_coin or coin.settled_coin
-    ]
 
 
 def ended_sentence(leg: LegResult) -> str:

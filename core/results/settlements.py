@@ -18,6 +18,7 @@ from models import SETTLEMENT_TYPES, LedgerEntry
 
 INTO_FUTURE_TYPES = ("assignment", "exercise")
 FUTURE_TYPES = ("delivery", "settlement")
+AND = " + "
 SUMMARY_TYPE = "options_settlement_summary"
 LONGEST_SETTLEMENT = timedelta(hours=12)  # the daily settlement of a future that is still traded is none of these
 
@@ -29,11 +30,16 @@ def expired_position(entry: LedgerEntry) -> str | None:
 
     Options in the money of one expiry share their future, whose rows cannot be told apart: they are one position.
     """
-    symbol = entry.symbol or ""
+    symbol = symbols_of(entry)[0]
     kind = kind_of(symbol)
     if kind == "option" and entry.entry_type in SETTLEMENT_TYPES:
         return future_of(symbol) if entry.entry_type in INTO_FUTURE_TYPES else symbol
     return symbol if kind == "future" and entry.entry_type in FUTURE_TYPES and _is_expired(entry) else None
+
+
+def symbols_of(entry: LedgerEntry) -> list[str]:
+    """The symbol of a row; of a sum over several options of one expiry, all of them."""
+    return (entry.symbol or "").split(AND)
 
 
 def future_of(option: str) -> str:
@@ -69,7 +75,7 @@ def _sum_of(rows: list[Entry]) -> Entry:
     amounts_coin = [row.amount_coin for row in options if row.amount_coin is not None]
     said_once = {} if len(options) == 1 else {"price_coin": None}
     sums = {
-        "symbol": " + ".join(dict.fromkeys(row.symbol or "" for row in options)),
+        "symbol": AND.join(dict.fromkeys(row.symbol or "" for row in options)),
         "booked_at": rows[-1].booked_at,
         "amount_coin": math.fsum(amounts_coin) if len(amounts_coin) == len(options) else None,
         "index_price_usd": prices_usd[0] if prices_usd else None,

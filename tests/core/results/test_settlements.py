@@ -13,6 +13,7 @@ import pytest
 import logging_utils
 from core.results.earnings import earnings
 from core.results.settlements import expired_position, with_settlements_summed
+from core.results.steps import Step
 from deribit.replies import Row, read_ledger
 from models import LedgerEntry
 from paper_exchange.account.account import PaperAccount
@@ -113,10 +114,12 @@ def test_no_sum_changes_what_a_coin_earned() -> None:
         a_row("delivery", FUTURE, -0.01),
         SUMMARY,
     ]
-    ends = {"BTC": 1.0}, {"BTC": 1.0 + math.fsum(row.change_coin for row in rows)}
-    (before,), (summed,) = earnings(rows, *ends), earnings(with_settlements_summed(rows), *ends)
+    ends = (EXPIRY - timedelta(days=1), EXPIRY + timedelta(days=1))
+    steps = [Step("r", 1, at, equity_coin={"BTC": 1.0}, balance_coin={"BTC": 1.0}) for at in ends]
+    (before,), (summed,) = earnings(rows, steps), earnings(with_settlements_summed(rows), steps)
     assert before == summed
     assert before.settled_coin == pytest.approx(-0.01)
+    assert before.unexplained_coin == pytest.approx(-math.fsum(row.change_coin for row in rows))
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded replies are not here")
