@@ -130,7 +130,10 @@ def explain_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config:
 
 def _first_failed(failures: Sequence[tuple[Bools, str]]) -> Integers:
     """Of each row, the first rule that it fails."""
-    return np.select([fails for fails, _ in failures], [RULES.index(rule) for _, rule in failures], default=PASSED)
+    first = np.full(len(failures[0][0]), PASSED, dtype=np.int64)
+    for fails, rule in reversed(failures):
+        first[fails] = RULES.index(rule)
+    return first
 
 
 def _funnel(coin: CoinData, reasons: Integers, offered_at_mark: int) -> FilterFunnel:

@@ -121,7 +121,7 @@ def realised_volatility(inside: Sequence[PriceBar], min_returns: int) -> float |
     """
     if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
         return None
-    squares = _squared_returns(tuple(bar.close for bar in inside))
+    squares = _squared_returns(tuple([bar.close for bar in inside]))
     return math.sqrt(squares / (span_days(inside) / 365.0))
 
 

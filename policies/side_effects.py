@@ -35,9 +35,9 @@ def _umask() -> int:
     return mask
 
 
-def _set_environment(values: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(values)
+def _set_environment(values: dict[bytes, bytes]) -> None:
+    os.environb.clear()
+    os.environb.update(values)
 
 
 def _set_streams(streams: tuple[Any, Any]) -> None:
@@ -52,7 +52,7 @@ KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (random.getstate, random.setstate),
     (os.getcwd, os.chdir),
     (_umask, os.umask),
-    (lambda: dict(os.environ), _set_environment),
+    (lambda: dict(os.environb), _set_environment),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (lambda: (sys.stdout, sys.stderr), _set_streams),
 )

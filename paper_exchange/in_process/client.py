@@ -128,8 +128,8 @@ class InProcessClient(OrderGate):
 
     def get_instruments(self, currency: str) -> dict[str, OptionInstrument]:
         with self._asked("public/get_instruments"):
-            live = lookup.live_listings(self._market, currency)
-            return {listing.name: readings.instrument_of(listing, self._now_ms()) for listing in live}
+            live, at_ms = lookup.live_listings(self._market, currency), self._now_ms()
+            return {listing.name: readings.instrument_of(listing, at_ms) for listing in live}
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
         with self._asked("public/get_instrument"):

@@ -46,9 +46,6 @@ from paper_exchange.shown.account import (
     tidy,
 )
 
-moment_of = lru_cache(maxsize=64)(from_ms)  # all quotes of a chain were made at the same time
-
-
 # --- the market -------------------------------------------------------------------
 
 
@@ -63,7 +60,7 @@ def _instrument(listing: Listing, is_tradable: bool) -> OptionInstrument:
         symbol=listing.name,
         underlying=_underlying(listing.currency),
         strike=listing.strike_usd,
-        expiry=moment_of(listing.expires_at_ms),
+        expiry=from_ms(listing.expires_at_ms),
         option_type="call" if listing.is_call else "put",
         contract_size_coin=1.0,
         min_trade_amount_coin=listing.min_trade_amount,
@@ -100,7 +97,7 @@ def ticker_of(listing: Listing, quote: Quote, index_usd: float) -> Ticker:
     band = band_of(listing, quote)
     return Ticker(
         symbol=quote.name,
-        quoted_at=moment_of(quote.timestamp_ms),
+        quoted_at=from_ms(quote.timestamp_ms),
         state="open",
         bid_price_coin=_if_positive(quote.bid_coin),
         bid_amount_coin=None if quote.bid_coin is None else _if_positive(quote.bid_amount),
@@ -180,7 +177,7 @@ def order_of(order: account_orders.Order) -> Order:
         post_only=order.post_only,
         reduce_only=order.reduce_only,
         is_liquidation=False,
-        created_at=moment_of(order.created_at_ms),
+        created_at=from_ms(order.created_at_ms),
     )
 
 
@@ -194,7 +191,7 @@ def fill_of(trade: account_orders.Trade) -> Fill:
         amount_coin=trade.amount,
         price_coin=trade.price_coin,
         fee_coin=tidy(trade.fee_coin),
-        traded_at=moment_of(trade.traded_at_ms),
+        traded_at=from_ms(trade.traded_at_ms),
     )
 
 
@@ -205,7 +202,7 @@ def entry_of(entry: LogEntry) -> LedgerEntry:
         currency=entry.currency,
         entry_type=entry.kind,
         symbol=entry.instrument_name,
-        booked_at=moment_of(entry.booked_at_ms),
+        booked_at=from_ms(entry.booked_at_ms),
         side=entry.side,
         amount_coin=entry.amount,
         price_coin=entry_price(entry),
