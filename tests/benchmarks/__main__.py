@@ -35,6 +35,7 @@ from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
+from tests.benchmarks.months import recorded_months
 from tests.benchmarks.phases import black76_ms, print_phases
 from tests.builders.wire import Answer, Wire
 
@@ -211,4 +212,5 @@ if __name__ == "__main__":
     state_ratio()
     chain_sizes()
     decisions(DECISIONS)
+    recorded_months()
     long_run(chosen.iterations)
