@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
+from core.log_lines.decision_lines import LoggedDecision, logged_decision
 from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
 from core.results.call_book import sold_calls
 from core.results.earnings import CoinEarnings, EquityPoint, earnings, equity_points
@@ -349,10 +350,14 @@ def account_name(mode: str, run_id: str) -> str:
 
 
 def _found(pattern: str | Path) -> Iterator[dict[str, Any]]:
+    return (migrated(record) for path in _found_files(pattern) for record in _records_in(path))
+
+
+def _found_files(pattern: str | Path) -> list[Path]:
     files = _files(pattern)
     if not files:
         raise FileNotFoundError(errno.ENOENT, "no log file", str(pattern))
-    return (migrated(record) for path in files for record in _records_in(path))
+    return files
 
 
 def _files(pattern: str | Path) -> list[Path]:
@@ -449,6 +454,27 @@ def state_from_record(record: Mapping[str, Any]) -> AgentState:
     if lost:
         warnings.warn(f"the state lacks {', '.join(lost)}: another version of the agent wrote it", stacklevel=2)
     return state
+
+
+def read_logged_decisions(pattern: str | Path) -> Iterator[LoggedDecision]:
+    """Every decision of the logs, with its state as it was decided on, one at a time in the order of the files.
+
+    The state of an older line lacks what it did not write: None, and a warning names it. Files as in read_decisions.
+    """
+    lost: dict[str, None] = {}
+    for path in _found_files(pattern):
+        unreadable = 0
+        for line in _lines(path):
+            decision = logged_decision(line)
+            if decision is not None:
+                lost |= dict.fromkeys(decision.lost)
+                yield decision
+            elif json_object(line) is None:
+                unreadable += 1
+        if unreadable:
+            warnings.warn(f"{path}: {unreadable} lines cannot be read and are left out", stacklevel=2)
+    if lost:
+        warnings.warn(f"lines lack {', '.join(lost)}: another version of the agent wrote them", stacklevel=2)
 
 
 def highest_run(folder: Path, mode: str) -> int:

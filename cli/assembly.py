@@ -145,8 +145,8 @@ def assemble_agent(
         mode=mode,
         market=market,
         policy=config.run.policy,
-        config_hash="c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED)),
-        policy_hash="p-" + short_hash(policy_source),
+        config_hash=config_hash(config),
+        policy_hash=policy_hash(policy_source),
         requires_bid=config.requires_bid,
         fills=config.run.fills,
         credentials_source="none" if credentials is not None else config.key_source,
@@ -164,6 +164,16 @@ def assemble_agent(
     else:
         client = _wire_client(config, transport, clock, order_log, credentials)
     return agent_from_parts(config, client, policy, order_log, decision_log, run, remembered)
+
+
+def config_hash(config: AgentConfig) -> str:
+    """Stands in every line: two runs with the same one were decided with the same settings."""
+    return "c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED))
+
+
+def policy_hash(source: str) -> str:
+    """Stands in every line: two runs with the same one had the same policy file."""
+    return "p-" + short_hash(source)
 
 
 def _wire_client(

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,25 +45,49 @@ class PolicyAnswer:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class _RawAnswer:
+    """What came back, words as the policy said them; without an action the reason why there is none."""
+
+    action: ProposedAction | None
+    reason: str = ""
+    traceback: str | None = None
+
+
 def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
     """The policy's action, or DO_NOTHING and why.
 
     It gets settings without the key; the key is hidden too wherever the policy's words repeat it: it may have found it
     by itself.
     """
+    with process_put_back():
+        answer = _ask(policy, _copy_of(state), _keyless_copy_of(config))
+    return _without_secrets(answer, config)
+
+
+def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConfig) -> list[PolicyAnswer]:
+    """The policy's answers to states on which nothing is traded, as those of a log: at a third of the cost.
+
+    The states themselves are handed over, settings are copied once, and the process is put back after the last one.
+    """
+    keyless = _keyless_copy_of(config)
+    with process_put_back():
+        answers = [_ask(policy, state, keyless) for state in states]
+    return [_without_secrets(answer, config) for answer in answers]
+
+
+def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
     try:
-        with process_put_back(), _watchdog(POLICY_SECONDS):
-            action = read_action(policy(_copy_of(state), _keyless_copy_of(config)))
-        return PolicyAnswer(_without_secrets(action, config))
+        with _watchdog(POLICY_SECONDS):
+            return _RawAnswer(read_action(policy(state, keyless)))
     except PolicyOutputError as error:
-        reason = without_secrets(error.reason, config)
-        return _nothing(reason, reason)
+        return _RawAnswer(None, error.reason)
     except PolicyTimeoutError:
-        return _nothing(f"policy_error: {config.run.policy} did not return within {POLICY_SECONDS:g} s", None)
+        return _RawAnswer(None, f"policy_error: {keyless.run.policy} did not return within {POLICY_SECONDS:g} s")
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
-        return _nothing(without_secrets(reason_of(error), config), without_secrets(traceback_text(), config))
+        return _RawAnswer(None, reason_of(error), traceback_text())
 
 
 def traceback_text() -> str:
@@ -74,7 +98,16 @@ def traceback_text() -> str:
         return f"{type(sys.exception()).__name__}: its traceback cannot be shown"
 
 
-def _without_secrets(action: ProposedAction, config: AgentConfig) -> ProposedAction:
+def _without_secrets(answer: _RawAnswer, config: AgentConfig) -> PolicyAnswer:
+    """The answer with the key hidden wherever it stands."""
+    if answer.action is not None:
+        return PolicyAnswer(_action_without_secrets(answer.action, config))
+    reason = without_secrets(answer.reason, config)
+    error = None if answer.traceback is None else without_secrets(answer.traceback, config)
+    return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
+
+
+def _action_without_secrets(action: ProposedAction, config: AgentConfig) -> ProposedAction:
     """The action with the key hidden in every field; whatever symbol held it is none that can be traded."""
     text = action.model_dump_json()
     hidden = without_secrets(text, config)
@@ -96,10 +129,6 @@ def _keyless_copy_of(config: AgentConfig) -> AgentConfig:
 def _keyless_bytes(config: AgentConfig) -> bytes:
     keyless = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
     return pickle.dumps(config.model_copy(update={"deribit": keyless}))
-
-
-def _nothing(reason: str, error: str | None) -> PolicyAnswer:
-    return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
 
 
 @contextmanager

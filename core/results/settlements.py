@@ -9,8 +9,8 @@ rows hold the rest. A summary row that moves nothing ends each settlement.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
-from datetime import timedelta
+from collections.abc import Hashable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from deribit.symbols import kind_of, parse_symbol
@@ -40,6 +40,16 @@ def expired_position(entry: LedgerEntry) -> str | None:
 def symbols_of(entry: LedgerEntry) -> list[str]:
     """The symbol of a row; of a sum over several options of one expiry, all of them."""
     return (entry.symbol or "").split(AND)
+
+
+def settled_at_usd(entries: Iterable[LedgerEntry]) -> dict[tuple[str, datetime], float]:
+    """At what price each coin was settled at each expiry that the entries speak of, in USD."""
+    found: dict[tuple[str, datetime], float] = {}
+    for entry in entries:
+        parts = parse_symbol(symbols_of(entry)[0])
+        if expired_position(entry) is not None and parts.expiry is not None and entry.index_price_usd is not None:
+            found[parts.underlying, parts.expiry] = entry.index_price_usd
+    return found
 
 
 def future_of(option: str) -> str:

@@ -100,6 +100,7 @@ CORE = (
     "core/exposure",
     "core/iteration",
     "core/market_context",
+    "core/log_lines/decision_lines",
     "core/log_lines/old_lines",
     "core/log_lines/order_events",
     "core/plausibility",

@@ -1,0 +1,1 @@
+"""Every decision of a log, decided again by another policy."""

@@ -1,0 +1,162 @@
+"""`python -m backtest.replay LOGS --policy my_policy`: decide every logged state again, and show what has changed.
+
+In: decision logs (a folder, a file or a pattern), the name of a policy. Out: agreements, the changed decisions, what
+each would have made by settlement; with --csv a table. With --watch again after each save, until Ctrl-C. Exit codes:
+0 done, 1 a decision has changed and --fail-on-change was given, 2 the command line, the log or the policy is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from backtest.replay.again import Replay, decide_again
+from backtest.replay.logged import Log, read_log, settings_of
+from backtest.replay.policy_watch import PolicyWatch
+from backtest.replay.settled import Expiry, SettlementPrices, settlement_prices
+from backtest.replay.text import ChangedDecision, change_lines, changed_decision, summary_lines
+from cli.assembly import policy_hash
+from config import ENV_FILE, AgentConfig, load_config
+from core.text import wrapped
+from deribit.wire import SystemClock
+from models import Clock, ConfigurationError
+from paper_exchange.recorded.files import RecordingError
+from paper_exchange.recorded.tables import read_delivery_prices
+
+
+def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+    """Replay, once or after every save; the exit code."""
+    options = _parser().parse_args(arguments)
+    clock = SystemClock() if clock is None else clock
+    try:
+        desk = ReplayDesk(options)
+        if options.watch:
+            with suppress(KeyboardInterrupt):
+                desk.answer_every_save(clock)
+            return 0
+        replay = desk.answer(clock)
+    except FileNotFoundError as error:
+        return _refused(f"{error.filename}: {error.strerror}")
+    except (ConfigurationError, RecordingError) as error:
+        return _refused(str(error))
+    return 1 if replay.changes and options.fail_on_change else 0
+
+
+def _refused(why: str) -> int:
+    print(wrapped(f"backtest.replay: {why}"), file=sys.stderr)
+    return 2
+
+
+class ReplayDesk:
+    """A log with its settings and prices, and the policy that is tried on it."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._policy = PolicyWatch(options.policy)
+        self._log = _log_of(options)
+        self._settings = self._settings_of_runs(load_config(ENV_FILE))
+        self._prices = _prices_of(self._log, options.delivery_prices)
+
+    def answer_every_save(self, clock: Clock) -> None:
+        gc.freeze()  # the states stay: the next search for garbage need not look at them
+        while not clock.is_stopped:
+            try:
+                self.answer(clock)
+            except ConfigurationError as error:
+                _say(str(error))
+            _say(f"waiting for {self._policy.path.name} to be saved (Ctrl-C ends)")
+            self._policy.wait_for_save(clock)
+
+    def answer(self, clock: Clock) -> Replay:
+        """Load the policy, decide, print; raises ConfigurationError where the policy cannot be loaded."""
+        started = clock.monotonic()
+        policy, source = self._policy.load()
+        replay = decide_again(self._log, policy, self._settings)
+        rows = [changed_decision(change, self._prices) for change in replay.changes]
+        for line in (*summary_lines(replay, rows), *change_lines(rows), *self._same_file(source, replay)):
+            _say(line)
+        if self._options.csv is not None:
+            _write(rows, self._options.csv)
+        if self._options.watch:
+            _say(f"answered in {clock.monotonic() - started:.1f} s")
+        return replay
+
+    def _same_file(self, source: str, replay: Replay) -> list[str]:
+        """Changes by the very file that decided then come from other settings, or from a policy with dice."""
+        hashes = {point.decision.policy_hash for point in self._log.points}
+        if not replay.changes or hashes != {policy_hash(source)}:
+            return []
+        return ["this is the file that decided then: what has changed are settings, or it uses more than the state"]
+
+    def _settings_of_runs(self, config: AgentConfig) -> dict[str, AgentConfig]:
+        found: dict[str, AgentConfig] = {}
+        strange: list[str] = []
+        for run_id, points in self._log.runs.items():
+            found[run_id], is_known = settings_of(points, config, self._options.interval)
+            strange += [] if is_known else [run_id]
+        if strange:
+            runs = strange[0] if len(strange) == 1 else f"{len(strange)} runs"
+            _say(f"{runs}: decided with settings that are not those of today; some changes may come from that")
+        return found
+
+
+def _log_of(options: argparse.Namespace) -> Log:
+    """The log, read with its warnings as plain sentences; raises ConfigurationError where it holds no state."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        log = read_log(options.logs)
+    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
+        _say(sentence)
+    if not log.points:
+        raise ConfigurationError(f"{options.logs} holds no decision with a state")
+    if log.without_state:
+        _say(f"{log.without_state} lines have no state (their iteration failed) and are left out")
+    return log
+
+
+def _prices_of(log: Log, source: Path | None) -> SettlementPrices:
+    given = {} if source is None else read_delivery_prices(source)
+    others: dict[Expiry, float] = {
+        (coin, datetime.fromtimestamp(expiry_ms / 1000.0, UTC)): price.price_usd
+        for (coin, expiry_ms), price in given.items()
+        if not price.is_approximate
+    }
+    return settlement_prices(log.ledger, log.points, others)
+
+
+def _write(rows: Sequence[ChangedDecision], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(ChangedDecision)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _say(text: str) -> None:
+    print(text if "\n" in text else wrapped(text), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m backtest.replay",
+        description="Decides every logged state again and shows which decisions have changed. Sends no order.",
+    )
+    parser.add_argument("logs", help="decision logs: a folder, a file or a pattern")
+    parser.add_argument("--policy", default="policy_rule_based", metavar="MODULE", help="module with decide_action")
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="interval of the log, where it is not seen")
+    parser.add_argument("--delivery-prices", type=Path, metavar="PATH", help="settlement prices (csv) the log lacks")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the changed decisions as a table")
+    parser.add_argument("--fail-on-change", action="store_true", help="exit code 1 where a decision has changed")
+    parser.add_argument("--watch", action="store_true", help="answer again after every save of the policy")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
