@@ -53,6 +53,10 @@ class _RawAnswer:
     reason: str = ""
     traceback: str | None = None
 
+    @property
+    def words(self) -> str:
+        return f"{self.reason}\n{self.traceback}" if self.action is None else self.action.model_dump_json()
+
 
 def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
     """The policy's action, or DO_NOTHING and why.
@@ -73,6 +77,9 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
     keyless = _keyless_copy_of(config)
     with process_put_back():
         answers = [_ask(policy, state, keyless) for state in states]
+    words = "\n".join(answer.words for answer in answers)
+    if without_secrets(words, config) == words:  # one look at all of them instead of one at each
+        return [_answer(answer, str) for answer in answers]
     return [_without_secrets(answer, config) for answer in answers]
 
 
@@ -100,18 +107,18 @@ def traceback_text() -> str:
 
 def _without_secrets(answer: _RawAnswer, config: AgentConfig) -> PolicyAnswer:
     """The answer with the key hidden wherever it stands."""
+    return _answer(answer, lambda text: without_secrets(text, config))
+
+
+def _answer(answer: _RawAnswer, hidden: Callable[[str], str]) -> PolicyAnswer:
+    """`hidden` is what becomes of every text; whatever symbol held the key is none that can be traded."""
     if answer.action is not None:
-        return PolicyAnswer(_action_without_secrets(answer.action, config))
-    reason = without_secrets(answer.reason, config)
-    error = None if answer.traceback is None else without_secrets(answer.traceback, config)
+        text = answer.words
+        safe = hidden(text)
+        return PolicyAnswer(answer.action if safe == text else ProposedAction.model_validate_json(safe))
+    reason = hidden(answer.reason)
+    error = None if answer.traceback is None else hidden(answer.traceback)
     return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
-
-
-def _action_without_secrets(action: ProposedAction, config: AgentConfig) -> ProposedAction:
-    """The action with the key hidden in every field; whatever symbol held it is none that can be traded."""
-    text = action.model_dump_json()
-    hidden = without_secrets(text, config)
-    return action if hidden == text else ProposedAction.model_validate_json(hidden)
 
 
 def _copy_of(state: AgentState) -> AgentState:

@@ -44,7 +44,7 @@ class Replay:
 
 
 def decide_again(log: Log, policy: Policy, settings: Mapping[str, AgentConfig]) -> Replay:
-    """`settings` by run. The states are handed over as they are: they cannot be changed."""
+    """`settings` by run. The states are handed over as they are: a policy that pries one open changes it for good."""
     changes: list[Change] = []
     errors = 0
     with no_garbage():

@@ -23,7 +23,7 @@ import pytest
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
 from policies import call as policy_call
-from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_policy
+from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_for_many, ask_policy
 from policies.output import PolicyOutputError
 from policy_rule_based import decide_action
 from tests.builders.configs import a_config
@@ -311,3 +311,30 @@ def test_an_exception_that_cannot_even_be_shown_harms_one_iteration_at_most() ->
     assert answer.action.type == ActionType.DO_NOTHING
     assert "CannotBeShownError" in answer.action.reason
     assert answer.error is not None
+
+
+# --- many states at once ------------------------------------------------------------------------------
+
+
+SECRET = "made-up-client-secret-0123456789"
+
+
+def policy_of_many_moods(state: AgentState, config: AgentConfig) -> ProposedAction:
+    """Raises, returns nonsense and sells, in turn."""
+    os.environ["MOOD"] = "changed"
+    mood = state.orders_today % 3
+    if mood == 0:
+        raise ValueError(f"no idea about {state.kill_note}")
+    return "nonsense" if mood == 1 else decide_action(state, config)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("kill_note", ["", SECRET])
+def test_many_states_get_the_answers_that_each_gets_by_itself(kill_note: str) -> None:
+    states = [a_state(orders_today=number, kill_note=kill_note) for number in range(6)]
+    config = a_config(deribit={"client_id": "made-up-id", "client_secret": SECRET})
+    many = ask_for_many(policy_of_many_moods, states, config)
+    each = [ask_policy(policy_of_many_moods, state, config) for state in states]
+    assert [answer.action for answer in many] == [answer.action for answer in each]
+    assert [answer.error is None for answer in many] == [answer.error is None for answer in each]
+    assert SECRET not in "".join(f"{answer.action} {answer.error}" for answer in many)
+    assert "MOOD" not in os.environ
