@@ -350,10 +350,11 @@ def account_name(mode: str, run_id: str) -> str:
 
 
 def _found(pattern: str | Path) -> Iterator[dict[str, Any]]:
-    return (migrated(record) for path in _found_files(pattern) for record in _records_in(path))
+    return (migrated(record) for path in log_files(pattern) for record in _records_in(path))
 
 
-def _found_files(pattern: str | Path) -> list[Path]:
+def log_files(pattern: str | Path) -> list[Path]:
+    """The files that a path, a folder or a pattern means; FileNotFoundError where there is none."""
     files = _files(pattern)
     if not files:
         raise FileNotFoundError(errno.ENOENT, "no log file", str(pattern))
@@ -462,7 +463,7 @@ def read_logged_decisions(pattern: str | Path) -> Iterator[LoggedDecision]:
     The state of an older line lacks what it did not write: None, and a warning names it. Files as in read_decisions.
     """
     lost: dict[str, None] = {}
-    for path in _found_files(pattern):
+    for path in log_files(pattern):
         unreadable = 0
         for line in _lines(path):
             decision = logged_decision(line)

@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 from backtest.replay.again import Replay, decide_again
 from backtest.replay.logged import Log, read_log, settings_of
 from backtest.replay.policy_watch import PolicyWatch
-from backtest.replay.settled import Expiry, SettlementPrices, settlement_prices
+from backtest.replay.settled import SettlementPrices, delivery_prices_from, settlement_prices
 from backtest.replay.text import ChangedDecision, change_lines, changed_decision, summary_lines
 from cli.assembly import policy_hash
 from config import ENV_FILE, AgentConfig, load_config
@@ -29,7 +28,6 @@ from core.text import wrapped
 from deribit.wire import SystemClock
 from models import Clock, ConfigurationError
 from paper_exchange.recorded.files import RecordingError
-from paper_exchange.recorded.tables import read_delivery_prices
 
 
 def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -123,13 +121,8 @@ def _log_of(options: argparse.Namespace) -> Log:
 
 
 def _prices_of(log: Log, source: Path | None) -> SettlementPrices:
-    given = {} if source is None else read_delivery_prices(source)
-    others: dict[Expiry, float] = {
-        (coin, datetime.fromtimestamp(expiry_ms / 1000.0, UTC)): price.price_usd
-        for (coin, expiry_ms), price in given.items()
-        if not price.is_approximate
-    }
-    return settlement_prices(log.ledger, log.points, others)
+    given = {} if source is None else delivery_prices_from(source)
+    return settlement_prices(log.ledger, log.points, given)
 
 
 def _write(rows: Sequence[ChangedDecision], path: Path) -> None:

@@ -1,8 +1,9 @@
-"""What an action would have made by settlement, where the log knows at what price its calls were settled. Pure.
+"""What an action would have made by settlement, where the log knows at what price its calls were settled.
 
 In: the state it was decided on, an action, settlement prices in USD. Out: coins, NaN where a price is not known. Each
 action counts for itself, against holding on to what is held: a sale earns the bid less its fee and costs the payoff and
-its fee, a buy-back costs the ask and its fee and saves the payoff, a roll is both, doing nothing is 0.
+its fee, a buy-back costs the ask and its fee and saves the payoff, a roll is both, doing nothing is 0. Reads files of
+prices, otherwise pure.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import fmean
 
 from backtest.replay.logged import Point
 from core.pricing import delivery_fee_coin, payoff_coin, trade_fee_coin
 from core.results.settlements import settled_at_usd
 from models import ActionType, AgentState, CandidateOption, LedgerEntry, OptionPosition, ProposedAction
+from paper_exchange.market.clocks import from_ms
+from paper_exchange.recorded.tables import read_delivery_prices
 
 AVERAGED_OVER = timedelta(minutes=30)  # Deribit settles at the mean of the index over the last half hour
 FEWEST_SPOTS = 3  # of the log's own lines in that half hour, without which their mean says too little
@@ -42,6 +46,15 @@ def settlement_prices(
 ) -> SettlementPrices:
     """From the deliveries in the ledger, from the spots of the log's lines before 08:00 UTC, and from `others`."""
     return SettlementPrices(dict(others) | settled_at_usd(ledger), _averaged(points))
+
+
+def delivery_prices_from(source: Path) -> dict[Expiry, float]:
+    """The prices of a CSV file or a folder of them, those that are approximate left out; raises RecordingError."""
+    return {
+        (coin, from_ms(expiry_ms)): price.price_usd
+        for (coin, expiry_ms), price in read_delivery_prices(source).items()
+        if not price.is_approximate
+    }
 
 
 def _averaged(points: Sequence[Point]) -> dict[Expiry, float]:

@@ -32,6 +32,7 @@ class LoggedDecision(BaseModel):
     fills: str = "ladder"
     agent_state: AgentState | None = None
     proposed_action: ProposedAction
+    allowed: bool = True
     ledger: tuple[LedgerEntry, ...] = ()
     _lost: tuple[str, ...] = PrivateAttr(())
 

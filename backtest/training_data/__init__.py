@@ -1,0 +1,1 @@
+"""Logs as data to learn from: a row a decision point."""

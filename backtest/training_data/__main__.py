@@ -1,0 +1,87 @@
+"""`python -m backtest.training_data LOGS --out DIR`: decision logs as data to learn from.
+
+In: decision logs (folders, files or patterns; each is a source of its own). Out: a CSV and a JSONL file with a row a
+decision point, and a card. Exit codes: 0 written, 2 the command line or a log is wrong, or no state has a choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from backtest.replay.logged import read_log, settings_of
+from backtest.replay.settled import delivery_prices_from, settlement_prices
+from backtest.training_data.files import Source, sha256_of, write_data
+from backtest.training_data.rows import Row, rows_of
+from config import ENV_FILE, AgentConfig, load_config
+from core.text import wrapped
+from logging_utils import log_files
+from models import ConfigurationError
+from paper_exchange.recorded.files import RecordingError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the data; the exit code."""
+    options = _parser().parse_args(arguments)
+    rows: list[Row] = []
+    sources: list[Source] = []
+    try:
+        config = load_config(ENV_FILE)
+        for pattern in options.logs:
+            found, source = _rows_of_log(pattern, config, options)
+            rows += found
+            sources.append(source)
+        if not rows:
+            raise ConfigurationError("no state of these logs has more than one action that is allowed")
+    except FileNotFoundError as error:
+        return _refused(f"{error.filename}: {error.strerror}")
+    except (ConfigurationError, RecordingError) as error:
+        return _refused(str(error))
+    for path in write_data(rows, sources, options.out):
+        print(wrapped(f"wrote {path}"))
+    print(f"{len(rows)} decision points of {sum(source.states for source in sources)} states")
+    return 0
+
+
+def _refused(why: str) -> int:
+    print(wrapped(f"backtest.training_data: {why}"), file=sys.stderr)
+    return 2
+
+
+def _rows_of_log(pattern: str, config: AgentConfig, options: argparse.Namespace) -> tuple[list[Row], Source]:
+    log = read_log(pattern)
+    given = {} if options.delivery_prices is None else delivery_prices_from(options.delivery_prices)
+    prices = settlement_prices(log.ledger, log.points, given)
+    rows: list[Row] = []
+    strange: list[str] = []
+    for run_id, points in log.runs.items():
+        settings, is_known = settings_of(points, config, options.interval)
+        strange += [] if is_known else [run_id]
+        rows += rows_of(pattern, sorted(points, key=lambda point: point.state.timestamp), settings, prices)
+    source = Source(
+        name=pattern,
+        states=len(log.points),
+        rows=len(rows),
+        files={path.name: sha256_of(path) for path in log_files(pattern)},
+        unknown_settings=tuple(strange),
+        policies=tuple(sorted({f"{p.decision.policy} {p.decision.policy_hash}" for p in log.points})),
+    )
+    return rows, source
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m backtest.training_data",
+        description="Writes a row a decision point: what was seen, every action allowed, what each was worth.",
+    )
+    parser.add_argument("logs", nargs="+", help="decision logs: folders, files or patterns, each a source of its own")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
+    parser.add_argument("--delivery-prices", type=Path, metavar="PATH", help="settlement prices (csv) the logs lack")
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="interval of the logs, where it is not seen")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
