@@ -37,6 +37,8 @@ def must_end(agent: Agent, error: AgentError) -> bool:
         return True
     complain(f"{error}: nothing private is sent; asked once more in {ASKED_AGAIN_AFTER_SECONDS:g} s")
     agent.clock.sleep(ASKED_AGAIN_AFTER_SECONDS)
+    if agent.stop_requested:
+        return False  # the wait was cut short: the answer stands, and the run ends without a private request
     return agent.client.repeats_fatal_answer()
 
 

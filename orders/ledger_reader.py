@@ -29,6 +29,7 @@ from orders.order_log import OrderMemory
 
 FIRST_LOOK_BACK = timedelta(minutes=1)  # how far before the first decision an account of this run alone is read
 SLOWEST_ENTRY = timedelta(minutes=1)  # a replica may be half a minute behind: so long an entry may not be shown yet
+LONGEST_END_SECONDS = 60.0  # no further part is asked for after it at the end of a run, however slow the exchange is
 SHORTER, LONGER = 4, 2  # a span with too many entries is cut, and grows again while it goes well
 
 
@@ -91,11 +92,14 @@ class LedgerReader:
         return replace(reading, equity_after_coin={account.currency: account.equity_coin for account in accounts})
 
     def read_rest(self) -> LedgerReading:
-        """At the end of a run: what no line holds yet, as far as one iteration's requests go."""
+        """At the end of a run: what no line holds yet, as far as one iteration's requests and a minute go."""
         entries: tuple[LedgerEntry, ...] = ()
         error: str | None = None
+        ends_at_seconds = self._client.clock.monotonic() + LONGEST_END_SECONDS
         while self.is_due and error is None and self.read_until is not None:
             before = self.read_until
+            if self._client.clock.monotonic() > ends_at_seconds:
+                break  # the next run reads on
             try:
                 reading = self._read(before, self._client.server_now())
             except RequestBudgetError:

@@ -119,3 +119,19 @@ def test_a_gateways_page_is_no_fatal_answer(tmp_path: Path) -> None:
     desk.wire.disturb(POSITIONS, lambda request, answer: answer(), answered(403, b"<html>maintenance</html>"))
     assert agent_loop.run_loop(agent_at(desk), options("--iterations", "3")) == 0
     assert desk.wire.methods(TIME) == []
+
+
+@pytest.mark.parametrize(("fault", "asking", "kind"), FATAL)
+def test_a_stop_while_a_fatal_answer_is_waited_out_ends_the_run_without_a_private_request(
+    tmp_path: Path, fault: Fault, asking: str, kind: type[AgentError]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    agent = agent_at(desk)
+
+    def and_a_stop(request: httpx.Request, answer: Answer) -> httpx.Response:
+        agent.stop_requested = True
+        return fault(request, answer)
+
+    desk.wire.disturb(POSITIONS, lambda request, answer: answer(), and_a_stop)
+    assert agent_loop.run_loop(agent, options("--iterations", "3")) == 0
+    assert desk.wire.methods()[-1] == POSITIONS

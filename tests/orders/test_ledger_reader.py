@@ -247,6 +247,22 @@ def test_the_end_of_a_run_gives_up_once_its_requests_are_used_up(tmp_path: Path)
     assert reader.is_due
 
 
+def test_the_end_of_a_run_gives_up_after_a_minute_of_slow_answers(tmp_path: Path) -> None:
+    desk = scripted_desk(tmp_path)
+
+    def slowly(request: httpx.Request, answer: Answer) -> httpx.Response:
+        desk.clock.sleep(9.0)
+        return long_ledger(100_000)(request, answer)
+
+    desk.wire.disturb(LEDGER, *[slowly] * 5000)
+    reader = LedgerReader(desk.client, ("BTC", "ETH"), START - timedelta(seconds=100_000))
+    desk.client.begin_iteration()
+    began_seconds = desk.clock.monotonic()
+    reader.read_rest()
+    assert reader.is_due
+    assert desk.clock.monotonic() - began_seconds < 300.0
+
+
 # --- a replica that is behind ---------------------------------------------------------------------
 
 

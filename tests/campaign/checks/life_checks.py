@@ -217,7 +217,8 @@ class Count:
 
 def breaker_stops_sales(view: View) -> Iterator[str]:
     """I30: after 5 iterations without a state or 3 rejections in a row nothing is sold until two good iterations; after
-    10 of either nothing is sent until a person started the agent anew. Iterations that left no line do not count.
+    10 of either nothing is sent until a person started the agent anew. Iterations that left no line do not count, nor
+    does the line of a run's last words.
     """
     count, life = Count(), -1
     for where in sorted({*view.by_iteration, *view.records}):
@@ -232,7 +233,7 @@ def breaker_stops_sales(view: View) -> Iterator[str]:
             yield f"call {sales[0].number}: a sale after {count.failed} failed iterations, {count.rejected} rejections"
         if where not in view.records and view.all_disk_rows & {"D05", "D07", "D11"}:
             count = Count()  # its line may have been destroyed: nobody can say any more what came in a row
-        for record in view.records.get(where, ()):
+        for record in (record for record in view.records.get(where, ()) if not _are_last_words(record)):
             _count_iteration(count, record, [fate(view, call) for call in moves if "label" in call.params])
 
 

@@ -284,7 +284,8 @@ class World:
             self._kill_row_ends = self.moment.round + KILL_FILE_ROUNDS
 
     def _act_outside(self, act: Act) -> None:
-        """Somebody else does something to the account."""
+        """Somebody else does something to the account, after what the exchange itself had to do until then."""
+        self.venue.account.advance()
         self.moment.rows = frozenset({act.row})
         if outside.ACTS[act.row](self.venue, random.Random(act.number)):
             self.trace.outside_acts.append((self.time.now(), act.row))
