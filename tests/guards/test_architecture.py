@@ -146,6 +146,7 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv", "numpy"}  # checking values, split
 CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/environment/data_sheet.py": {"random"},  # the random policy, seeded
     "backtest/historical/market.py": {"np.random"},
+    "backtest/simulator/presets.py": {"random"},  # random entries, seeded
     "backtest/surface/model.py": {"np.random"},
     "backtest/surface/observed.py": {"np.random"},
     "backtest/surface_errors.py": {"np.random"},

@@ -1,0 +1,144 @@
+"""What a simulation came to: decisions, calls, chains, equity, and sums that add up. Pure.
+
+In: what the notebook has kept. Out: SimulationResult. Amounts in coin, costs negative, in USD where the name says so.
+Every figure is one of the quotes that `source` names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from backtest.simulator.attribution import Attribution
+from backtest.simulator.sources import QuoteSource
+from core.results.earnings import CoinEarnings, EquityPoint
+from core.results.settlements import expired_position
+from core.results.sold_calls import CallChain, SoldCall
+from models import LedgerEntry
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision and what became of it; `candidates`: how many calls it could have sold, both coins together."""
+
+    at: datetime
+    action_type: str
+    coin: str | None
+    symbol: str | None
+    new_symbol: str | None
+    size: float
+    reason: str
+    is_allowed: bool
+    status: str
+    error: str | None
+    candidates: int
+
+    @property
+    def what(self) -> tuple[str, str | None, str | None, float]:
+        """What was decided, without the words."""
+        return self.action_type, self.symbol, self.new_symbol, self.size
+
+
+@dataclass(frozen=True)
+class CoinResult:
+    """One coin; `ledger` are the rows that the exchange has booked."""
+
+    earnings: CoinEarnings
+    calls: tuple[SoldCall, ...]
+    chains: tuple[CallChain, ...]
+    equity: tuple[EquityPoint, ...]
+    attribution: Attribution
+    ledger: tuple[LedgerEntry, ...] = ()
+
+    @property
+    def coin(self) -> str:
+        return self.earnings.currency
+
+    @property
+    def upside_given_up_usd(self) -> float:
+        """What calls were in the money at their expiry, in USD at the price they were settled at."""
+        rows = [row for row in self.ledger if expired_position(row) is not None]
+        return math.fsum(-(row.change_coin + row.fee_coin) * (row.index_price_usd or 0.0) for row in rows) + 0.0
+
+    @property
+    def slippage_coin(self) -> float:
+        """Of all sales against the mid at their decision; bad is negative."""
+        return math.fsum(call.slippage_coin for call in self.calls if call.slippage_coin is not None)
+
+    @property
+    def wins(self) -> int:
+        """Chains that are over and made something."""
+        return len([chain for chain in self.chains if chain.closed_at is not None and (chain.pnl_coin or 0.0) > 0.0])
+
+    @property
+    def closed_chains(self) -> int:
+        return len([chain for chain in self.chains if chain.closed_at is not None])
+
+    @property
+    def drawdown_fraction(self) -> float:
+        """The deepest fall of the equity in coin below its highest point so far."""
+        return deepest_fall([point.equity_coin for point in self.equity])
+
+    @property
+    def drawdown_usd_fraction(self) -> float:
+        """The same of the equity in USD, which falls with the coin too."""
+        return deepest_fall([point.equity_usd for point in self.equity if point.equity_usd is not None])
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """One run of one policy. `problem` says why it ended before its period did."""
+
+    policy: str
+    source: QuoteSource
+    fills: str
+    seed: int
+    decisions: tuple[Decision, ...]
+    coins: tuple[CoinResult, ...]
+    problem: str | None = None
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.decisions[0].at if self.decisions else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.decisions[-1].at if self.decisions else None
+
+    @property
+    def net_usd(self) -> float:
+        """Against holding, each coin at its last spot."""
+        return math.fsum(coin.earnings.net_usd or 0.0 for coin in self.coins)
+
+    @property
+    def failed_decisions(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if decision.error is not None)
+
+    @property
+    def had_no_candidate(self) -> bool:
+        """Whether no call ever passed the filters."""
+        return not any(decision.candidates for decision in self.decisions)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the figures must know first."""
+        found = [] if self.problem is None else [f"ended early: {self.problem}"]
+        failed = self.failed_decisions
+        if failed:
+            last = (failed[-1].error or "").strip().splitlines()[-1]
+            found.append(f"{len(failed)} of {len(self.decisions)} decisions failed, the last one: {last}")
+        if self.decisions and self.had_no_candidate:
+            found.append("no call ever passed the filters: look at the settings, or at the quotes")
+        return tuple(found)
+
+
+def deepest_fall(levels: Sequence[float]) -> float:
+    """As a fraction of the highest level before it; 0 where it never fell."""
+    highest, deepest = -math.inf, 0.0
+    for level in levels:
+        highest = max(highest, level)
+        if highest > 0.0:
+            deepest = max(deepest, 1.0 - level / highest)
+    return deepest

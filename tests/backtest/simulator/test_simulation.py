@@ -1,0 +1,132 @@
+"""A simulation adds up, ends in order, and says in a sentence what was wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backtest.simulator.presets import PRESETS, hold_the_coins
+from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
+from config import AgentConfig
+from models import AgentState, ConfigurationError, ProposedAction
+from paper_exchange.recorded.files import RecordingError
+from paper_exchange.setups import recorded_setup, simulated_setup
+from tests.backtest.simulator.runs import a_config, a_simulation, days_later, thirty_days
+
+
+def test_the_parts_add_up_to_the_change_of_equity() -> None:
+    for coin in thirty_days().coins:
+        found = coin.earnings
+        parts = (found.premium_coin, found.bought_back_coin, found.settled_coin, found.fees_coin, found.open_value_coin)
+        assert found.premium_coin > 0.0
+        assert math.fsum(parts) == pytest.approx(found.equity_last_coin - found.equity_first_coin, abs=1e-9)
+        in_usd = math.fsum(part * (found.spot_last_usd or 0.0) for part in parts)
+        assert in_usd == pytest.approx(found.net_usd, abs=1e-6)
+
+
+def test_calls_and_chains_come_to_the_same_sum() -> None:
+    for coin in thirty_days().coins:
+        net_coin = coin.earnings.net_coin
+        assert math.fsum(call.pnl_coin or 0.0 for call in coin.calls) == pytest.approx(net_coin, abs=1e-9)
+        assert math.fsum(chain.pnl_coin or 0.0 for chain in coin.chains) == pytest.approx(net_coin, abs=1e-9)
+        assert any(chain.rolls for chain in coin.chains)
+
+
+def test_the_attribution_adds_up_and_leaves_little_unexplained() -> None:
+    for coin in thirty_days().coins:
+        why = coin.attribution
+        assert why.total_coin == pytest.approx(coin.earnings.net_coin, abs=1e-9)
+        assert why.fees_coin == pytest.approx(coin.earnings.fees_coin, abs=1e-12)
+        assert why.time_coin > 0.0 > why.execution_coin
+        largest = max(abs(getattr(why, field.name)) for field in fields(why))
+        assert abs(why.residual_coin) < 0.1 * largest
+
+
+def test_the_equity_ends_where_the_sums_end() -> None:
+    for coin in thirty_days().coins:
+        assert coin.equity[-1].equity_coin == coin.earnings.equity_last_coin
+        assert len(coin.equity) == len(thirty_days().decisions)
+        assert 0.0 < coin.drawdown_fraction < 0.1
+
+
+def test_holding_earns_nothing_and_is_never_covered() -> None:
+    result = a_simulation(hold_the_coins, days=3.0).run()
+    for coin in result.coins:
+        assert coin.earnings.net_coin == 0.0
+        assert coin.earnings.uncovered_fraction == 1.0
+        assert coin.chains == ()
+
+
+def test_the_same_seed_gives_the_same_result() -> None:
+    assert a_simulation(days=5.0).run() == a_simulation(days=5.0).run()
+
+
+def test_a_stopped_run_keeps_what_is_done() -> None:
+    simulation = a_simulation(days=15.0)
+    result = simulation.run(lambda _, done: simulation.stop() if done == 5 else None)
+    assert len(result.decisions) == 5
+    assert result.warnings == ("ended early: stopped by hand",)
+    assert result.coins[0].earnings.premium_coin > 0.0
+
+
+def test_a_policy_that_always_raises_leaves_a_result_that_says_so() -> None:
+    def broken(agent_state: AgentState, config: AgentConfig) -> ProposedAction:
+        raise ValueError("no idea")
+
+    result = a_simulation(broken, days=2.0).run()
+    assert "decisions failed, the last one: ValueError: no idea" in " ".join(result.warnings)
+    assert result.coins[0].earnings.net_coin == 0.0
+
+
+def test_filters_that_nothing_passes_are_told_about() -> None:
+    config = a_config()
+    strict = {name: getattr(config, name).model_copy(update={"premium_min_usd": 1e6}) for name in ("btc", "eth")}
+    result = a_simulation(days=2.0, config=config.model_copy(update=strict)).run()
+    assert "no call ever passed the filters" in " ".join(result.warnings)
+
+
+def test_a_period_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="the period is empty"):
+        Period(days_later(1.0), days_later(0.0))
+
+
+def test_a_period_before_the_data_is_refused() -> None:
+    early = Period(end=days_later(-10.0))
+    with pytest.raises(ConfigurationError, match="the data begin at 2026-01-05"):
+        CoveredCallSimulator(a_config(), simulated_setup, NamedPolicy("p", hold_the_coins), early).run()
+
+
+def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "chains"
+    simulation = CoveredCallSimulator(
+        a_config(), lambda _, coins: recorded_setup(missing, coins, None, None), NamedPolicy("p", hold_the_coins)
+    )
+    with pytest.raises(RecordingError, match="no such file or folder"):
+        simulation.run()
+
+
+def test_decisions_are_made_on_the_days_asked_for_alone() -> None:
+    fridays = Period(end=days_later(15.0), weekdays=(4,))
+    named = NamedPolicy("p", hold_the_coins)
+    result = CoveredCallSimulator(a_config(), simulated_setup, named, fridays).run()
+    assert {decision.at.weekday() for decision in result.decisions[1:]} == {4}
+
+
+def test_a_period_begins_where_it_says() -> None:
+    named, later = NamedPolicy("p", hold_the_coins), Period(days_later(3.0), days_later(4.0))
+    result = CoveredCallSimulator(a_config(), simulated_setup, named, later).run()
+    assert result.started_at is not None
+    assert abs(result.started_at - days_later(3.0)) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_runs_and_all_but_holding_sell(preset: object) -> None:
+    found = next(item for item in PRESETS if item is preset)
+    result = a_simulation(found.decide, days=10.0, config=found.settings(a_config())).run()
+    sold = sum(coin.earnings.sold for coin in result.coins)
+    assert (sold > 0) == (found.name != "holding")
+    assert result.warnings == () or found.name == "holding"
