@@ -17,7 +17,6 @@ from itertools import pairwise
 from core.pricing import black76_price_coin
 from core.results.settlements import expired_position, symbols_of, with_settlements_summed
 from core.results.steps import is_before
-from deribit.symbols import parse_symbol
 from models import ROUNDING, LedgerEntry
 
 DAYS_PER_YEAR = 365.0
@@ -114,7 +113,7 @@ def _add_row(
         marks = [known[symbol].price_coin * sold.pop(symbol) for symbol in symbols_of(row) if symbol in known]
         parts["settlement_coin"].append(math.fsum([row.change_coin, row.fee_coin, *marks]))
         return
-    if row.entry_type != "trade" or row.symbol is None or not parse_symbol(row.symbol).is_call:
+    if row.entry_type != "trade" or row.symbol is None:
         parts["moved_coin"].append(row.change_coin)
         return
     parts["fees_coin"].append(-row.fee_coin)
