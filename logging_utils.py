@@ -15,21 +15,29 @@ import re
 import sys
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
-from core.log_lines.decision_lines import LoggedDecision, logged_decision
+from core.log_lines.decision_lines import LoggedDecision, decision_of, decision_of_today
 from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
 from core.results.call_book import sold_calls
-from core.results.earnings import CoinEarnings, EquityPoint, earnings, equity_points
-from core.results.settlements import with_settlements_summed
-from core.results.sold_calls import CallChain, SoldCall, chains_of
-from core.results.steps import Step, step_of
+from core.results.earnings import CoinEarnings, earnings, equity_points
+from core.results.settlements import Entry, with_settlements_summed
+from core.results.sold_calls import SoldCall, chains_of
+from core.results.steps import LoggedStep, Step, logged_step, step_of
+from core.results.table_rows import (
+    CHAIN_COLUMNS,
+    EQUITY_COLUMNS,
+    TRADE_COLUMNS,
+    chain_row,
+    equity_row,
+    trade_row,
+)
 from models import (
     AgentState,
     ApiCall,
@@ -58,18 +66,6 @@ ORDER_COLUMNS = [
     *("schema_version", "run_id", "event", "label", "symbol", "at", "order_id", "direction", "amount_coin"),
     *("price_coin", "reduce_only", "quoted_at", "valid_until", "outcome", "error", "refusal_code"),
     *("price", "order_state", "filled_amount_coin", "why"),
-]
-TRADE_COLUMNS = [
-    *("account", "chain_id", "leg", "currency", "symbol", "opened_at", "closed_at", "exit", "size_coin", "open_coin"),
-    *("entry_delta", "entry_days", "entry_spread_pct", "slippage_coin", "premium_coin", "bought_back_coin"),
-    *("settled_coin", "fees_coin", "open_value_coin", "pnl_coin", "pnl_usd"),
-]
-CHAIN_COLUMNS = [
-    *("account", "chain_id", "currency", "opened_at", "closed_at", "exit", "rolls", "symbols", "pnl_coin", "pnl_usd"),
-]
-EQUITY_COLUMNS = [
-    *("account", "run_id", "iteration", "timestamp", "currency", "equity_coin", "holding_coin", "spot_usd"),
-    *("equity_usd", "holding_usd"),
 ]
 
 
@@ -227,7 +223,7 @@ def read_trades(pattern: str | Path) -> pd.DataFrame:
     this one was rolled from and to, `leg` counts them. What is open counts at its last mark. NaN where the log does not
     say: the premium, and so the P&L, of a call that was held before it began. Files as in read_decisions.
     """
-    rows = (_trade_row(log.account, call) for log in _accounts_in(pattern) for call in log.calls)
+    rows = (trade_row(log.account, call) for log in _accounts_in(pattern) for call in log.calls)
     return _frame_with_times(rows, TRADE_COLUMNS, ("opened_at", "closed_at"))
 
 
@@ -236,7 +232,7 @@ def read_chains(pattern: str | Path) -> pd.DataFrame:
 
     `symbols`: its calls, leg by leg; `exit`: how the last one ended; `closed_at` is missing while one is open.
     """
-    rows = (_chain_row(log.account, chain) for log in _accounts_in(pattern) for chain in chains_of(log.calls))
+    rows = (chain_row(log.account, chain) for log in _accounts_in(pattern) for chain in chains_of(log.calls))
     return _frame_with_times(rows, CHAIN_COLUMNS, ("opened_at", "closed_at"))
 
 
@@ -246,7 +242,7 @@ def read_equity(pattern: str | Path) -> pd.DataFrame:
     Holding moves with deposits and withdrawals only. In USD both count at the spot of the moment.
     """
     rows = (
-        {"account": log.account, "timestamp": point.at, **asdict(point), **_usd_of(point)}
+        equity_row(log.account, point)
         for log in _accounts_in(pattern)
         for point in equity_points(log.entries, log.steps)
     )
@@ -263,7 +259,7 @@ class _AccountLog:
     """What the logs say of one account, oldest entry first."""
 
     account: str
-    entries: list[LoggedEntry] = field(default_factory=list)
+    entries: list[LedgerEntry] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -273,42 +269,23 @@ class _AccountLog:
 
 def _accounts_in(pattern: str | Path) -> list[_AccountLog]:
     logs: dict[str, _AccountLog] = {}
-
-    def noted(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for record in records:
-            step = None if "event" in record else step_of(record)
+    for path in log_files(pattern):
+        for found in _records_in(path, logged_step):
+            step = found if isinstance(found, LoggedStep) else _step_of_another_layout(found)
             if step is not None:
-                account = _account_of(record)
-                logs.setdefault(account, _AccountLog(account)).steps.append(step)
-            yield record
-
-    found: dict[str, list[LoggedEntry]] = {}
-    for entry in _entries_of(noted(_found(pattern))):
-        found.setdefault(entry.account, []).append(entry)
-    for account, entries in found.items():
-        logs.setdefault(account, _AccountLog(account)).entries = _once_each(entries)
+                account = account_name(step.mode, step.step.run_id)
+                log = logs.setdefault(account, _AccountLog(account))
+                log.steps.append(step.step)
+                log.entries += step.ledger
+    for log in logs.values():
+        log.entries = _once_each(log.entries)
     return list(logs.values())
 
 
-def _trade_row(account: str, call: SoldCall) -> dict[str, Any]:
-    return {
-        **asdict(call),
-        **{"account": account, "chain_id": f"{account} {call.chain_id}"},
-        **{"pnl_coin": call.pnl_coin, "pnl_usd": call.pnl_usd},
-    }
-
-
-def _chain_row(account: str, chain: CallChain) -> dict[str, Any]:
-    names = ("currency", "opened_at", "closed_at", "exit", "rolls", "pnl_coin", "pnl_usd")
-    return {
-        **{"account": account, "chain_id": f"{account} {chain.chain_id}"},
-        **{"symbols": " > ".join(leg.symbol for leg in chain.legs)},
-        **{name: getattr(chain, name) for name in names},
-    }
-
-
-def _usd_of(point: EquityPoint) -> dict[str, float | None]:
-    return {"equity_usd": point.equity_usd, "holding_usd": point.holding_usd}
+def _step_of_another_layout(record: dict[str, Any]) -> LoggedStep | None:
+    step = None if "event" in record else step_of(record)
+    entries = tuple(_entries_of([] if step is None else [migrated(record)]))
+    return None if step is None else LoggedStep(step, str(record.get("mode")), entries)
 
 
 def _frame_with_times(rows: Iterable[Mapping[str, Any]], columns: list[str], times: Sequence[str]) -> pd.DataFrame:
@@ -333,8 +310,8 @@ def _entries_of(records: Iterable[dict[str, Any]]) -> Iterator[LoggedEntry]:
         warnings.warn(f"{unreadable} entries of the ledger cannot be read and are left out", stacklevel=3)
 
 
-def _once_each(entries: Iterable[LoggedEntry]) -> list[LoggedEntry]:
-    first: dict[str, LoggedEntry] = {}
+def _once_each(entries: Iterable[Entry]) -> list[Entry]:
+    first: dict[str, Entry] = {}
     for entry in entries:
         first.setdefault(entry.model_dump_json(include=SAME_ENTRY), entry)
     return list(first.values())
@@ -373,11 +350,15 @@ def _files(pattern: str | Path) -> list[Path]:
     return sorted(path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found)
 
 
-def _records_in(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of one file, one at a time; lines that cannot be read are left out with a warning."""
+def _records_in(path: Path, quickly: Callable[[bytes], Any] = json_object) -> Iterator[Any]:
+    """The lines of one file, one at a time; lines that cannot be read are left out with a warning.
+
+    `quickly` makes what is wanted of an ordinary line, in one pass; of a line that it returns None for, the JSON
+    object comes.
+    """
     unreadable = []
     for number, line in enumerate(_lines(path), 1):
-        record = json_object(line)
+        record = quickly(line) or json_object(line)
         if record is None:
             unreadable.append(number)
         else:
@@ -464,16 +445,11 @@ def read_logged_decisions(pattern: str | Path) -> Iterator[LoggedDecision]:
     """
     lost: dict[str, None] = {}
     for path in log_files(pattern):
-        unreadable = 0
-        for line in _lines(path):
-            decision = logged_decision(line)
+        for found in _records_in(path, decision_of_today):
+            decision = found if isinstance(found, LoggedDecision) else decision_of(found)
             if decision is not None:
                 lost |= dict.fromkeys(decision.lost)
                 yield decision
-            elif json_object(line) is None:
-                unreadable += 1
-        if unreadable:
-            warnings.warn(f"{path}: {unreadable} lines cannot be read and are left out", stacklevel=2)
     if lost:
         warnings.warn(f"lines lack {', '.join(lost)}: another version of the agent wrote them", stacklevel=2)
 

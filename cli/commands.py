@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from cli.results.earnings_report import earnings_lines, report_text
 from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
 from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
+from core.results.earnings import CoinEarnings
 from deribit.wire import SystemClock
 from logging_utils import last_record, read_earnings
 from models import AgentError, ConfigurationError, LogWriteError
@@ -147,7 +149,7 @@ def _status(config: AgentConfig, options: argparse.Namespace) -> int:
         return 1
     _say_where(folder, config)
     say(status_text(record, SystemClock().now()))
-    for line in earnings_lines(read_earnings(folder / LOG_FILES).get(record.account, ())):
+    for line in earnings_lines(_earnings_in(folder).get(record.account, ())):
         say(line)
     return 0
 
@@ -158,8 +160,18 @@ def _report(config: AgentConfig, options: argparse.Namespace) -> int:
         complain(f"there is no decision log in {folder} yet")
         return 1
     _say_where(folder, config)
-    say(report_text(read_earnings(folder / LOG_FILES)))
+    say(report_text(_earnings_in(folder)))
     return 0
+
+
+def _earnings_in(folder: Path) -> dict[str, tuple[CoinEarnings, ...]]:
+    """By account; what the log does not tell is said in plain words."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = read_earnings(folder / LOG_FILES)
+    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
+        complain(sentence)
+    return found
 
 
 def _say_where(folder: Path, config: AgentConfig) -> None:

@@ -1,7 +1,8 @@
 """A line of the decision log as far as a decision needs it: the state that was decided on, and what was decided. Pure.
 
-In: the bytes of a line. Out: a LoggedDecision. A line of today's layout is read in one pass, and what it holds beside
-that is skipped; a line of any other layout is read as tolerantly as everywhere (old_lines.py), several times as slowly.
+In: the bytes of a line, or its JSON object. Out: a LoggedDecision. A line of today's layout is read in one pass, and
+what it holds beside that is skipped; a line of any other layout is read as tolerantly as everywhere (old_lines.py),
+several times as slowly.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from core.log_lines.old_lines import SCHEMA_VERSION, json_object, migrated, read_tolerantly
+from core.log_lines.old_lines import SCHEMA_VERSION, migrated, read_tolerantly
 from models import AgentState, LedgerEntry, ProposedAction
 
 
@@ -42,18 +43,18 @@ class LoggedDecision(BaseModel):
         return self._lost
 
 
-def logged_decision(line: bytes) -> LoggedDecision | None:
-    """The decision in a line; None where it is none, cannot be read, or does not say when it was."""
+def decision_of_today(line: bytes) -> LoggedDecision | None:
+    """The decision in a line of today's layout; None for any other line."""
     try:
         decision = LoggedDecision.model_validate_json(line)
     except ValidationError:
-        return _of_another_layout(line)
-    return decision if decision.schema_version == SCHEMA_VERSION else _of_another_layout(line)
+        return None
+    return decision if decision.schema_version == SCHEMA_VERSION else None
 
 
-def _of_another_layout(line: bytes) -> LoggedDecision | None:
-    record = json_object(line)
-    if record is None or "event" in record or "proposed_action" not in record:
+def decision_of(record: dict[str, Any]) -> LoggedDecision | None:
+    """The decision in the JSON object of any line; None where it is none, or does not say when it was."""
+    if "event" in record or "proposed_action" not in record:
         return None
     lost: list[str] = []
     decision = read_tolerantly(LoggedDecision, _known(migrated(record)), lost)

@@ -63,6 +63,10 @@ def step_of(line: object) -> Step | None:
         read = _Line.model_validate(line)
     except ValidationError:
         return None
+    return _step(read)
+
+
+def _step(read: _Line) -> Step:
     state, action = read.agent_state, read.proposed_action
     sent = action if read.executed_action is not None and read.executed_action.legs else None
     return Step(
@@ -74,6 +78,24 @@ def step_of(line: object) -> Step | None:
         bought_back=sent.symbol if sent is not None and sent.type in BUYING_BACK else None,
         **({} if state is None else _figures(state)),
     )
+
+
+@dataclass(frozen=True)
+class LoggedStep:
+    """A line's figures with what else its results hang on: how the run traded, and the ledger's rows."""
+
+    step: Step
+    mode: str
+    ledger: tuple[LedgerEntry, ...]
+
+
+def logged_step(line: bytes) -> LoggedStep | None:
+    """What a line holds, read in one pass, which skips all the rest of it; None where that is not possible."""
+    try:
+        read = _LineWithLedger.model_validate_json(line)
+    except ValidationError:
+        return None
+    return LoggedStep(_step(read), read.mode, read.ledger)
 
 
 def is_about_orders(step: Step) -> bool:
@@ -165,6 +187,11 @@ class _Line(_Part):
     proposed_action: _Action | None = None
     executed_action: _Execution | None = None
     ended_orders: tuple[_Leg, ...] = ()
+
+
+class _LineWithLedger(_Line):
+    mode: str
+    ledger: tuple[LedgerEntry, ...] = ()
 
 
 def _figures(state: _State) -> dict[str, Any]:

@@ -64,3 +64,13 @@ def test_the_command_line_reports_what_the_run_has_said_at_its_end_and_so_does_t
 def test_without_a_log_there_is_nothing_to_report(option: str, tmp_path: Path) -> None:
     ended = simulated_run(tmp_path, option)
     assert (ended.code, "there is no decision log" in ended.err) == (1, True)
+
+
+def test_a_torn_line_is_said_in_plain_words_and_the_rest_is_reported(tmp_path: Path) -> None:
+    simulated_run(tmp_path, "--iterations", "6", "--interval", "21600", "--quiet")
+    last = max((tmp_path / "logs").glob("decisions-*.jsonl"))
+    last.write_bytes(last.read_bytes()[:-700])
+    ended = simulated_run(tmp_path, "--report")
+    assert (ended.code, "net against holding" in ended.out) == (0, True)
+    assert "a line cannot be read and is left out" in ended.err
+    assert "UserWarning" not in ended.err

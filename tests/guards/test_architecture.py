@@ -97,6 +97,7 @@ CORE = (
     "core/results/settlements",
     "core/results/sold_calls",
     "core/results/steps",
+    "core/results/table_rows",
     "core/exposure",
     "core/iteration",
     "core/market_context",

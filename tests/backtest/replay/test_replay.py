@@ -136,7 +136,7 @@ def test_a_torn_line_is_left_out_with_a_word(log: Path, tmp_path: Path, capsys: 
     last = max((tmp_path / "logs").glob("decisions-*.jsonl"))
     last.write_bytes(last.read_bytes()[:-500])
     _, out, _ = replayed(capsys, tmp_path / "logs")
-    assert "1 lines cannot be read" in out.replace("\n  ", " ")
+    assert "a line cannot be read" in out.replace("\n  ", " ")
     assert "119 decisions: 119 as before" in out
 
 

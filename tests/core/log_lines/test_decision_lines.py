@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.log_lines.decision_lines import logged_decision
+from core.log_lines.decision_lines import decision_of, decision_of_today
 from logging_utils import read_logged_decisions, state_from_record
 from models import ProposedAction
 from tests.agent.test_old_logs import DRY_RUN, SIMULATED
@@ -55,12 +55,19 @@ def test_a_field_that_nobody_knows_is_passed_over_and_one_that_is_missing_is_nam
     del record["agent_state"]["markets"][0]["spot_usd"]
     with pytest.warns(UserWarning, match="spot_usd"):
         expected = state_from_record(record)
-    decision = logged_decision(json.dumps(record).encode())
+    assert decision_of_today(json.dumps(record).encode()) is None
+    decision = decision_of(record)
     assert decision is not None
     assert decision.agent_state == expected
     assert decision.lost == ("agent_state.markets.0.spot_usd",)
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"event": "intent", "label": "x"}', b'{"proposed_action": {}}'])
-def test_what_is_no_decision_is_none(line: bytes) -> None:
-    assert logged_decision(line) is None
+@pytest.mark.parametrize("record", [{}, {"event": "intent", "label": "x"}, {"proposed_action": {}}])
+def test_what_is_no_decision_is_none(record: dict[str, Any]) -> None:
+    assert decision_of_today(json.dumps(record).encode()) is None
+    assert decision_of(record) is None
+
+
+def test_a_line_of_a_newer_version_is_not_read_in_one_pass(log: Path) -> None:
+    newer = records_of(log)[0] | {"schema_version": 99}
+    assert decision_of_today(json.dumps(newer).encode()) is None

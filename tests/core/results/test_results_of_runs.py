@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from core.results.steps import logged_step, step_of
 from logging_utils import read_chains, read_decisions, read_earnings, read_equity, read_ledger, read_trades
 from tests.builders.agent import folders, run_main, simulated_run
 
@@ -109,3 +112,24 @@ def test_a_log_without_a_trade_has_empty_tables_with_all_their_columns(tmp_path:
 def decide_action(agent_state: object, config: object) -> dict[str, str]:
     """A policy that sells nothing."""
     return {"type": "DO_NOTHING", "reason": "a test says so"}
+
+
+def test_lines_read_in_one_pass_give_the_steps_and_the_ledger_of_the_whole_reading(log: Path) -> None:
+    for path in sorted(log.glob("decisions-*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            found, record = logged_step(line), json.loads(line)
+            assert found is not None
+            assert found.step == step_of(record)
+            assert [entry.model_dump(mode="json") for entry in found.ledger] == record["ledger"]
+
+
+def test_lines_that_are_not_of_today_are_read_all_the_same(log: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "decisions.jsonl"
+    paths = sorted(log.glob("decisions-*.jsonl"))
+    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    for line in lines:
+        for entry in line["ledger"]:
+            entry["mood"] = "good"  # what a later version may add
+    changed.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    pd.testing.assert_frame_equal(read_trades(changed), read_trades(log))
+    assert read_earnings(changed) == read_earnings(log)
