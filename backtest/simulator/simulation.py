@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from agent_loop import run_iteration, wait_for_next
@@ -29,6 +29,7 @@ from policies.call import Policy
 
 MakeSetup = Callable[[int, Mapping[str, float]], Setup]  # of a seed and the coins to start with
 MakeLog = Callable[[Setup], DecisionLog]
+FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 Progress = Callable[[datetime, int], object]  # the market's time, decisions made
 
 
@@ -52,6 +53,9 @@ class Period:
         return bool(self.weekdays) and now.weekday() not in self.weekdays
 
 
+EndOf = Callable[[Setup, Period], datetime | None]
+
+
 @dataclass(frozen=True)
 class NamedPolicy:
     """A policy, what results call it, and its source, of which every line carries a hash."""
@@ -62,7 +66,10 @@ class NamedPolicy:
 
 
 class CoveredCallSimulator:
-    """One run. `stop` ends it after the current decision; what was done until then is the result."""
+    """One run. `stop` ends it after the current decision; what was done until then is the result.
+
+    `span`: from its first decision to its end, None where that is not known; `end_of` knows more than the period.
+    """
 
     def __init__(
         self,
@@ -71,11 +78,13 @@ class CoveredCallSimulator:
         policy: NamedPolicy,
         period: Period | None = None,
         make_log: MakeLog | None = None,
+        end_of: EndOf | None = None,
     ) -> None:
         self._asked_config, self._make_setup, self._policy = config, make_setup, policy
         self._period = Period() if period is None else period
-        self._make_log = make_log
+        self._make_log, self._end_of = make_log, end_of
         self._is_stopped = False
+        self.span: tuple[datetime, datetime | None] = (FIRST_MOMENT, self._period.end)
 
     def stop(self) -> None:
         """End after the current decision."""
@@ -89,6 +98,7 @@ class CoveredCallSimulator:
         run = self._asked_config.run
         setup = self._make_setup(run.seed, {"BTC": run.paper_btc_coin, "ETH": run.paper_eth_coin})
         self._go_to_start(setup)
+        self.span = (setup.clock.now(), self._period.end if self._end_of is None else self._end_of(setup, self._period))
         agent, notebook = self._agent_on(setup), Notebook()
         problem = self._decide_until_the_end(agent, notebook, progress)
         return notebook.result(self._policy.name, source_of(setup.exchange.market), agent.config, problem)

@@ -74,6 +74,11 @@ class RecordedClock:
         self._start = from_ms(self._wake_times_ms[0])
         self._now = self._start
 
+    @property
+    def ends_at(self) -> datetime:
+        """The last snapshot."""
+        return from_ms(self._wake_times_ms[-1])
+
     def now(self) -> datetime:
         return self._now
 

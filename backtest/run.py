@@ -1,0 +1,197 @@
+"""`python -m backtest.run`: one command from data to a report: what a policy would have earned, beside simple ones.
+
+In: a policy, a market (simulated, or recorded or historical files), a period; settings from `.env` as everywhere. Out:
+report.html, trades.csv, equity.csv, chains.csv, decisions.csv, summary.json in a folder, and a summary on the terminal.
+Ctrl-C keeps what is done. Exit codes: 0 done, 1 ended early, with a partial result, 2 nothing could be run. No network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backtest.report.files import summary_of, write_summary, write_tables, write_whole
+from backtest.report.page import report_page
+from backtest.report.progress import ProgressLine
+from backtest.report.text import summary_lines
+from backtest.simulator.compare import decided, difference_lines, first_difference, read_decided
+from backtest.simulator.exits import CallStyle, ExitStyle
+from backtest.simulator.markets import end_of, market_of
+from backtest.simulator.presets import PRESETS
+from backtest.simulator.result import SimulationResult
+from backtest.simulator.sensitivity import Case, SensitivityRow, sensitivity_rows
+from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy
+from backtest.surface.coefficients import SurfaceError
+from cli.policy_file import load_policy
+from config import ENV_FILE, AgentConfig, load_config
+from core.text import wrapped
+from deribit.wire import SystemClock
+from models import Clock, ConfigurationError
+from paper_exchange.recorded.files import RecordingError
+
+SIX_HOURS_SECONDS = 21_600.0
+
+
+def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+    """Run, or compare; the exit code."""
+    options = _parser().parse_args(arguments)
+    desk = RunDesk(options, SystemClock() if clock is None else clock)
+    try:
+        with desk.stopped_by_a_signal():
+            return desk.compare(*options.compare) if options.compare else desk.report()
+    except (ConfigurationError, RecordingError, SurfaceError) as error:
+        print(wrapped(f"backtest.run: {error}"), file=sys.stderr)
+        return 2
+
+
+class RunDesk:
+    """One market and period, and the runs on it, one after the other."""
+
+    def __init__(self, options: argparse.Namespace, clock: Clock) -> None:
+        self._options, self._clock = options, clock
+        self._current: CoveredCallSimulator | None = None
+        self._is_stopped = False
+
+    def report(self) -> int:
+        """The policy, the presets beside it, the files."""
+        case = self._case(self._policy(self._options.policy))
+        result = self._watch(case.policy.name, _simulator(case))
+        folder = self._options.out or case.config.run.data_dir / "backtests" / case.policy.name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tables(result, folder)  # before the presets: these may take as long again
+        others = [] if self._options.no_presets else list(self._presets(case))
+        rows = list(self._sensitivity(case, result)) if self._options.sensitivity else []
+        write_summary(_summary(result, others, rows), folder)
+        write_whole(folder / "report.html", report_page(result, others, rows))
+        for line in (*summary_lines(result, others), f"report: {folder / 'report.html'}"):
+            print(line)
+        return 1 if result.problem is not None else 0
+
+    def compare(self, first: str, second: str) -> int:
+        """Two folders of runs, or two policies, which are run first."""
+        rows = []
+        for name in (first, second):
+            if Path(name).is_dir():
+                rows.append(read_decided(Path(name)))
+            else:
+                rows.append(decided(self._watch(name, _simulator(self._case(self._policy(name)))).decisions))
+        for line in difference_lines(first_difference(*rows), (first, second)):
+            print(wrapped(line))
+        return 0
+
+    @contextmanager
+    def stopped_by_a_signal(self) -> Iterator[None]:
+        """Ctrl-C ends the run after the decision under way."""
+
+        def stop(*_: object) -> None:
+            if self._is_stopped:
+                raise KeyboardInterrupt
+            self._is_stopped = True
+            if self._current is not None:
+                self._current.stop()
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _case(self, policy: NamedPolicy) -> Case:
+        make_setup, period = market_of(self._options)
+        return Case(self._settings(), make_setup, policy, period)
+
+    def _settings(self) -> AgentConfig:
+        asked = {"fills": self._options.fills, "seed": self._options.seed, "interval_seconds": self._options.interval}
+        run: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        return load_config(ENV_FILE, {"run": {"interval_seconds": SIX_HOURS_SECONDS, **run}})
+
+    def _policy(self, name: str) -> NamedPolicy:
+        options = self._options
+        if options.exit is not None and name == options.policy:
+            style = CallStyle(options.delta, ExitStyle(options.exit), least_roll_credit_coin=options.least_roll_credit)
+            return NamedPolicy(f"delta {options.delta:g} {options.exit}", style, repr(style))
+        decide, source = load_policy(name)
+        return NamedPolicy(Path(name).stem, decide, source)
+
+    def _presets(self, case: Case) -> Iterator[SimulationResult]:
+        for preset in PRESETS:
+            if self._is_stopped:
+                return
+            its_own = replace(
+                case, config=preset.settings(case.config), policy=NamedPolicy(preset.name, preset.decide, preset.name)
+            )
+            yield self._watch(preset.name, _simulator(its_own))
+
+    def _sensitivity(self, case: Case, result: SimulationResult) -> Iterator[SensitivityRow]:
+        return sensitivity_rows(case, result, self._watch)
+
+    def _watch(self, name: str, simulator: CoveredCallSimulator) -> SimulationResult:
+        """Run it, with a line that says how far it is."""
+        self._current = simulator
+        if self._is_stopped:
+            simulator.stop()
+        line = ProgressLine(name, self._clock, sys.stderr)
+        try:
+            return simulator.run(lambda at, _: line.show(at, simulator.span))
+        finally:
+            line.end()
+
+
+def _simulator(case: Case) -> CoveredCallSimulator:
+    return CoveredCallSimulator(case.config, case.make_setup, case.policy, case.period, end_of=end_of)
+
+
+def _summary(
+    result: SimulationResult, others: Sequence[SimulationResult], rows: Sequence[SensitivityRow]
+) -> dict[str, Any]:
+    sensitivity = [{"if": row.what, "coin": row.coin, "net_coin": row.net_coin} for row in rows]
+    return {**summary_of(result), "compared_with": list(map(summary_of, others)), "sensitivity": sensitivity}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m backtest.run",
+        description="What a policy would have earned, on the engine that trades. Sends no order.",
+        epilog="Without files it runs on the simulated market. Settings come from .env, as everywhere.",
+    )
+    what = parser.add_argument_group("what is run")
+    what.add_argument("--policy", default="policy_rule_based", metavar="MODULE", help="module with decide_action")
+    what.add_argument("--exit", choices=[style.value for style in ExitStyle], help="a ready-made policy instead")
+    what.add_argument("--delta", type=float, default=0.2, help="the delta that a ready-made policy sells")
+    what.add_argument(
+        "--least-roll-credit", type=float, default=0.0, metavar="COIN", help="what its rolls must bring (default 0)"
+    )
+    what.add_argument("--fills", choices=("ladder", "touch"), help="how orders are filled")
+    what.add_argument("--seed", type=int, help="seed of chance and of the simulated market")
+    what.add_argument("--interval", type=float, metavar="SECONDS", help="between decisions (default six hours)")
+    what.add_argument("--compare", nargs=2, metavar=("A", "B"), help="the first decision in which two runs differ")
+    _add_data(parser)
+    out = parser.add_argument_group("what comes out")
+    out.add_argument("--out", type=Path, metavar="DIR", help="folder of the report and the tables")
+    out.add_argument("--no-presets", action="store_true", help="leave out the policies for comparison")
+    out.add_argument(
+        "--sensitivity", action="store_true", help="other volatility, spreads, fees and hours (8 more runs)"
+    )
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("on which data")
+    data.add_argument("--recording", type=Path, metavar="PATH", help="recorded chains, a file or a folder")
+    data.add_argument("--candles", type=Path, metavar="PATH", help="hourly candles (csv)")
+    data.add_argument("--dvol", type=Path, metavar="PATH", help="DVOL (csv), for a historical market")
+    data.add_argument("--delivery-prices", type=Path, metavar="PATH", help="delivery prices (csv)")
+    data.add_argument("--surface", type=Path, metavar="FILE", help="fitted coefficients of a historical market")
+    data.add_argument("--start", metavar="DATE", help="first day, UTC")
+    data.add_argument("--end", metavar="DATE", help="last moment, UTC")
+    data.add_argument("--weekdays", metavar="DAYS", help="decide on these days alone, such as fri or mon,thu")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
