@@ -95,7 +95,7 @@ def test_the_table_comes_out_of_the_command(
 def test_at_the_money_agrees_with_a_computation_of_its_own(
     coin: Coin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    premium, pnl, won, sold = earned(tmp_path, monkeypatch, coin, 0.50, 0.10)
+    premium, pnl, won, sold = earned(tmp_path, monkeypatch, coin, 0.50, 0.15)
     weeks = [computed_week(rows, 0.50) for rows in weekly_chains(coin)]
     assert sold == len(weeks) == 25
     assert premium == pytest.approx(math.fsum(week[0] for week in weeks), abs=1e-9)
