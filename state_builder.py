@@ -203,9 +203,8 @@ def _coin_data(shown: _Shown, memory: MarketMemory) -> CoinData:
         underlying=shown.coin,
         spot_usd=shown.spot_usd,
         chain=shown.chain,
-        bars=memory.closes[shown.coin][0].bars,
+        closes=memory.closes[shown.coin][0],
         dvol_fraction=memory.dvol[shown.coin][0],
-        bars_source=memory.closes[shown.coin][0].source,
     )
 
 

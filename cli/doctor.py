@@ -242,7 +242,8 @@ def _quoted(client: DeribitClient, coin: Underlying) -> str:
 
 def _closes(client: DeribitClient, config: AgentConfig, mode: str, coin: Underlying) -> str:
     """Whose closes stand behind realised volatility, and how far back they reach."""
-    bars, source = read_closes(client, coin, client.get_index_price(coin), config)
+    closes = read_closes(client, coin, client.get_index_price(coin), config)
+    bars, source = closes.bars, closes.source
     if len(bars) <= config.run.rv_min_returns:
         what_to_do = "give --candles" if mode == "recorded" else "without it no call is sold"
         needed = config.run.rv_min_returns + 1

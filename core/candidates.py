@@ -60,12 +60,6 @@ class _Calls(NamedTuple):
     tick_size_coin: Floats
     is_offered_at_mark: Bools
 
-    def ranked(self, which: Integers, *keys: Floats) -> list[int]:
-        """Some of the calls, those with the smallest keys first; symbols decide between equals."""
-        symbols = np.array([self.symbols[call] for call in which.tolist()], dtype=np.str_)
-        order: list[int] = which[np.lexsort((symbols, *(key[which] for key in reversed(keys))))].tolist()
-        return order
-
 
 class _Check(NamedTuple):
     """A setting and the calls that fail it. `digits`: how finely it is changed; `widest`: the most it accepts."""
@@ -78,12 +72,6 @@ class _Check(NamedTuple):
     digits: int
     is_of_all_coins: bool = False
     widest: float = math.inf
-
-    @property
-    def distances(self) -> Floats:
-        """How far off, relative to the limit: to tell a near miss from a far one."""
-        distances = np.abs(self.values - self.limit) / max(abs(self.limit), 1e-9)
-        return np.where(np.isnan(distances), math.inf, distances)
 
     def change(self, value: float | None, coin: Underlying) -> str:
         """The line for .env that would admit a call of this value, rounded so that it really does."""
@@ -112,13 +100,20 @@ def scan_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: Ag
     checks = _checks(calls, config.strategy(coin.underlying), config.risk.price_collar_pct, market.iv_rv_ratio)
     reasons[calls.rows] = _first_failed([(check.fails, check.rule) for check in checks])
     passed = np.flatnonzero(reasons[calls.rows] == PASSED)
-    best = calls.ranked(passed, -calls.premium_usd / calls.dte_days)
+    best = ranked(calls.symbols, passed, -calls.premium_usd / calls.dte_days)
     return ChainScan(
         candidates=tuple(_candidate(coin, calls, call, market.spot_usd) for call in best[:MAX_CANDIDATES]),
         funnel=_funnel(coin, reasons, int(calls.is_offered_at_mark[passed].sum())),
         near_misses=_nearest(calls, checks, coin.underlying),
         reasons=reasons,
     )
+
+
+def ranked(symbols: Sequence[str], which: Integers, *keys: Floats) -> list[int]:
+    """Some rows, those with the smallest keys first; symbols decide between equals."""
+    columns = [key[which].tolist() for key in keys]
+    names = [symbols[row] for row in which.tolist()]
+    return [row for *_, row in sorted(zip(*columns, names, which.tolist(), strict=True))]
 
 
 def explain_chain(coin: CoinData, market: MarketSnapshot, now: datetime, config: AgentConfig) -> dict[str, str]:
@@ -266,12 +261,19 @@ def _candidate(coin: CoinData, calls: _Calls, call: int, spot_usd: float) -> Can
 def _nearest(calls: _Calls, checks: Sequence[_Check], coin: Underlying) -> tuple[NearMiss, ...]:
     """Of the calls that fail one setting only, those nearest to its limit."""
     failed = np.array([check.fails for check in checks])
-    first, each_call = failed.argmax(axis=0), np.arange(len(calls.rows))
-    distances = np.array([check.distances for check in checks])[first, each_call]
-    can_be_mended = np.array([~(check.values > check.widest) for check in checks])[first, each_call]
-    missed = np.flatnonzero((failed.sum(axis=0) == 1) & can_be_mended)
-    nearest = calls.ranked(missed, distances, -calls.premium_usd)[:MAX_NEAR_MISSES]
-    return tuple(_near_miss(calls, call, checks[first[call]], coin) for call in nearest)
+    missed = np.flatnonzero(failed.sum(axis=0) == 1)
+    which = failed[:, missed].argmax(axis=0)  # the check that each of them failed
+    values = np.array([check.values for check in checks])[which, missed]
+    limits, widest = np.array([(check.limit, check.widest) for check in checks]).T[:, which]
+    distances = np.abs(values - limits) / np.maximum(np.abs(limits), 1e-9)  # relative: near misses of all rules compare
+    can_be_mended = ~(values > widest)
+    nearest = ranked(
+        [calls.symbols[call] for call in missed.tolist()],
+        np.flatnonzero(can_be_mended),
+        np.where(np.isnan(distances), math.inf, distances),
+        -calls.premium_usd[missed],
+    )
+    return tuple(_near_miss(calls, int(missed[n]), checks[which[n]], coin) for n in nearest[:MAX_NEAR_MISSES])
 
 
 def _near_miss(calls: _Calls, call: int, check: _Check, coin: Underlying) -> NearMiss:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import compress, repeat
 
 import numpy as np
@@ -115,6 +116,17 @@ class Terms:
             self.steps_of(rows),
         )
 
+    def calls_of(self, expiry: np.datetime64) -> Integers:
+        """The rows of the calls of an expiry, strikes rising; found once for all moments of these terms."""
+        if expiry not in self._calls:
+            rows = np.flatnonzero(self.is_call & (self.expiry == expiry))
+            self._calls[expiry] = rows[np.argsort(self.strike_usd[rows], kind="stable")]
+        return self._calls[expiry]
+
+    @cached_property
+    def _calls(self) -> dict[np.datetime64, Integers]:
+        return {}
+
     def steps_of(self, rows: Integers) -> tuple[tuple[Floats, Floats], ...]:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
 
@@ -177,8 +189,14 @@ class Chain:
 
     def unlisted_symbols(self) -> set[str]:
         """Options that are quoted, and that the listing does not know."""
-        return set(compress(self.symbols, ~self.terms.is_listed))
+        return set() if self.terms.is_listed.all() else set(compress(self.symbols, ~self.terms.is_listed))
 
 
 def chain_of(quotes: Quotes, listing: Listing) -> Chain:
-    return Chain(quotes, listing, listing.terms_of(quotes.symbols))
+    return Chain(quotes, listing, _terms_of(quotes.symbols, listing))
+
+
+@lru_cache(maxsize=4)
+def _terms_of(symbols: tuple[str, ...], listing: Listing) -> Terms:
+    """From one moment to the next a chain mostly shows the same options."""
+    return listing.terms_of(symbols)

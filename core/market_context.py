@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from config import AgentConfig
 from core.chain import Chain
-from core.columns import Integers, seconds_until, time_of
-from core.pricing import SECONDS_PER_DAY, black76_delta, days_between
+from core.columns import seconds_until, time_of
+from core.pricing import SECONDS_PER_DAY, days_between, live_call_delta
 from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
@@ -33,11 +33,29 @@ MAX_OFF_INDEX_FRACTION = 0.02
 SAME_TIME = timedelta(minutes=5)  # a level of the index that is further away says nothing about a close
 
 
-class Closes(NamedTuple):
-    """A coin's past prices, oldest first, and whose they are."""
+@dataclass(frozen=True, eq=False)
+class Closes:
+    """A coin's past prices, oldest first, and whose they are. What follows from them is computed once a reading."""
 
     bars: tuple[PriceBar, ...]
-    source: PriceSource
+    source: PriceSource = "index"
+
+    @cached_property
+    def usable(self) -> tuple[PriceBar, ...]:
+        return tuple([bar for bar in self.bars if bar.close > 0.0])
+
+    @cached_property
+    def squared_returns(self) -> list[float]:
+        """Of each usable close but the first: the log return since the one before it, squared."""
+        return [math.log(after.close / before.close) ** 2 for before, after in pairwise(self.usable)]
+
+
+class Window(NamedTuple):
+    """The usable closes of a stretch of time: how many, the days from the first to the last, the squared returns."""
+
+    closes: int
+    days: float
+    squared_returns: Sequence[float]
 
 
 class Smile(NamedTuple):
@@ -56,9 +74,8 @@ class CoinData:
     underlying: Underlying
     spot_usd: float
     chain: Chain
-    bars: tuple[PriceBar, ...]
+    closes: Closes
     dvol_fraction: float | None
-    bars_source: PriceSource = "index"
 
     @property
     def instruments(self) -> dict[str, OptionInstrument]:
@@ -70,10 +87,10 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
     smiles = list(_smiles(coin.chain, now))
     atm = atm_iv(smiles)
     window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
-    inside = closes_inside(coin.bars, now, window_days)
+    inside = closes_inside(coin.closes, now, window_days)
     rv = realised_volatility(inside, min_returns)
     nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
-    trend = past_return(coin.bars, now, coin.spot_usd, TREND_DAYS)
+    trend = past_return(coin.closes.bars, now, coin.spot_usd, TREND_DAYS)
     return MarketSnapshot(
         underlying=coin.underlying,
         spot_usd=coin.spot_usd,
@@ -81,11 +98,11 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
         atm_iv_fraction=atm,
         dvol_fraction=coin.dvol_fraction,
         rv_fraction=rv,
-        rv_days=None if rv is None else span_days(inside),
-        rv_source=None if rv is None else coin.bars_source,
+        rv_days=None if rv is None else inside.days,
+        rv_source=None if rv is None else coin.closes.source,
         iv_rv_ratio=iv_rv_ratio(atm, rv),
         skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
-        return_1d_fraction=past_return(coin.bars, now, coin.spot_usd, 1.0),
+        return_1d_fraction=past_return(coin.closes.bars, now, coin.spot_usd, 1.0),
         return_7d_fraction=trend,
         regime=regime(trend),
         option_count=len(coin.chain),
@@ -97,44 +114,35 @@ def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
     expiries = chain.listing.expiries[chain.listing.expiries > time_of(now)]
     position = int(np.searchsorted(expiries, time_of(now + timedelta(days=ATM_TARGET_DAYS)), side="right"))
     around = expiries[max(0, position - 1) : position + 1]
+    quotes = chain.quotes
     for expiry, seconds in zip(around, seconds_until(around, time_of(now)), strict=True):
-        rows = _smile_rows(chain, expiry)
-        if len(rows) > 0:
-            quotes, strikes = chain.quotes, chain.terms.strike_usd[rows]
-            forward_usd, ivs = float(quotes.underlying_price_usd[rows[0]]), quotes.mark_iv_fraction[rows]
-            yield Smile(float(seconds) / SECONDS_PER_DAY, forward_usd, tuple(strikes.tolist()), tuple(ivs.tolist()))
+        calls = chain.terms.calls_of(expiry)
+        ivs, forwards_usd = quotes.mark_iv_fraction[calls], quotes.underlying_price_usd[calls]
+        is_marked = (ivs > 0.0) & np.isfinite(forwards_usd)
+        if is_marked.any():
+            strikes, forward_usd = chain.terms.strike_usd[calls][is_marked], float(forwards_usd[is_marked][0])
+            smile = tuple(strikes.tolist()), tuple(ivs[is_marked].tolist())
+            yield Smile(float(seconds) / SECONDS_PER_DAY, forward_usd, *smile)
 
 
-def _smile_rows(chain: Chain, expiry: np.datetime64) -> Integers:
-    """Calls of one expiry that have a mark IV and a forward, strikes rising."""
-    quotes, terms = chain.quotes, chain.terms
-    has_mark = np.isfinite(quotes.mark_iv_fraction) & np.isfinite(quotes.underlying_price_usd)
-    rows = np.flatnonzero(terms.is_call & (terms.expiry == expiry) & has_mark)
-    return rows[np.lexsort((quotes.mark_iv_fraction[rows], terms.strike_usd[rows]))]
-
-
-def realised_volatility(inside: Sequence[PriceBar], min_returns: int) -> float | None:
-    """Annualised volatility of log returns of the closes inside the window (oldest first), whatever their spacing.
+def realised_volatility(inside: Window, min_returns: int) -> float | None:
+    """Annualised volatility of log returns of the closes inside the window, whatever their spacing.
 
     Squared returns over the time they took, so hourly, six-hourly and broken series give the same answer:
     sqrt(sum r^2 / years). None below `min_returns` returns or MIN_SPAN_DAYS days.
     """
-    if len(inside) <= min_returns or span_days(inside) < MIN_SPAN_DAYS:
+    if inside.closes <= min_returns or inside.days < MIN_SPAN_DAYS:
         return None
-    squares = _squared_returns(tuple([bar.close for bar in inside]))
-    return math.sqrt(squares / (span_days(inside) / 365.0))
+    return math.sqrt(math.fsum(inside.squared_returns) / (inside.days / 365.0))
 
 
-@lru_cache(maxsize=8)
-def _squared_returns(closes: tuple[float, ...]) -> float:
-    """The sum over a window, which moves on once an hour; decisions are made more often."""
-    return math.fsum(math.log(after / before) ** 2 for before, after in pairwise(closes))
-
-
-def closes_inside(bars: Sequence[PriceBar], now: datetime, window_days: float) -> list[PriceBar]:
+def closes_inside(closes: Closes, now: datetime, window_days: float) -> Window:
     """The usable closes of the last `window_days` days."""
+    bars = closes.usable
     first = bisect_left(bars, now - timedelta(days=window_days), key=_closed_at)
-    return [bar for bar in bars[first : bisect_right(bars, now, key=_closed_at)] if bar.close > 0.0]
+    end = bisect_right(bars, now, key=_closed_at)
+    inside = bars[first:end]
+    return Window(len(inside), span_days(inside), closes.squared_returns[first : max(first, end - 1)])
 
 
 def span_days(bars: Sequence[PriceBar]) -> float:
@@ -219,23 +227,22 @@ def skew_25_delta(smile: Smile) -> float | None:
     The put's strike is where the call's delta is 0.75, so a chain of calls is enough. Negative where downside
     protection costs more. None where the listed strikes do not reach both deltas.
     """
-    years = smile.days / 365.0
-    deltas = [
-        black76_delta(smile.forward_usd, strike, iv, years)
-        for strike, iv in zip(smile.strikes_usd, smile.ivs_fraction, strict=True)
-    ]
-    if not deltas or max(deltas) < 0.75 or min(deltas) > 0.25:
+    strikes_usd, ivs = np.array(smile.strikes_usd), np.array(smile.ivs_fraction)
+    forward_usd, years = np.full(len(ivs), smile.forward_usd), np.full(len(ivs), smile.days / 365.0)
+    deltas = live_call_delta(forward_usd, strikes_usd, ivs, years)
+    if len(deltas) == 0 or deltas.max() < 0.75 or deltas.min() > 0.25:
         return None
-    rising = sorted(zip(deltas, smile.ivs_fraction, strict=True))
-    xs, ys = [point[0] for point in rising], [point[1] for point in rising]
+    rising = np.lexsort((ivs, deltas))
+    xs, ys = deltas[rising].tolist(), ivs[rising].tolist()
     return _interpolate(0.25, xs, ys) - _interpolate(0.75, xs, ys)
 
 
 def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
     """Linear between rising xs, flat outside."""
-    if x <= xs[0]:
+    after = bisect_left(xs, x)
+    if after == 0:
         return ys[0]
-    for (x_1, y_1), (x_2, y_2) in zip(zip(xs, ys, strict=True), zip(xs[1:], ys[1:], strict=True), strict=False):
-        if x <= x_2:
-            return y_1 + (y_2 - y_1) * (x - x_1) / (x_2 - x_1) if x_2 > x_1 else y_2
-    return ys[-1]
+    if after == len(xs):
+        return ys[-1]
+    (x_1, y_1), (x_2, y_2) = (xs[after - 1], ys[after - 1]), (xs[after], ys[after])
+    return y_1 + (y_2 - y_1) * (x - x_1) / (x_2 - x_1)

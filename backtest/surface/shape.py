@@ -108,5 +108,5 @@ def _weekend_days(at_ms: FloatArray) -> FloatArray:
 def call_prices(options: Options, volatility: FloatArray, at_ms: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Black-76 call prices in coin and call deltas."""
     years = options.days(at_ms) / 365.0
-    calls = np.ones(len(volatility), dtype=np.bool_)
-    return price_columns(options.forwards_usd, options.strikes_usd, volatility, years, calls)
+    prices = price_columns(options.forwards_usd, options.strikes_usd, volatility, years)
+    return prices.calls_coin, prices.call_deltas

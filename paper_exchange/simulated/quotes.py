@@ -9,11 +9,15 @@ made-up open interest, and there is no last price. Pure but for the dice.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
 from core.chain import Quotes, number_or_none
+from core.columns import Integers
 from paper_exchange.market.clocks import YEAR_MS
 from paper_exchange.market.expiries import has_future
 from paper_exchange.market.market import TICK_SIZE, TICK_STEPS, Listing, Quote
@@ -28,17 +32,25 @@ TICKS_PER_COIN = round(1.0 / TICK_SIZE)
 WIDE_ABOVE_COIN, WIDE_TICK = TICK_STEPS[0]
 WIDE_TICKS = round(WIDE_TICK / TICK_SIZE)
 
+Key = TypeVar("Key")
+
 
 @dataclass(frozen=True, slots=True)
 class ChainColumns:
-    """The unchanging side of a chain, one row a listing."""
+    """The unchanging side of a chain, one row a listing.
+
+    Call and put of one strike share forward, volatility and d1, and all strikes of an expiry share what hangs on time:
+    `expiry_of` and `strikes_usd` have a row a strike and expiry, `strike_of` the row in them of each listing.
+    """
 
     listings: tuple[Listing, ...]
     names: tuple[str, ...]
     row_of: dict[str, int]
-    strikes_usd: FloatArray
-    expires_at_ms: FloatArray
     is_call: BoolArray
+    strike_of: Integers
+    strikes_usd: FloatArray
+    expiry_of: Integers
+    expires_at_ms: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +74,23 @@ class _Marks:
 def chain_columns(listings: tuple[Listing, ...]) -> ChainColumns:
     """Listings as columns; worth keeping while the listings stay the same."""
     names = tuple(listing.name for listing in listings)
+    strikes = _numbered((listing.expires_at_ms, listing.strike_usd) for listing in listings)
+    expiries = _numbered(expires_at_ms for expires_at_ms, _ in strikes)
     return ChainColumns(
         listings=listings,
         names=names,
         row_of={name: row for row, name in enumerate(names)},
-        strikes_usd=np.array([listing.strike_usd for listing in listings]),
-        expires_at_ms=np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
         is_call=np.array([listing.is_call for listing in listings]),
+        strike_of=np.array([strikes[listing.expires_at_ms, listing.strike_usd] for listing in listings]),
+        strikes_usd=np.array([strike_usd for _, strike_usd in strikes]),
+        expiry_of=np.array([expiries[expires_at_ms] for expires_at_ms, _ in strikes]),
+        expires_at_ms=np.array([*expiries], dtype=np.float64),
     )
+
+
+def _numbered(keys: Iterable[Key]) -> dict[Key, int]:
+    """Each key once, in order, with its place."""
+    return {key: place for place, key in enumerate(dict.fromkeys(keys))}
 
 
 def quote_chain(
@@ -79,19 +100,25 @@ def quote_chain(
     count = len(columns.listings)
     marks = _marks(columns, moment, profile)
     bids, asks = _sides(marks, columns.is_call, profile, dice)
-    bid_sizes, ask_sizes = _sizes(dice, count, profile, columns.listings[0].min_trade_amount)
+
+    @cache
+    def sizes() -> FloatArray:
+        """Thrown when the first row is looked at; nothing else is thrown after them."""
+        return _sizes(dice, count, profile, columns.listings[0].min_trade_amount)
+
     quoted_at = all_quoted_at(moment.at_ms, count)
     shown = Quotes(columns.names, bids, asks, marks.marks_coin, marks.iv_fractions, marks.forwards_usd, quoted_at)
 
     def row(number: int) -> Quote:
         listing, open_interest = columns.listings[number], _open_interest(columns.names[number])
         bid_coin, ask_coin = number_or_none(bids[number]), number_or_none(asks[number])
+        bid_amount, ask_amount = sizes()[:, number].tolist()
         return Quote(
             name=listing.name,
             bid_coin=bid_coin,
             ask_coin=ask_coin,
-            bid_amount=None if bid_coin is None else float(bid_sizes[number]),
-            ask_amount=None if ask_coin is None else float(ask_sizes[number]),
+            bid_amount=None if bid_coin is None else bid_amount,
+            ask_amount=None if ask_coin is None else ask_amount,
             mark_coin=float(marks.marks_coin[number]),
             mark_iv_fraction=float(marks.iv_fractions[number]),
             underlying_price_usd=float(marks.forwards_usd[number]),
@@ -109,13 +136,16 @@ def _open_interest(name: str) -> float:
 
 
 def _marks(columns: ChainColumns, moment: MarketMoment, profile: CoinProfile) -> _Marks:
-    years = (columns.expires_at_ms - moment.at_ms) / YEAR_MS
-    forward = surface.forwards_usd(profile, moment.factors, moment.index_usd, years)
-    level = surface.level_fraction(profile, moment.factors, years)
+    of_expiries = (columns.expires_at_ms - moment.at_ms) / YEAR_MS
+    forwards_usd = surface.forwards_usd(profile, moment.factors, moment.index_usd, of_expiries)
+    levels = surface.level_fraction(profile, moment.factors, of_expiries)
+    years, forward, level = (column[columns.expiry_of] for column in (of_expiries, forwards_usd, levels))
     deviations = surface.moneyness(forward, columns.strikes_usd, level, years)
     iv = surface.iv_fractions(profile, moment.factors, level, deviations)
-    marks, call_deltas = surface.price_columns(forward, columns.strikes_usd, iv, years, columns.is_call)
-    return _Marks(forward, iv, marks, call_deltas, deviations)
+    prices = surface.price_columns(forward, columns.strikes_usd, iv, years)
+    marks = np.where(columns.is_call, prices.calls_coin[columns.strike_of], prices.puts_coin[columns.strike_of])
+    of_listing = columns.strike_of
+    return _Marks(forward[of_listing], iv[of_listing], marks, prices.call_deltas[of_listing], deviations[of_listing])
 
 
 def _sides(

@@ -7,12 +7,13 @@ implied volatility as a fraction, forwards in USD, prices in coin, all as arrays
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from core.pricing import normal_cdf
 from paper_exchange.simulated import settings
-from paper_exchange.simulated.process import BoolArray, FloatArray
+from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CARRY, FACTORS, FAST, PREMIUM, SKEW, SLOW, CoinProfile
 
 IV_MIN_FRACTION = 0.05
@@ -69,14 +70,22 @@ def soft_clamp(x: FloatArray, low: float, high: float, sharpness: float) -> Floa
     return clamped
 
 
-def price_columns(
-    forward: FloatArray, strike: FloatArray, iv: FloatArray, years: FloatArray, is_call: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Black-76 marks in coin (8 decimals) and call deltas; pricing.black76_price_coin for whole columns."""
+class StrikePrices(NamedTuple):
+    """What call and put of each strike are worth, in coin (8 decimals), and the call's delta."""
+
+    calls_coin: FloatArray
+    puts_coin: FloatArray
+    call_deltas: FloatArray
+
+
+def price_columns(forward: FloatArray, strike: FloatArray, iv: FloatArray, years: FloatArray) -> StrikePrices:
+    """Black-76 for whole columns; pricing.black76_price_coin gives the same one by one."""
     spread = iv * np.sqrt(years)
     d1 = np.log(forward / strike) / spread + 0.5 * spread
     call_delta = normal_cdf(d1)
     call = call_delta - strike / forward * normal_cdf(d1 - spread)
-    value = np.where(is_call, call, call - 1.0 + strike / forward)
-    marks: FloatArray = np.round(np.maximum(value, 0.0), 8).astype(np.float64, copy=False)
-    return marks, call_delta
+    return StrikePrices(_shown(call), _shown(call - 1.0 + strike / forward), call_delta)
+
+
+def _shown(value: FloatArray) -> FloatArray:
+    return np.round(np.maximum(value, 0.0), 8).astype(np.float64, copy=False)

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from config import AgentConfig
 from core.chain import Chain, chain_of, listing_of, quotes_of
 from core.exposure import coin_risk, expiry_exposures
-from core.market_context import CoinData
+from core.market_context import Closes, CoinData
 from deribit_client import DeribitClient
 from models import (
     ActionType,
@@ -277,7 +277,7 @@ def a_coin(*listed: tuple[OptionInstrument, OptionQuote], **fields: Any) -> Coin
         "underlying": "BTC",
         "spot_usd": SPOT_USD["BTC"],
         "chain": a_chain(*shown),
-        "bars": calm_bars(),
+        "closes": Closes(fields.pop("bars", calm_bars())),
         "dvol_fraction": 0.5,
     }
     return CoinData(**{**defaults, **fields})

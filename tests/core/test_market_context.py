@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from core.market_context import (
+    Closes,
     Smile,
     at_strike,
     atm_iv,
@@ -31,7 +32,7 @@ STRIKES = tuple(float(strike) for strike in range(60_000, 150_000, 1_000))
 
 
 def volatility(bars: tuple[PriceBar, ...], window_days: float = WINDOW_DAYS, least: int = MIN_RETURNS) -> float | None:
-    return realised_volatility(closes_inside(bars, NOW, window_days), least)
+    return realised_volatility(closes_inside(Closes(bars), NOW, window_days), least)
 
 
 def zigzag(count: int, hours: float) -> tuple[PriceBar, ...]:

@@ -17,7 +17,7 @@ import pytest
 from config import AgentConfig
 from core.candidates import explain_chain, scan_chain
 from core.chain import chain_of, listing_of
-from core.market_context import CoinData, market_snapshot
+from core.market_context import Closes, CoinData, market_snapshot
 from core.pricing import black76_delta, days_between, tick_size_at, trade_fee_coin, years_between
 from core.quotes import asked_price, is_crossed, is_inside_collar, sale_floor
 from deribit.chains import read_quotes
@@ -49,7 +49,8 @@ def chains(path: Path) -> Iterator[tuple[CoinData, datetime]]:
         listing = listing_of({symbol: instrument_of(symbol) for symbol in known})
         closes = [snapshot["index_price"] * (1.0 + 0.004 * (n % 2)) for n in range(720)]
         bars = tuple(PriceBar(now - timedelta(hours=720 - n), close) for n, close in enumerate(closes))
-        yield CoinData(snapshot["currency"], snapshot["index_price"], chain_of(quotes, listing), bars, None), now
+        chain = chain_of(quotes, listing)
+        yield CoinData(snapshot["currency"], snapshot["index_price"], chain, Closes(bars), None), now
 
 
 def instrument_of(symbol: str) -> OptionInstrument:
