@@ -70,8 +70,9 @@ def difference_lines(found: Difference | None, names: tuple[str, str]) -> list[s
     """Sentences about it."""
     if found is None:
         return [f"{names[0]} and {names[1]}: every decision is the same"]
+    before = f"{found.equal_before} decisions are the same, then they" if found.equal_before else "they"
     return [
-        f"the first {found.equal_before} decisions are the same; they part at {found.at}",
+        f"{before} part at {found.at[:19].replace('T', ' ')} UTC",
         f"{names[0]}: {found.first.what}: {found.first.reason}".rstrip(": "),
         f"{names[1]}: {found.second.what}: {found.second.reason}".rstrip(": "),
     ]

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+import backtest.replay.__main__
+import backtest.run
 import config
 from agent_loop import main
 from logging_utils import IterationRecord
@@ -74,20 +76,48 @@ def first_iteration(folder: Path) -> str:
     return printed_by(["--market", "simulated", "--once"], folder)
 
 
-def policy_before_and_after(folder: Path) -> str:
-    """The README's own edit of the policy, carried out."""
+@contextlib.contextmanager
+def edited_policy(folder: Path) -> Iterator[None]:
+    """The README's own edit of the policy, as my_policy."""
     source = (config.PROJECT_FOLDER / "policy_rule_based.py").read_text()
     edited = source.replace("POINTS_PER_DELTA = -40.0", "POINTS_PER_DELTA = -400.0")
     assert edited != source
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "my_policy.py").write_text(edited)
     sys.path.insert(0, str(folder))
     try:
-        once = ["--market", "simulated", "--iterations", "1", "--quiet"]
-        after = printed_by([*once, "--policy", "my_policy"], folder / "after")
-        return printed_by(once, folder / "before") + "\n" + after
+        yield
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop("my_policy", None)
+
+
+def policy_before_and_after(folder: Path) -> str:
+    """What the edit changes, once."""
+    with edited_policy(folder):
+        once = ["--market", "simulated", "--iterations", "1", "--quiet"]
+        after = printed_by([*once, "--policy", "my_policy"], folder / "after")
+        return printed_by(once, folder / "before") + "\n" + after
+
+
+def replayed(folder: Path) -> str:
+    """The first lines of a replay of the example run with the edited policy, up to the first change."""
+    output = io.StringIO()
+    printed_by(LONG_RUN, folder)
+    with edited_policy(folder), contextlib.redirect_stdout(output):
+        assert backtest.replay.__main__.main([str(folder / "logs" / "simulated"), "--policy", "my_policy"]) == 0
+    return "\n".join(re.split(r"\n(?=\d{4}-)", output.getvalue())[:2])
+
+
+def backtested(folder: Path) -> str:
+    """What both commands of the README print, without the folder of the report."""
+    commands = re.findall(r"^python -m backtest\.run (.*)$", README.read_text(), re.M)
+    assert len(commands) == 2
+    output = io.StringIO()
+    with edited_policy(folder), contextlib.redirect_stdout(output):
+        for command in commands:
+            assert backtest.run.main([*command.split(), "--out", str(folder)]) == 0
+    return "\n".join(line for line in output.getvalue().splitlines() if not line.startswith("report: "))
 
 
 def order_check(folder: Path) -> str:
@@ -135,6 +165,16 @@ def test_the_iteration_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None
 @pytest.mark.usefixtures("policy_as_shown")
 def test_the_policy_edit_shown_does_what_the_readme_says(tmp_path: Path) -> None:
     assert section("policy") == fenced(policy_before_and_after(tmp_path))
+
+
+@pytest.mark.usefixtures("policy_as_shown")
+def test_the_replay_shown_is_what_the_command_prints(tmp_path: Path) -> None:
+    assert section("try replay") == fenced(replayed(tmp_path))
+
+
+@pytest.mark.usefixtures("policy_as_shown")
+def test_the_backtest_shown_is_what_the_commands_print(tmp_path: Path) -> None:
+    assert section("try backtest") == fenced(backtested(tmp_path))
 
 
 def test_the_order_check_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None:
@@ -207,6 +247,8 @@ def rewrite() -> None:
         outputs = {
             "iteration": fenced(first_iteration(folder / "one")),
             "policy": fenced(policy_before_and_after(folder)),
+            "try replay": fenced(replayed(folder / "replay")),
+            "try backtest": fenced(backtested(folder / "backtest")),
             "with order": fenced(order_check(folder / "check")),
         } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
     replace_sections(README, outputs)
