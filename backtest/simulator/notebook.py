@@ -5,6 +5,8 @@ In: IterationRecords. Out: a SimulationResult. Of a state only the figures that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from backtest.simulator.attribution import Mark, MarkedStep, attributions
 from backtest.simulator.result import CoinResult, Decision, SimulationResult
 from backtest.simulator.sources import QuoteSource
@@ -64,7 +66,11 @@ class Notebook:
                 if found.currency in config.enabled_underlyings
             ),
             problem=problem,
+            unsettled=tuple(symbol for symbol, mark in self._last_held() if mark.days <= 0.0),
         )
+
+    def _last_held(self) -> Iterable[tuple[str, Mark]]:
+        return self._marked[-1].held.items() if self._marked else ()
 
 
 def _decision(record: IterationRecord) -> Decision:

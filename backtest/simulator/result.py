@@ -89,7 +89,9 @@ class CoinResult:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """One run of one policy. `problem` says why it ended before its period did."""
+    """One run of one policy. `problem` says why it ended before its period did; `unsettled` are calls held past their
+    expiry, because the data have no price to settle them at.
+    """
 
     policy: str
     source: QuoteSource
@@ -98,6 +100,7 @@ class SimulationResult:
     decisions: tuple[Decision, ...]
     coins: tuple[CoinResult, ...]
     problem: str | None = None
+    unsettled: tuple[str, ...] = ()
 
     @property
     def started_at(self) -> datetime | None:
@@ -129,6 +132,9 @@ class SimulationResult:
         if failed:
             last = (failed[-1].error or "").strip().splitlines()[-1]
             found.append(f"{len(failed)} of {len(self.decisions)} decisions failed, the last one: {last}")
+        if self.unsettled:
+            names = ", ".join(self.unsettled)
+            found.append(f"{names}: expired in a gap of the data, never settled; give --delivery-prices")
         if self.decisions and self.had_no_candidate:
             found.append("no call ever passed the filters: look at the settings, or at the quotes")
         return tuple(found)

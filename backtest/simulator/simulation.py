@@ -19,6 +19,7 @@ from backtest.simulator.sources import source_of
 from cli.assembly import Agent, agent_from_parts, config_hash, policy_hash
 from cli.endings import end_if_fatal, write_lines
 from config import AgentConfig
+from core.breaker import Breaker
 from deribit.kill_file import kill_note_of
 from logging_utils import IterationRecord, RunInfo
 from models import AgentError, ConfigurationError, DecisionLog
@@ -110,6 +111,8 @@ class CoveredCallSimulator:
                 record = run_iteration(agent)
                 notebook.note(record)
                 end_if_fatal(agent)
+                if record.agent_state is None:
+                    agent.trading.breaker = Breaker()  # a gap of the data is not a fault of the agent: go on after it
                 if progress is not None:
                     progress(record.timestamp, agent.recorder.iteration)
                 if agent.trading.is_halted:

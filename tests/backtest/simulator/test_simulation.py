@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from backtest.historical.setup import historical_setup
+from backtest.simulator.exits import CallStyle
 from backtest.simulator.presets import PRESETS, hold_the_coins
+from backtest.simulator.result import SimulationResult
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
 from config import AgentConfig
 from models import AgentState, ConfigurationError, ProposedAction
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS
+from paper_exchange.market.market import DeliveryPrice
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.setups import recorded_setup, simulated_setup
 from tests.backtest.simulator.runs import a_config, a_simulation, days_later, thirty_days
+from tests.backtest.surface.histories import START, a_history, ms
 
 
 def test_the_parts_add_up_to_the_change_of_equity() -> None:
@@ -107,6 +113,37 @@ def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(RecordingError, match="no such file or folder"):
         simulation.run()
+
+
+def over_a_gap(delivery_prices: dict[tuple[str, int], DeliveryPrice]) -> SimulationResult:
+    """Twelve days, of which five have no candles: twenty decisions that fail."""
+    whole = a_history(days=100)
+    gap = range(ms(START, days=2), ms(START, days=7))
+    candles = {coin: [bar for bar in bars if bar.opened_at_ms not in gap] for coin, bars in whole.candles.items()}
+    data = replace(whole, candles=candles, delivery_prices=delivery_prices)
+    end = START + timedelta(days=12)
+    return CoveredCallSimulator(
+        a_config(),
+        lambda seed, coins: historical_setup(data, START, end, coins, seed=seed),
+        NamedPolicy("p", CallStyle(0.2)),
+    ).run()
+
+
+def test_a_gap_in_the_data_is_passed_over_and_told_about() -> None:
+    first_ms = ms(START) - 4 * HOUR_MS  # 08:00 of the first day
+    prices = {("BTC", first_ms + day * DAY_MS): DeliveryPrice(79_000.0, is_approximate=False) for day in range(13)}
+    prices |= {("ETH", first_ms + day * DAY_MS): DeliveryPrice(2_400.0, is_approximate=False) for day in range(13)}
+    result = over_a_gap(prices)
+    assert "of 48 decisions failed" in " ".join(result.warnings)
+    late = [chain.opened_at for coin in result.coins for chain in coin.chains]
+    assert any(opened_at is not None and opened_at > START + timedelta(days=7) for opened_at in late)
+    assert all(abs(coin.earnings.unexplained_coin) < 1e-9 for coin in result.coins)
+
+
+def test_a_call_that_expired_in_a_gap_without_a_price_is_named() -> None:
+    result = over_a_gap({})
+    assert result.unsettled == ("BTC-24MAR26-80000-C", "ETH-24MAR26-2525-C")
+    assert "BTC-24MAR26-80000-C, ETH-24MAR26-2525-C: expired in a gap of the data" in " ".join(result.warnings)
 
 
 def test_decisions_are_made_on_the_days_asked_for_alone() -> None:
