@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -422,12 +423,22 @@ def without_secrets(text: str, config: AgentConfig) -> str:
     """A text of unknown origin without our key and the keys in the environment: a library may repeat its own."""
     own = (config.deribit.client_id, config.deribit.client_secret)
     values = {secret.get_secret_value() for secret in own if secret is not None}
-    in_text = {name: value for name, value in os.environ.items() if value in text}
-    values |= {v for name, v in in_text.items() if names.may_be_secret(name) and not name.endswith("_URL")}
+    values |= _secrets_in(tuple(environment().items()))
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= MIN_SECRET_LENGTH:
             text = text.replace(value, "(hidden)")
     return text
+
+
+def environment() -> dict[bytes, bytes]:
+    """The environment as it stands, a copy: os.environb can only be read name by name."""
+    return dict(vars(os.environb)["_data"])
+
+
+@lru_cache(maxsize=1)
+def _secrets_in(entries: tuple[tuple[bytes, bytes], ...]) -> frozenset[str]:
+    named = [(os.fsdecode(name), os.fsdecode(value)) for name, value in entries]
+    return frozenset(value for name, value in named if names.may_be_secret(name) and not name.endswith("_URL"))
 
 
 # --- showing ----------------------------------------------------------------------

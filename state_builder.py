@@ -221,7 +221,7 @@ def _known_chain(client: ExchangeClient, coin: Underlying, quotes: Quotes, memor
     known = client.get_instruments(coin)
     if len(quotes) > 0 and not known:
         raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
-    memory.listings[coin] = (listing_of(known), now)
+    memory.listings[coin] = (listing_of(known, listing), now)
     memory.unlisted_symbols |= unknown - known.keys()
     return chain_of(quotes, memory.listings[coin][0])
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import compress, repeat
+from typing import NamedTuple
 
 import numpy as np
 
@@ -131,6 +133,23 @@ class Terms:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
 
 
+TickSteps = tuple[tuple[float, float], ...]
+
+
+class _Row(NamedTuple):
+    """What one option is, before it becomes a row of Terms."""
+
+    is_call: bool
+    is_tradable: bool
+    strike_usd: float
+    expiry: datetime | None
+    tick_size_coin: float
+    steps: TickSteps
+
+
+NO_TERMS = _Row(False, False, math.nan, None, math.nan, ())  # of an option that is not listed
+
+
 @dataclass(frozen=True, eq=False)
 class Listing:
     """The instruments of a coin. `terms` has their rows in the order of `by_symbol`, and one more for NOT_LISTED."""
@@ -139,6 +158,7 @@ class Listing:
     row_of: Mapping[str, int]
     terms: Terms
     expiries: Times
+    rows: Mapping[str, _Row]
 
     def terms_of(self, symbols: Sequence[str]) -> Terms:
         """The terms of any options; those of an option that is not listed are not known."""
@@ -146,25 +166,36 @@ class Listing:
         return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
 
 
-def listing_of(by_symbol: dict[str, OptionInstrument]) -> Listing:
-    """The columns of a list of instruments, made once for as long as the list stands."""
-    options = list(by_symbol.values())
-    expiry = times_of([*(option.expiry for option in options), None])
+def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = None) -> Listing:
+    """The columns of a list of instruments, made once for as long as the list stands.
+
+    Of instruments that are the very same objects as in the list `before`, nothing is read anew.
+    """
+    rows = {} if before is None else before.rows
+    known = {} if before is None else before.by_symbol
+    rows = {s: rows[s] if known.get(s) is option else _row_of(option) for s, option in by_symbol.items()}
+    is_call, is_tradable, strike_usd, expiry, tick_size, steps = zip(*rows.values(), NO_TERMS, strict=True)
     terms = Terms(
-        is_listed=np.array([True] * len(options) + [False]),
-        is_call=np.array([*(option.option_type == "call" for option in options), False]),
-        is_tradable=np.array([*(option.is_tradable and option.contract_size_coin == 1.0 for option in options), False]),
-        strike_usd=np.array([*(option.strike for option in options), np.nan]),
-        expiry=expiry,
-        tick_size_coin=np.array([*(option.tick_size_coin for option in options), np.nan]),
-        steps=_steps(options),
+        is_listed=np.array([True] * len(rows) + [False]),
+        is_call=np.array(is_call),
+        is_tradable=np.array(is_tradable),
+        strike_usd=np.array(strike_usd),
+        expiry=times_of(expiry),
+        tick_size_coin=np.array(tick_size),
+        steps=_steps(steps),
     )
-    return Listing(by_symbol, {symbol: row for row, symbol in enumerate(by_symbol)}, terms, np.unique(expiry[:-1]))
+    row_of = {symbol: row for row, symbol in enumerate(by_symbol)}
+    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:-1]), rows)
 
 
-def _steps(options: Sequence[OptionInstrument]) -> tuple[tuple[Floats, Floats], ...]:
+def _row_of(option: OptionInstrument) -> _Row:
+    is_tradable = option.is_tradable and option.contract_size_coin == 1.0
+    is_call = option.option_type == "call"
+    return _Row(is_call, is_tradable, option.strike, option.expiry, option.tick_size_coin, option.tick_steps)
+
+
+def _steps(of_each: Sequence[TickSteps]) -> tuple[tuple[Floats, Floats], ...]:
     """The tick steps of all options, those with fewer than the others filled up with steps that no price reaches."""
-    of_each = [*(option.tick_steps for option in options), ()]
     kinds = {steps: number for number, steps in enumerate(dict.fromkeys(of_each))}  # one or two
     most = max(map(len, kinds))
     filled = np.array([sorted(steps) + [(np.inf, np.nan)] * (most - len(steps)) for steps in kinds])

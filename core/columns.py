@@ -69,7 +69,7 @@ def time_of(moment: datetime) -> np.datetime64:
 def times_of(moments: Iterable[datetime | None]) -> Times:
     listed = list(moments)
     entries = {moment: None if moment is None else time_of(moment) for moment in set(listed)}  # expiries are few
-    return np.array([entries[moment] for moment in listed], dtype="datetime64[us]")
+    return np.array([*map(entries.__getitem__, listed)], dtype="datetime64[us]")
 
 
 def utc_of(time: np.datetime64) -> datetime:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from config import environment
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -52,7 +54,7 @@ KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (random.getstate, random.setstate),
     (os.getcwd, os.chdir),
     (_umask, os.umask),
-    (lambda: dict(os.environb), _set_environment),
+    (environment, _set_environment),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (lambda: (sys.stdout, sys.stderr), _set_streams),
 )

@@ -47,6 +47,8 @@ class PaperAccount:
             state = fresh_state(balances, session_start_ms(now_ms(market.clock)))
         self.market = market
         self._books = Books(market, state, into_futures)
+        self._figures: dict[str, CoinFigures] = {}
+        self._figures_at: tuple[int, int] | None = None  # time and revision; None once marks have moved
         self._books.refresh_marks()
 
     @classmethod
@@ -90,6 +92,7 @@ class PaperAccount:
     def settle(self, now: datetime) -> None:
         """End day orders and expired orders, deliver expired positions whose delivery price is known."""
         turn_time(self._books, to_ms(now))
+        self._figures_at = None
 
     def waiting_expiries(self) -> list[tuple[str, int]]:
         """Pairs (currency, expiry in ms) of expired positions whose delivery price is not known yet."""
@@ -141,8 +144,13 @@ class PaperAccount:
     # --- figures ---------------------------------------------------------------
 
     def figures(self, currency: str) -> CoinFigures:
-        """Balance, equity, margins and greeks of one coin at the last known marks."""
-        return coin_figures(self.state, currency, self.now_ms)
+        """Balance, equity, margins and greeks of one coin at the last known marks, worked out once for each."""
+        moment = self.now_ms, self.revision
+        if self._figures_at != moment:
+            self._figures, self._figures_at = {}, moment
+        if currency not in self._figures:
+            self._figures[currency] = coin_figures(self.state, currency, self.now_ms)
+        return self._figures[currency]
 
     def figures_on(self, instrument_name: str) -> PositionFigures:
         """The figures of one option, held or not. RpcError for an unknown instrument."""

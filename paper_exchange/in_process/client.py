@@ -37,7 +37,7 @@ from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.positions import Position
 from paper_exchange.in_process import readings
 from paper_exchange.market import lookup
-from paper_exchange.market.clocks import from_ms, now_ms, to_ms
+from paper_exchange.market.clocks import now_ms, to_ms
 from paper_exchange.market.errors import RpcError
 from paper_exchange.shown.account import TRADES_SHOWN, entries_between, orders_under, trades_where
 
@@ -153,7 +153,7 @@ class InProcessClient(OrderGate):
     def get_index_levels(self, currency: str, reach: str) -> tuple[PriceBar, ...]:
         with self._asked("public/get_index_chart_data"):
             levels = lookup.index_levels(self._market, currency, reach)
-            return tuple(PriceBar(from_ms(at_ms), level_usd) for at_ms, level_usd in levels)
+            return tuple([readings.level_of(at_ms, level_usd) for at_ms, level_usd in levels])
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None:
         with self._asked("public/get_volatility_index_data"):

@@ -88,6 +88,12 @@ def chain_quotes(shown: Sequence[Quote]) -> Quotes:
     )
 
 
+@lru_cache(maxsize=4_096)  # a month of hours of each coin, of which all but one were there an hour ago
+def level_of(at_ms: int, level_usd: float) -> PriceBar:
+    """A point of the index."""
+    return PriceBar(from_ms(at_ms), level_usd)
+
+
 def _positive(column: Floats) -> Floats:
     return np.where(column > 0.0, column, np.nan)
 

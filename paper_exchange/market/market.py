@@ -32,6 +32,10 @@ class Listing:
     tick_size: float = TICK_SIZE
     tick_steps: tuple[tuple[float, float], ...] = TICK_STEPS
 
+    def __hash__(self) -> int:
+        """Equal listings have equal names; ten fields would be hashed for each of a thousand options."""
+        return hash(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -33,6 +33,15 @@ class MarketHour:
     prices_usd: FloatArray
     factors_at_open: FloatArray
     factors_at_close: FloatArray
+    _candles: dict[int, Bar] = field(default_factory=dict)
+
+    def candle(self, coin: int) -> Bar:
+        """The whole hour of one coin, made when it is first asked for; its close is the next hour's open."""
+        if coin not in self._candles:
+            prices_usd = self.prices_usd[coin]
+            shown = (prices_usd[0], prices_usd.max(), prices_usd.min(), prices_usd[-1])
+            self._candles[coin] = Bar(self.number * HOUR_MS, *map(float, shown))
+        return self._candles[coin]
 
 
 class _DrawnHour(NamedTuple):
@@ -114,10 +123,21 @@ class IndexPath:
         first = max(-(-start_ms // MINUTE_MS // minutes), -(-first_kept // minutes)) * minutes
         now_minute = now_ms // MINUTE_MS
         last = min(end_ms // MINUTE_MS, now_minute) // minutes * minutes
+        if minutes == MINUTES:
+            done = self._candles(currency, first // MINUTES, min(last, now_minute - MINUTES) // MINUTES)
+            first += len(done) * MINUTES
+        else:
+            done = []
         if last < first:
-            return []
+            return done
         prices = self._minute_prices(currency, first, min(last + minutes, now_minute))
-        return _bars(first, np.arange(0, last - first + 1, minutes), prices, minutes)
+        return done + _bars(first, np.arange(0, last - first + 1, minutes), prices, minutes)
+
+    def _candles(self, currency: str, first_hour: int, last_hour: int) -> list[Bar]:
+        """Those of hours that are over."""
+        coin, oldest = COINS.index(currency), self._hours[0].number
+        hours = islice(self._hours, first_hour - oldest, max(first_hour, last_hour + 1) - oldest)
+        return [hour.candle(coin) for hour in hours]
 
     def factors(self, currency: str, at_ms: int) -> FloatArray:
         """The five factors of one coin, moving in a straight line within the hour."""

@@ -12,6 +12,8 @@ from paper_exchange.market.expiries import MarketSize, StrikeGrid, listed_expiri
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
 from paper_exchange.market.names import option_name
 
+_Place = tuple[int, float, bool]
+
 
 class ListingBoard:
     """Grows by `observe`; `live` is the same tuple until something changes."""
@@ -22,6 +24,7 @@ class ListingBoard:
         self._sheets: dict[int, _Sheet] = {}
         self._by_name: dict[str, Listing] = {}
         self._names: dict[int, list[str]] = {}  # of _by_name, by expiry
+        self._in_order: list[tuple[_Place, Listing]] = []
         self._observed_ms = 0
         self._live: tuple[Listing, ...] | None = None
 
@@ -29,8 +32,9 @@ class ListingBoard:
     def live(self) -> tuple[Listing, ...]:
         """What could be traded at the last hour observed."""
         if self._live is None:
-            alive = (row for row in self._by_name.values() if row.expires_at_ms > self._observed_ms)
-            self._live = tuple(sorted(alive, key=_chain_order))
+            self._in_order = [place for place in self._in_order if place[1].expires_at_ms > self._observed_ms]
+            self._in_order.sort()  # nearly in order already: what is new stands at the end
+            self._live = tuple([listing for _, listing in self._in_order])
         return self._live
 
     def observe(self, hour_number: int, spot_usd: float) -> None:
@@ -67,6 +71,7 @@ class ListingBoard:
             for is_call in (True, False):
                 listing = self._listing(expires_at_ms, at_ms, strike_usd, is_call)
                 self._by_name[listing.name] = listing
+                self._in_order.append((_place(listing), listing))
                 self._names.setdefault(expires_at_ms, []).append(listing.name)
         return len(new_strikes) > 0
 
@@ -103,5 +108,6 @@ class _Sheet:
         return added
 
 
-def _chain_order(listing: Listing) -> tuple[int, float, bool]:
+def _place(listing: Listing) -> _Place:
+    """Where a listing stands in the chain; no two share a place."""
     return listing.expires_at_ms, listing.strike_usd, not listing.is_call

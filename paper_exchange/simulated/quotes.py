@@ -9,10 +9,8 @@ made-up open interest, and there is no last price. Pure but for the dice.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
 
 import numpy as np
 
@@ -31,8 +29,6 @@ VOLUME_FRACTION = 0.05  # of the open interest
 TICKS_PER_COIN = round(1.0 / TICK_SIZE)
 WIDE_ABOVE_COIN, WIDE_TICK = TICK_STEPS[0]
 WIDE_TICKS = round(WIDE_TICK / TICK_SIZE)
-
-Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +70,27 @@ class _Marks:
 def chain_columns(listings: tuple[Listing, ...]) -> ChainColumns:
     """Listings as columns; worth keeping while the listings stay the same."""
     names = tuple(listing.name for listing in listings)
-    strikes = _numbered((listing.expires_at_ms, listing.strike_usd) for listing in listings)
-    expiries = _numbered(expires_at_ms for expires_at_ms, _ in strikes)
+    expires_at_ms = np.array([listing.expires_at_ms for listing in listings], dtype=np.float64)
+    strikes_usd = np.array([listing.strike_usd for listing in listings])
+    strike_of, a_strike = _groups(expires_at_ms, strikes_usd)
+    expiry_of, an_expiry = _groups(expires_at_ms[a_strike])
     return ChainColumns(
         listings=listings,
         names=names,
         row_of={name: row for row, name in enumerate(names)},
         is_call=np.array([listing.is_call for listing in listings]),
-        strike_of=np.array([strikes[listing.expires_at_ms, listing.strike_usd] for listing in listings]),
-        strikes_usd=np.array([strike_usd for _, strike_usd in strikes]),
-        expiry_of=np.array([expiries[expires_at_ms] for expires_at_ms, _ in strikes]),
-        expires_at_ms=np.array([*expiries], dtype=np.float64),
+        strike_of=strike_of,
+        strikes_usd=strikes_usd[a_strike],
+        expiry_of=expiry_of,
+        expires_at_ms=expires_at_ms[a_strike][an_expiry],
     )
 
 
-def _numbered(keys: Iterable[Key]) -> dict[Key, int]:
-    """Each key once, in order, with its place."""
-    return {key: place for place, key in enumerate(dict.fromkeys(keys))}
+def _groups(*sorted_keys: FloatArray) -> tuple[Integers, Integers]:
+    """Neighbours with equal keys make a group: the group of each row, and the first row of each group."""
+    differs = np.any([np.diff(key) != 0.0 for key in sorted_keys], axis=0)
+    begins = np.concatenate([[True], differs])
+    return np.cumsum(begins) - 1, np.flatnonzero(begins)
 
 
 def quote_chain(

@@ -13,21 +13,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePath
 from types import FrameType
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
 from policies import call as policy_call
-from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_for_many, ask_policy
+from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_for_many, ask_policy, own_copy
 from policies.output import PolicyOutputError
 from policy_rule_based import decide_action
 from tests.builders.configs import a_config
-from tests.builders.states import a_short_call, a_state, an_opening
+from tests.builders.states import a_short_call, a_state, an_opening, an_order
 
 SHORT_SECONDS = 0.05
 ENDLESS = "policy_error: policy_rule_based did not return within 0.05 s"
@@ -265,6 +267,26 @@ def test_nothing_a_policy_does_to_its_state_reaches_anybody_else() -> None:
 
     assert ask_policy(rewrites, state, a_config()).error is None
     assert state.model_dump_json() == state_before
+
+
+def test_a_policys_copy_is_equal_and_shares_nothing_that_can_be_changed() -> None:
+    for model in (a_state(positions=(a_short_call(),), open_orders=(an_order(),)), a_config()):
+        copy = own_copy(model)
+        assert copy == model
+        assert not {id(part) for part in changeable_parts(copy)} & {id(part) for part in changeable_parts(model)}
+
+
+def changeable_parts(value: object) -> Iterator[object]:
+    """The models in a model, itself included, and whatever else is not known to be unchangeable."""
+    if isinstance(value, tuple):
+        for entry in value:
+            yield from changeable_parts(entry)
+    elif isinstance(value, BaseModel):
+        yield value
+        for entry in (*vars(value).values(), *(value.__pydantic_private__ or {}).values()):
+            yield from changeable_parts(entry)
+    elif not isinstance(value, str | int | float | datetime | PurePath | SecretStr | None):
+        yield value
 
 
 # --- what a policy does to the whole process ----------------------------------------------------------
