@@ -138,7 +138,9 @@ def own_copy(model: Model) -> Model:
     object.__setattr__(copy, "__dict__", fields)
     object.__setattr__(copy, "__pydantic_fields_set__", set(model.__pydantic_fields_set__))
     object.__setattr__(copy, "__pydantic_extra__", None)
-    object.__setattr__(copy, "__pydantic_private__", deepcopy(model.__pydantic_private__))
+    object.__setattr__(
+        copy, "__pydantic_private__", model.__pydantic_private__ and deepcopy(model.__pydantic_private__)
+    )
     return copy
 
 

@@ -23,6 +23,11 @@ def point(at_ms: int, price: float) -> Bar:
     return Bar(at_ms, price, price, price, price)
 
 
+def opened_at(bar: Bar) -> int:
+    """To look a bar up by."""
+    return bar.opened_at_ms
+
+
 def _joined(opened_at_ms: int, members: list[Bar]) -> Bar:
     return Bar(
         opened_at_ms=opened_at_ms,

@@ -10,22 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import compress
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from core.chain import Quotes, number_or_none
-from core.columns import Bools, Floats
+from core.columns import Floats, Integers
 from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
-from paper_exchange.market.names import OptionParts, expiry_code, parse_option_name
+from paper_exchange.market.names import expiry_code, parse_option_name
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.recorded.files import RecordHead, row_number
 
 Row = dict[str, Any]
 MARK_FIELDS = ("mark_price", "mark_iv", "underlying_price")
+FIELDS = ("bid_price", "ask_price", *MARK_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +43,28 @@ class RecordedChain:
 
 def parse_chain(record: Row, head: RecordHead, listed_at_ms: int) -> RecordedChain:
     """Listings and quotes of one line; `listed_at_ms` stands for the listing time, which is not recorded."""
-    options: dict[str, OptionParts] = {}
     rows: list[Row] = []
+    listings: list[Listing] = []
     for row in record["book_summaries"]:
-        name = str(row.get("instrument_name"))
-        parts = parse_option_name(name)
-        if parts is not None and parts.currency == head.currency:
-            options[name] = parts
+        listing = listing_of(str(row.get("instrument_name")), listed_at_ms)
+        if listing is not None and listing.currency == head.currency:
             rows.append(row)
-    are_marked: Bools = np.isfinite(np.array([_column(rows, field, head) for field in MARK_FIELDS])).all(axis=0)
-    shown = {str(row["instrument_name"]): row for row in compress(rows, are_marked)}
-    listings = {name: listing_of(name, options[name], listed_at_ms) for name in shown}
-    return RecordedChain(listings, _quotes(list(listings.values()), list(shown.values()), head))
+            listings.append(listing)
+    columns = _columns(rows, head)
+    are_marked = np.flatnonzero(np.isfinite([columns[field] for field in MARK_FIELDS]).all(axis=0))
+    shown = [*{listings[row].name: row for row in are_marked.tolist()}.values()]  # the last row of a name counts
+    quotes = _quotes(
+        [listings[row] for row in shown], [rows[row] for row in shown], columns, np.array(shown, int), head
+    )
+    return RecordedChain({listings[row].name: listings[row] for row in shown}, quotes)
 
 
 @lru_cache(maxsize=8192)
-def listing_of(name: str, parts: OptionParts, listed_at_ms: int) -> Listing:
-    """A listing from a name alone, with Deribit's usual ticks and steps."""
+def listing_of(name: str, listed_at_ms: int) -> Listing | None:
+    """A listing from a name alone, with Deribit's usual ticks and steps; None for what is no inverse option."""
+    parts = parse_option_name(name)
+    if parts is None:
+        return None
     return Listing(
         name=name,
         currency=parts.currency,
@@ -71,14 +77,17 @@ def listing_of(name: str, parts: OptionParts, listed_at_ms: int) -> Listing:
     )
 
 
-def _quotes(listings: Sequence[Listing], rows: Sequence[Row], head: RecordHead) -> QuoteColumns:
+def _quotes(
+    listings: Sequence[Listing], rows: Sequence[Row], columns: dict[str, Floats], shown_rows: Integers, head: RecordHead
+) -> QuoteColumns:
+    bid, ask, mark, mark_iv, forward_usd = (columns[field][shown_rows] for field in FIELDS)
     shown = Quotes(
-        symbols=tuple(listing.name for listing in listings),
-        bid_price_coin=_positive(_column(rows, "bid_price", head)),
-        ask_price_coin=_positive(_column(rows, "ask_price", head)),
-        mark_price_coin=_column(rows, "mark_price", head),
-        mark_iv_fraction=_column(rows, "mark_iv", head) / 100.0,
-        underlying_price_usd=_column(rows, "underlying_price", head),
+        symbols=tuple([listing.name for listing in listings]),
+        bid_price_coin=_positive(bid),
+        ask_price_coin=_positive(ask),
+        mark_price_coin=mark,
+        mark_iv_fraction=mark_iv / 100.0,
+        underlying_price_usd=forward_usd,
         quoted_at=all_quoted_at(head.recorded_at_ms, len(rows)),
     )
 
@@ -105,9 +114,19 @@ def _quotes(listings: Sequence[Listing], rows: Sequence[Row], head: RecordHead) 
     return QuoteColumns(shown, {name: number for number, name in enumerate(shown.symbols)}, quote)
 
 
-def _column(rows: Sequence[Row], field: str, head: RecordHead) -> Floats:
-    """A field of all rows, NaN where it is missing, null or not finite."""
-    values = [row.get(field) for row in rows]
+def _columns(rows: Sequence[Row], head: RecordHead) -> dict[str, Floats]:
+    """FIELDS of all rows, NaN where one is missing, null or not finite."""
+    try:
+        values = [*zip(*map(itemgetter(*FIELDS), rows), strict=True)]
+    except KeyError:  # a field is left out somewhere
+        values = [tuple([row.get(field) for row in rows]) for field in FIELDS]
+    return {
+        field: _column(field, column, rows, head)
+        for field, column in zip(FIELDS, values or [()] * len(FIELDS), strict=True)
+    }
+
+
+def _column(field: str, values: Sequence[object], rows: Sequence[Row], head: RecordHead) -> Floats:
     if not set(map(type, values)) <= {float, NoneType}:
         values = [row_number(row, field, head.place) for row in rows]
     column = np.array(values, dtype=np.float64)

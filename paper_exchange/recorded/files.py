@@ -158,7 +158,7 @@ def _check_rows(line: bytes, place: str) -> None:
         rows = _checked_record(from_json(line), place)["book_summaries"]
     except ValueError:
         raise RecordingError(f"{place}: not JSON") from None
-    if not all(isinstance(row, dict) for row in rows):
+    if not set(map(type, rows)) <= {dict}:
         raise RecordingError(f"{place}: a row of book_summaries is not an object")
     if _SUSPECT.search(line) is None:
         return

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_exchange.market.bars import group_bars, point
+from paper_exchange.market.bars import group_bars, opened_at, point
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, RecordedClock, now_ms
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.market.names import parse_option_name
@@ -66,7 +66,7 @@ class RecordedMarket:
         if parts is None:
             return None
         if parts.expires_at_ms <= now_ms(self.clock):
-            return listing_of(name, parts, self._listed_at_ms)
+            return listing_of(name, self._listed_at_ms)
         chain = self._chain(parts.currency)
         return None if chain is None else chain.listings.get(name)
 
@@ -103,7 +103,9 @@ class RecordedMarket:
         bars = {bar.opened_at_ms: bar for bar in self._tracks[currency].bars(first_ms, last_ms, fine_ms)}
         if fine_ms == HOUR_MS:
             bars.update({bar.opened_at_ms: bar for bar in self._closed_candles(currency, first_ms, last_ms)})
-        return group_bars([bars[opened_at_ms] for opened_at_ms in sorted(bars)], width_ms)
+        in_order = [bars[opened_at_ms] for opened_at_ms in sorted(bars)]
+        are_done = fine_ms == width_ms and currency not in self._candles  # those of a file need not be on the grid
+        return in_order if are_done else group_bars(in_order, width_ms)
 
     def volatility_index_bars(
         self,
@@ -117,9 +119,9 @@ class RecordedMarket:
 
     def _closed_candles(self, currency: str, first_ms: int, last_ms: int) -> list[Bar]:
         candles = self._candles.get(currency, [])
-        begin = bisect_left(candles, first_ms, key=lambda bar: bar.opened_at_ms)
+        begin = bisect_left(candles, first_ms, key=opened_at)
         last_open_ms = min(last_ms, now_ms(self.clock) - HOUR_MS)
-        return candles[begin : bisect_right(candles, last_open_ms, key=lambda bar: bar.opened_at_ms)]
+        return candles[begin : bisect_right(candles, last_open_ms, key=opened_at)]
 
     def _current_head(self, currency: str) -> RecordHead | None:
         track = self._tracks.get(currency)
@@ -150,6 +152,7 @@ class _Track:
     def __init__(self, heads: list[RecordHead]) -> None:
         self._heads = heads
         self._times_ms = [head.recorded_at_ms for head in heads]
+        self._bars: dict[int, list[Bar]] = {}  # of the whole recording, by width
 
     @property
     def span_ms(self) -> tuple[int, int]:
@@ -161,10 +164,19 @@ class _Track:
         return self._heads[position - 1] if position > 0 else None
 
     def bars(self, first_ms: int, last_ms: int, width_ms: int) -> list[Bar]:
-        begin, end = bisect_left(self._times_ms, first_ms), bisect_right(self._times_ms, last_ms)
-        return group_bars(
-            (point(head.recorded_at_ms, head.index_price_usd) for head in self._heads[begin:end]), width_ms
-        )
+        """From a full multiple of the width on. Bars that are over were joined once; of the last one only its past."""
+        if width_ms not in self._bars:
+            self._bars[width_ms] = self._joined(0, len(self._heads), width_ms)
+        whole = self._bars[width_ms]
+        begin = bisect_left(whole, first_ms, key=opened_at)
+        end = max(begin, bisect_right(whole, last_ms + 1 - width_ms, key=opened_at))
+        since_ms = max(first_ms, whole[end - 1].opened_at_ms + width_ms) if end > begin else first_ms
+        rest = bisect_left(self._times_ms, since_ms), bisect_right(self._times_ms, last_ms)
+        return whole[begin:end] + self._joined(*rest, width_ms)
+
+    def _joined(self, begin: int, end: int, width_ms: int) -> list[Bar]:
+        points = (point(head.recorded_at_ms, head.index_price_usd) for head in self._heads[begin:end])
+        return group_bars(points, width_ms)
 
     def interpolated_price(self, at_ms: int) -> float | None:
         """Index at a time between two snapshots; the last one stands after the end, nothing before the start."""
