@@ -6,7 +6,7 @@ In: the steps of an iteration, what is known at its end. Out: an IterationRecord
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -96,7 +96,7 @@ def make_record(run: RunInfo, steps: Steps, end: IterationEnd) -> IterationRecor
     state, action = steps.state, steps.action or _no_action(steps)
     check = steps.check or RiskResult(allowed=False, reasons=())
     execution = steps.execution or ExecutionResult(status="none")
-    common = asdict(run)
+    common = dict(vars(run))
     return IterationRecord(
         sequence=common.pop("lines_before") + end.iteration,
         **common,

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -136,10 +137,15 @@ def _funnel(coin: CoinData, reasons: Integers, offered_at_mark: int) -> FilterFu
     return FilterFunnel(
         underlying=coin.underlying,
         listed=len(coin.chain),
-        steps=tuple(FunnelStep(rule=rule, rejected=count) for rule, count in zip(RULES, counts, strict=False)),
+        steps=tuple(map(_step, RULES, counts)),
         passed=counts[PASSED],
         offered_at_mark=offered_at_mark,
     )
+
+
+@lru_cache(maxsize=4_096)  # the same few hundred, again and again
+def _step(rule: str, rejected: int) -> FunnelStep:
+    return FunnelStep(rule=rule, rejected=rejected)
 
 
 # --- what no setting can admit ----------------------------------------------------------------

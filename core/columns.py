@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -61,6 +62,7 @@ def where_above(value: Number, limit: Number, above: Number, otherwise: Number) 
 # --- times ----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)  # each moment is asked for a dozen times, the expiries at every moment
 def time_of(moment: datetime) -> np.datetime64:
     """An aware time as an entry of a column."""
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
@@ -72,6 +74,7 @@ def times_of(moments: Iterable[datetime | None]) -> Times:
     return np.array([*map(entries.__getitem__, listed)], dtype="datetime64[us]")
 
 
+@lru_cache(maxsize=256)
 def utc_of(time: np.datetime64) -> datetime:
     """A known entry of a column as an aware time."""
     return datetime.fromisoformat(str(time)).replace(tzinfo=UTC)

@@ -14,7 +14,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -138,15 +137,15 @@ def own_copy(model: Model) -> Model:
     object.__setattr__(copy, "__dict__", fields)
     object.__setattr__(copy, "__pydantic_fields_set__", set(model.__pydantic_fields_set__))
     object.__setattr__(copy, "__pydantic_extra__", None)
-    object.__setattr__(
-        copy, "__pydantic_private__", model.__pydantic_private__ and deepcopy(model.__pydantic_private__)
-    )
+    object.__setattr__(copy, "__pydantic_private__", _own(model.__pydantic_private__))
     return copy
 
 
 def _own(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return own_copy(value)
+    if type(value) is dict:  # only settings have one, private to them
+        return {key: _own(entry) for key, entry in value.items()}
     return tuple([_own(entry) for entry in value]) if type(value) is tuple else value
 
 

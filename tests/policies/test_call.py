@@ -281,6 +281,9 @@ def changeable_parts(value: object) -> Iterator[object]:
     if isinstance(value, tuple):
         for entry in value:
             yield from changeable_parts(entry)
+    elif isinstance(value, dict):
+        yield value
+        yield from changeable_parts(tuple(value.values()))
     elif isinstance(value, BaseModel):
         yield value
         for entry in (*vars(value).values(), *(value.__pydantic_private__ or {}).values()):
