@@ -75,10 +75,16 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         life_checks.works_again,
         life_checks.keeps_running,
         life_checks.no_stale_orders,
+        life_checks.none_rests_into_a_decision,
         life_checks.proposes_what_it_could_sell,
     ),
     "I27": (life_checks.one_life_at_a_time,),
-    "I28": (market_checks.kill_file_stops, market_checks.kill_file_cancels, market_checks.stop_cancels),
+    "I28": (
+        market_checks.kill_file_stops,
+        market_checks.kill_file_cancels,
+        market_checks.kill_file_ends_resting,
+        market_checks.stop_cancels,
+    ),
     "I30": (life_checks.breaker_stops_sales, life_checks.keeps_to_its_state, order_checks.few_orders_a_day),
 }
 

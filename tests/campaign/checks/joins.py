@@ -233,6 +233,15 @@ class View:
     def outside_between(self, start: datetime, end: datetime) -> bool:
         return any(start <= at <= end for at in self.outside_times)
 
+    def own_live_after(self, number_of_call: int) -> list[str]:
+        """Own orders on the book once this call was answered."""
+        live: set[str] = set()
+        for point in self.trace.points:
+            if point.call_number > number_of_call:
+                break
+            live = {label for labels in point.own_live_labels.values() for label in labels}
+        return sorted(live)
+
     @cached_property
     def healthy(self) -> list[Where]:
         """The iterations of the healthy tail, as far as requests were made or records written in them."""

@@ -188,6 +188,17 @@ def no_stale_orders(view: View) -> Iterator[str]:
             yield f"{label} is still live in life {where[0]} iteration {where[1]}"
 
 
+def none_rests_into_a_decision(view: View) -> Iterator[str]:
+    """I26: where the looks at orders that rest were undisturbed, none of ours is live when the next decision begins."""
+    for (life, iteration), calls in view.by_iteration.items():
+        looks = [call for call in view.by_iteration.get((life, iteration - 1), ()) if call.look > 0]
+        if not looks or any(call.rows for call in looks):
+            continue
+        live = view.own_live_after(calls[0].number - 1)
+        if live:
+            yield f"life {life} iteration {iteration}: {', '.join(live)} rests since the decision before"
+
+
 def _labels_of(view: View, where: Where) -> set[str]:
     return {str(call.params.get("label")) for call in view.by_iteration.get(where, ()) if "label" in call.params}
 

@@ -6,7 +6,6 @@ exchange's own. Pure.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -142,19 +141,21 @@ def kill_file_cancels(view: View) -> Iterator[str]:
             inside = calls[0].sent_at > start and (end is None or calls[-1].sent_at < end)
             if where[1] < 1 or not inside or any(call.rows for call in calls) or where not in view.records:
                 continue
-            live = _own_live_after(view, calls[-1].number)
+            live = view.own_live_after(calls[-1].number)
             if live:
                 yield f"life {where[0]} iteration {where[1]}: {', '.join(live)} still live, kill file since {start}"
 
 
-def _own_live_after(view: View, number_of_call: int) -> list[str]:
-    """Own orders on the book once this call was answered."""
-    live: Counter[str] = Counter()
-    for point in view.trace.points:
-        if point.call_number > number_of_call:
-            break
-        live = Counter(label for labels in point.own_live_labels.values() for label in labels)
-    return sorted(live)
+def kill_file_ends_resting(view: View) -> Iterator[str]:
+    """I28: with the kill file there for a whole undisturbed look at orders that rest, none of ours is live after it."""
+    for start, end in view.trace.kill_file_since:
+        for (life, iteration, look), calls in view.by_limit.items():
+            inside = calls[0].sent_at >= start and (end is None or calls[-1].sent_at < end)
+            if look == 0 or not inside or any(call.rows for call in calls):
+                continue
+            live = view.own_live_after(calls[-1].number)
+            if live:
+                yield f"life {life} iteration {iteration} look {look}: {', '.join(live)} rests, kill file since {start}"
 
 
 def stop_cancels(view: View) -> Iterator[str]:
@@ -168,5 +169,5 @@ def stop_cancels(view: View) -> Iterator[str]:
             yield f"life {life.number} was asked to stop and ended with {life.exit_code}"
         of_last = [call for call in calls if call.iteration == calls[-1].iteration]
         if calls and not any(call.rows for call in of_last):
-            for label in _own_live_after(view, calls[-1].number):
+            for label in view.own_live_after(calls[-1].number):
                 yield f"life {life.number} was asked to stop and left {label}"

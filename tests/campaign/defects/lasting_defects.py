@@ -24,10 +24,11 @@ from models import (
 )
 from orders import jsonl_file, trading_state
 from orders.order_log import OrderLogFile
+from orders.resting import RestingOrders
 from orders.trading_state import TradingStateKeeper
 from policies import call as policy_call
 from tests.campaign.defects.defects import defect, replaced
-from tests.campaign.world.schedule import Act, Schedule
+from tests.campaign.world.schedule import Act, Schedule, with_few_bids
 
 SENDS = ("private/buy", "private/sell")
 NEVER = 1_000_000
@@ -277,4 +278,33 @@ def fatal_answers_do_not_stop_it() -> Iterator[None]:
         return False
 
     with replaced(agent_loop, must_end=go_on):
+        yield
+
+
+# --- orders that rest ---
+
+
+def _orders_rest(schedule: Schedule) -> Schedule:
+    """Most books have no bid, so that orders rest, and nothing else happens."""
+    calm = replace(schedule, acts=(Act("R06", 2, schedule.index),), disk_faults=(), crashes=(), intensity_pct=0)
+    return with_few_bids(calm, 60.0, 80.0)
+
+
+@defect("I28", occasion=_orders_rest)
+def kill_file_is_not_looked_at_while_orders_rest() -> Iterator[None]:
+    """The kill file is looked at before orders leave, not while one rests."""
+    look = RestingOrders._problem
+
+    def careless(self: RestingOrders, resting: Any, ticker: Any) -> Any:
+        with replaced(DeribitClient, kill_note=lambda self: None):
+            return look(self, resting, ticker)
+
+    with replaced(RestingOrders, _problem=careless):
+        yield
+
+
+@defect("I26", occasion=_orders_rest)
+def resting_orders_stay_until_the_next_decision() -> Iterator[None]:
+    """What rests is not cancelled before the next decision: the iteration that follows finds it as left over."""
+    with replaced(RestingOrders, take_all_back=lambda self, why: None):
         yield

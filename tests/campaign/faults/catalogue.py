@@ -215,6 +215,7 @@ def _rows() -> dict[str, Row]:
         Row("R03", ".env edited while running", "scenario"),
         Row("R04", "policy file replaced while running", "scenario"),
         Row("R05", "hostile text in an error message", "call", ALL, 0.3),
+        Row("R06", "kill file appears while an order rests", "act"),
     ]
     return {row.id: row for row in table}
 

@@ -37,6 +37,7 @@ ACTS = (  # outside acts, each at the start of an iteration or between its decis
 LATER_ACTS = ("P12", "X37", "X37", "X38", "X39")
 LATEST_ACTS = ("X40", "X40", "X41", "D11")
 THIN_SHARE = 1.0 / 6.0
+KILLED_AT_A_LOOK_SHARE = 0.5  # of thin schedules
 SKEWS = ("none", "none", "none", "+5", "-5", "+600", "-600", "+day", "-day", "drift", "back")
 
 
@@ -228,14 +229,21 @@ def _with_thin_books(schedule: Schedule) -> Schedule:
     if dice.random() >= THIN_SHARE:
         return schedule
     iterations, interval_seconds = dice.randint(8, 16), dice.choices((60.0, 300.0), (5, 1))[0]
+    acts = tuple(replace(act, iteration=2 + act.iteration % (iterations - 2)) for act in schedule.acts)
+    start_at = _start(dice, iterations * interval_seconds).isoformat()
+    thin = with_few_bids(schedule, interval_seconds, dice.choice((60.0, 80.0, 95.0)))
+    if dice.random() < KILLED_AT_A_LOOK_SHARE:
+        acts += (_act(dice, iterations, ("R06",)),)
+    return replace(thin, start_at=start_at, iterations=iterations, acts=acts)
+
+
+def with_few_bids(schedule: Schedule, interval_seconds: float, no_bid_pct: float) -> Schedule:
+    """The schedule on books most of which have no bid, with orders that rest at the mark."""
     settings = schedule.settings
     return replace(
         schedule,
-        start_at=_start(dice, iterations * interval_seconds).isoformat(),
-        iterations=iterations,
         interval_seconds=interval_seconds,
-        acts=tuple(replace(act, iteration=2 + act.iteration % (iterations - 2)) for act in schedule.acts),
-        regime=replace(schedule.regime, no_bid_pct=dice.choice((60.0, 80.0, 95.0))),
+        regime=replace(schedule.regime, no_bid_pct=no_bid_pct),
         settings=settings
         | {"risk": settings["risk"] | {"require_bid": False}}
         | {"run": settings["run"] | {"interval_seconds": interval_seconds}},

@@ -39,6 +39,7 @@ from tests.campaign.world.venue import CREDENTIALS, Moment, Venue
 MOST_LIVES = 80
 HALTED_ROUNDS = 3  # iterations before a person looks at a halted agent
 KILL_FILE_ROUNDS = 2
+NEVER = 1_000_000
 SKEW_SECONDS = {"+5": 5.0, "-5": -5.0, "+600": 600.0, "-600": -600.0, "+day": 86_400.0, "-day": -86_400.0}
 OPTIONS = parse_arguments(["--quiet"])  # only read by the loop
 
@@ -81,6 +82,7 @@ class World:
         self._due_at_decision: list[Act] = []
         self._kill_row = ""
         self._kill_row_ends = 0
+        self._kill_at_look = NEVER
         self._round_began_at = self.time.now()
         self._hangup_handler = signal.getsignal(signal.SIGHUP)
         self._connect()
@@ -242,7 +244,7 @@ class World:
         self.wire.spells.end_all()
         self.venue.replica.is_standing = False
         self.venue.replica.catch_up()
-        self.policy.fault, self.stop_at = None, -1
+        self.policy.fault, self.stop_at, self._kill_at_look = None, -1, NEVER
         self.trace.healthy_since = (self.moment.life, self.moment.iteration)
         if self._kill_row:
             self._remove_kill_file()
@@ -279,6 +281,8 @@ class World:
         elif act.row == "C02":
             self._skew_back_seconds -= 3600.0
             self.wire.note_fired("C02", "clock")
+        elif act.row == "R06":
+            self._kill_at_look = 1 + act.number % 3
         elif act.row in ("R01", "R02"):
             self._kill_row = act.row
             self._kill_row_ends = self.moment.round + KILL_FILE_ROUNDS
@@ -298,12 +302,16 @@ class World:
         for act in self._due_at_decision:
             self._act_outside(act)
         self._due_at_decision = []
+        if self._kill_row:
+            self._make_kill_file(action)
+
+    def _make_kill_file(self, site: str) -> None:
         path = self.config.risk.kill_file
-        if not self._kill_row or path.exists():
+        if path.exists():
             return
-        path.write_text("stop\n") if self._kill_row == "R01" else path.mkdir()
+        path.mkdir() if self._kill_row == "R02" else path.write_text("stop\n")
         self.trace.kill_file_since.append((self.time.now(), None))
-        self.wire.note_fired(self._kill_row, action)
+        self.wire.note_fired(self._kill_row, site)
 
     def _remove_kill_file(self) -> None:
         path = self.config.risk.kill_file
@@ -319,6 +327,10 @@ class World:
         """What begins without a wait: a look at resting orders, a decision on the other coin while one rests."""
         agent = self.agent
         self.moment.look = 0 if agent is None else agent.resting.look
+        if self.moment.look >= self._kill_at_look and not self._kill_row:
+            self._kill_at_look, self._kill_row = NEVER, "R06"
+            self._kill_row_ends = self.moment.round + KILL_FILE_ROUNDS
+            self._make_kill_file("look")
         if agent is not None and agent.recorder.iteration > self.moment.iteration:
             self.trace.iterations_run += 1
             self._begin_round()
