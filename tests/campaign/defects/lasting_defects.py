@@ -306,5 +306,5 @@ def kill_file_is_not_looked_at_while_orders_rest() -> Iterator[None]:
 @defect("I26", occasion=_orders_rest)
 def resting_orders_stay_until_the_next_decision() -> Iterator[None]:
     """What rests is not cancelled before the next decision: the iteration that follows finds it as left over."""
-    with replaced(RestingOrders, take_all_back=lambda self, why: None):
+    with replaced(RestingOrders, take_all_back=lambda self, why: self._orders.clear()):
         yield
