@@ -87,7 +87,7 @@ def recover_orders(
             client.note_duplicated(order.label, order.symbol)
         if not order.is_certain and (found or _is_surely_absent(order, client.server_now())):
             _note_whether_it_exists(client, order_log, order, found)
-        if order.is_certain and not order.is_closed:
+        if order.is_certain and not order.is_closed and (found or _is_surely_absent(order, client.server_now())):
             _close(client, order_log, order, found, on_ended)
 
 

@@ -97,11 +97,27 @@ def test_within_25_minutes_the_exchange_itself_says_that_an_order_is_absent(
 def test_an_order_left_over_that_the_exchange_has_forgotten_is_over_and_its_coin_rests(tmp_path: Path) -> None:
     desk = scripted_desk(tmp_path)
     desk.client.place_limit_order(an_order_request())
-    desk.wire.disturb("private/get_order_state_by_label", result_of([]))
+    desk.wire.disturb("private/get_order_state_by_label", *[result_of([])] * 2)
     log = order_log_of_the_next_process(desk)
+    desk.clock.sleep(26 * 60.0)
+    assert ended_orders(desk.client, log) == []
     assert ended_orders(desk.client, log) == [CALL]
     assert [filled for _, filled in ends_of(desk)] == [None]
     assert log.busy_symbols(desk.clock.now()) == (CALL,)
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(54.0, False), (55.5, True)])
+def test_an_accepted_order_that_look_ups_do_not_show_is_over_only_once_no_copy_of_the_books_can_be_so_far_behind(
+    tmp_path: Path, seconds: float, is_over: bool
+) -> None:
+    desk = scripted_desk(tmp_path)
+    desk.client.place_limit_order(an_order_request())
+    desk.wire.disturb("private/get_order_state_by_label", *[result_of([])] * 2)
+    log = order_log_of_the_next_process(desk)
+    recover_orders(desk.client, log)
+    desk.clock.sleep(seconds)
+    recover_orders(desk.client, log)
+    assert bool(ends_of(desk)) is is_over
 
 
 def test_an_order_left_over_whose_cancel_is_lost_stays_open(tmp_path: Path) -> None:
