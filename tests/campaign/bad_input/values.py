@@ -63,7 +63,7 @@ VALUES = [
     _value("B23", "RISK_MAX_MARGIN_PCT", "0.8", "percent (1 to 100)"),
     _value("B23", "RISK_MAX_NET_DELTA_FRACTION", "60", "as a fraction"),
     *(_value("B24", "AGENT_INTERVAL_SECONDS", text, "86400") for text in ("0", "-5", "0.5", "1000000000")),
-    refused("B24", "--interval 0.5", "AGENT_INTERVAL_SECONDS", "86400", arguments=("--interval", "0.5", *RUN_ONCE)),
+    refused("B24", "--interval 0.5", "--interval=0.5", "86400", arguments=("--interval", "0.5", *RUN_ONCE)),
     _value("B25", "BTC_MAX_ORDER_SIZE", "0", "greater than 0"),
     _value("B25", "BTC_MAX_ORDER_SIZE", "101", "less than or equal to 100"),
     _value("B25", "BTC_MAX_ORDER_SIZE", "0.55", "multiple of 0.1"),
@@ -175,7 +175,7 @@ COMMAND_LINE = [
     _option("B36", "--iterations", "0", words="argument --iterations"),
     _option("B36", "--iterations", "1.5", words="argument --iterations"),
     refused(
-        "B36", "--interval nan", "AGENT_INTERVAL_SECONDS", "finite number", arguments=("--interval", "nan", *RUN_ONCE)
+        "B36", "--interval nan", "--interval=nan", "finite number", arguments=("--interval", "nan", *RUN_ONCE)
     ),
     _option("B37", "--client-secret", CLIENT_SECRET, words="--client-secret"),
     _option("B37", f"--client-secret={CLIENT_SECRET}", words="--client-secret"),

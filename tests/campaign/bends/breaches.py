@@ -101,3 +101,16 @@ def take_back(story: Story, label: str) -> None:
     story.resting.pop(label)
     story.point("cancelled", CALL, "sell", 0.1, label, story.trace.calls[-1])
     story.rest()
+
+
+def looks_at(story: Story, look: int) -> WireCall:
+    """What is asked of a resting order's quote between two iterations."""
+    return story.call("public/ticker", {"instrument_name": CALL}, {}, look=look)
+
+
+def take_back_at_look(story: Story, label: str, look: int) -> None:
+    """Cancel an order that rests, before the next decision."""
+    looks_at(story, look)
+    story.call("private/cancel", {"order_id": label}, {}, look=look)
+    story.resting.pop(label)
+    story.point("cancelled", CALL, "sell", 0.1, label, story.trace.calls[-1])

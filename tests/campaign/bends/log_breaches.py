@@ -16,13 +16,13 @@ from tests.campaign.bends.breaches import (
     breaks,
     is_exempt,
     last_send,
+    looks_at,
     resting_order,
     sale,
     take_back,
     unanswered,
 )
 from tests.campaign.bends.example_trace import CALL, NEXT_CALL, SECRET, Story, label_of
-from tests.campaign.world.trace import WireCall
 
 
 @breaks("I8")
@@ -266,11 +266,6 @@ def a_look_that_asks_again_after_a_minute(story: Story) -> None:
     looks_at(story, 2)
 
 
-def looks_at(story: Story, look: int) -> WireCall:
-    """What is asked of a resting order's quote between two iterations."""
-    return story.call("public/ticker", {"instrument_name": CALL}, {}, look=look)
-
-
 @breaks("I25")
 def an_iteration_without_a_rest_before_it(story: Story) -> None:
     story.quiet()
@@ -314,6 +309,20 @@ def an_order_that_stays_for_ever(story: Story) -> None:
     story.look()
     story.point("edited", CALL, "sell", 0.1, label, story.trace.calls[-1])
     story.rest()
+    take_back(story, label)
+
+
+@breaks("I26")
+def an_order_that_rests_into_the_next_decision(story: Story) -> None:
+    label = resting_order(story)
+    looks_at(story, 1)
+    take_back(story, label)
+
+
+@is_exempt
+def an_order_that_rests_on_after_a_disturbed_look(story: Story) -> None:
+    label = resting_order(story)
+    looks_at(story, 1).rows = ("T01",)
     take_back(story, label)
 
 

@@ -16,9 +16,11 @@ from tests.campaign.bends.breaches import (
     foreign_sale,
     is_exempt,
     last_send,
+    looks_at,
     resting_order,
     sale,
     take_back,
+    take_back_at_look,
     unanswered,
 )
 from tests.campaign.bends.example_trace import CALL, NEXT_CALL, START, Story, label_of
@@ -376,6 +378,24 @@ def an_order_left_live_under_the_kill_file(story: Story) -> None:
     story.trace.kill_file_since.append((story.now - timedelta(seconds=1), story.now + timedelta(seconds=100)))
     story.quiet()
     take_back(story, label)
+
+
+@breaks("I28")
+def an_order_that_rests_on_under_the_kill_file(story: Story) -> None:
+    label = resting_order(story)
+    story.trace.kill_file_since.append((story.now, story.now + timedelta(seconds=60)))
+    looks_at(story, 1)
+    story.now += timedelta(seconds=8)
+    take_back_at_look(story, label, 2)
+    story.quiet()
+
+
+@is_exempt
+def an_order_taken_back_at_the_first_look_under_the_kill_file(story: Story) -> None:
+    label = resting_order(story)
+    story.trace.kill_file_since.append((story.now, story.now + timedelta(seconds=60)))
+    take_back_at_look(story, label, 1)
+    story.quiet()
 
 
 @breaks("I28")

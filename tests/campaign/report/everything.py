@@ -177,9 +177,9 @@ def rows_of(figures: Figures, measured: Mapping[str, str]) -> list[Row]:
             f"{unexpected} in {figures.iterations:,}",
         ),
         Row(
-            "sends per label; attempts per read; requests per iteration in the worst storm",
-            "1; at most 3; at most 60",
-            f"{_sends(figures)}; {max(figures.requests)} (p99 {percentile(figures.requests, 99)})",
+            "sends per label; attempts per read; requests per iteration, per look in the worst storm",
+            "1; at most 3; at most 60, 60",
+            f"{_sends(figures)}; {_most(figures.requests)}, {_most(figures.look_requests)}",
         ),
         Row("catalogue rows fired at least 50 times each", f"{len(fired)}", f"{enough} of {len(fired)}"),
         Row(
@@ -207,6 +207,11 @@ def _sends(figures: Figures) -> str:
     """I7 and I25 count the sends of each label and the attempts of each read, and speak where there are more."""
     spoke = {line.partition(":")[0] for result in figures.violated for line in result.violations} & {"I7", "I25"}
     return f"{' and '.join(sorted(spoke))} broken" if spoke else "1; at most 3"
+
+
+def _most(requests: Mapping[int, int]) -> str:
+    """The most requests, and what 99 of 100 do not exceed; of a campaign in which no order rested nothing is said."""
+    return f"{max(requests)} (p99 {percentile(requests, 99)})" if requests else "none"
 
 
 def _summed(measured: Mapping[str, str], beginning: str) -> int:

@@ -39,7 +39,8 @@ class Figures:
     fired: Counter[tuple[str, str]] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
-    requests: Counter[int] = field(default_factory=Counter)
+    requests: Counter[int] = field(default_factory=Counter)  # of an iteration
+    look_requests: Counter[int] = field(default_factory=Counter)  # of a look at orders that rest
     converged: Counter[int] = field(default_factory=Counter)
     not_converged: int = 0
     events: int = 0
@@ -57,6 +58,7 @@ class Figures:
         self.reached.update(result.reached)
         self.ends.update(result.ends)
         self.requests.update(result.requests_by_iteration)
+        self.look_requests.update(result.requests_by_look)
         self.events += result.events
         self.iterations += result.iterations
         self.lives += result.lives
@@ -114,6 +116,7 @@ def table(figures: Figures) -> str:
         ("healthy iterations to converge, p50 / p99 / max", _percentiles(figures.converged)),
         ("schedules that did not converge", str(figures.not_converged)),
         ("requests per iteration, p50 / p99 / max", _percentiles(figures.requests)),
+        ("requests per look at orders that rest", _percentiles(figures.look_requests)),
         ("catalogue rows fired at least 50 times", f"{enough} of {len(rows)}"),
         ("pairs of transport fault and call site below 50", str(len(pairs_below(figures)))),
         ("wall time, CPU per schedule", f"{figures.wall_seconds:.0f} s, {_cpu(figures):.2f} s"),
@@ -172,6 +175,7 @@ def as_json(figures: Figures) -> dict[str, Any]:
         "iterations_to_converge": _spread(figures.converged),
         "not_converged": figures.not_converged,
         "requests_per_iteration": _spread(figures.requests),
+        "requests_per_look": _spread(figures.look_requests),
         "hashes_same": figures.hashes_same,
         "fired_by_row": fired_by_row(figures),
         "rows_below_50": rows_below(figures),

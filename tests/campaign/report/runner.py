@@ -49,6 +49,7 @@ class Result:
     lives: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     requests_by_iteration: dict[int, int] = field(default_factory=dict)  # requests -> in how many iterations
+    requests_by_look: dict[int, int] = field(default_factory=dict)  # the same of looks at orders that rest
     iterations_to_converge: int | None = None
     cpu_seconds: float = 0.0
 
@@ -75,11 +76,13 @@ def run_one(seed: int, index: int, keep_violations: Path | None = None) -> Resul
         shutil.rmtree(keep_violations / folder.name, ignore_errors=True)
         shutil.move(folder, keep_violations / folder.name)
     shutil.rmtree(folder, ignore_errors=True)
-    return _result(trace, found, time.process_time() - started)
+    return result_of(trace, found, time.process_time() - started)
 
 
-def _result(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
-    per_iteration = Counter((call.life, call.iteration, call.ends_the_run) for call in trace.calls)
+def result_of(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
+    """What a campaign keeps of a trace, and of the breaches found in it."""
+    per_iteration = Counter((call.life, call.iteration, call.ends_the_run) for call in trace.calls if call.look == 0)
+    per_look = Counter((call.life, call.iteration, call.look) for call in trace.calls if call.look > 0)
     ends = Counter(life.end if life.end != "exit" else f"exit {life.exit_code}" for life in trace.lives)
     return Result(
         seed=trace.seed[0],
@@ -93,6 +96,7 @@ def _result(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
         lives=len(trace.lives),
         ends=dict(ends),
         requests_by_iteration=dict(Counter(per_iteration.values())),
+        requests_by_look=dict(Counter(per_look.values())),
         iterations_to_converge=invariants.iterations_to_converge(trace),
         cpu_seconds=cpu_seconds,
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.campaign.bends.breaches import looks_at
+from tests.campaign.bends.example_trace import clean_story
 from tests.campaign.report.everything import problems_of, rows_of
 from tests.campaign.report.figures import Figures
+from tests.campaign.report.runner import result_of
 
 CLEAN = {
     **{f"{name} {seed}": "0" for name in ("duplicates", "unlogged", "unparsable", "other breaches") for seed in (1, 2)},
@@ -17,10 +22,12 @@ CLEAN = {
     **{"dry run": "0", "seconds": "1140"},
 }
 
+REQUESTS = "sends per label; attempts per read; requests per iteration, per look in the worst storm"
 
-def rows(measured: dict[str, str]) -> dict[str, str]:
-    figures = Figures(1, 0)
-    figures.requests[8] = 1
+
+def rows(measured: dict[str, str], figures: Figures | None = None) -> dict[str, str]:
+    figures = figures or Figures(1, 0)
+    figures.requests[8] += 1
     return {row.figure.partition(":")[0]: row.measured for row in rows_of(figures, measured)}
 
 
@@ -52,6 +59,21 @@ def test_suites_that_found_nothing_are_no_problem_and_their_halves_are_added_up(
 )
 def test_whatever_a_suite_found_fails_the_command(name: str, value: str, problem: str) -> None:
     assert "; ".join(problems_of(CLEAN | {name: value})) == problem
+
+
+def test_requests_of_looks_at_resting_orders_are_not_added_to_those_of_their_iteration(tmp_path: Path) -> None:
+    story = clean_story(tmp_path)
+    for look in (1, 2, 3):
+        looks_at(story, look)
+    result, without = (result_of(trace, [], 0.0) for trace in (story.trace, clean_story(tmp_path).trace))
+    assert result.requests_by_iteration == without.requests_by_iteration
+    assert (result.requests_by_look, without.requests_by_look) == ({1: 3}, {})
+
+    figures = Figures(1, 0)
+    figures.add(result)
+    most = max(without.requests_by_iteration)
+    assert rows(CLEAN, figures)[REQUESTS] == f"1; at most 3; {most} (p99 {most}), 1 (p99 1)"
+    assert rows(CLEAN)[REQUESTS].endswith("8 (p99 8), none")
 
 
 def test_what_was_not_caught_and_what_kills_broke_stands_in_the_table() -> None:

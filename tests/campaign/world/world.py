@@ -116,7 +116,7 @@ class World:
         """From a start to an end, and the time until the next start."""
         life = Life(number=len(self.trace.lives), started_at=self.time.now())
         self.trace.lives.append(life)
-        self.moment.life, self.moment.ends_the_run = life.number, False
+        self.moment.life, self.moment.iteration, self.moment.ends_the_run = life.number, 0, False
         self.clock = self._new_clock()
         path_before, said = list(sys.path), io.StringIO()
         with redirect_stdout(said), redirect_stderr(said):
