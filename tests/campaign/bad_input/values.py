@@ -174,9 +174,7 @@ COMMAND_LINE = [
     _option("B36", "--iterations", "-1", words="argument --iterations"),
     _option("B36", "--iterations", "0", words="argument --iterations"),
     _option("B36", "--iterations", "1.5", words="argument --iterations"),
-    refused(
-        "B36", "--interval nan", "--interval=nan", "finite number", arguments=("--interval", "nan", *RUN_ONCE)
-    ),
+    refused("B36", "--interval nan", "--interval=nan", "finite number", arguments=("--interval", "nan", *RUN_ONCE)),
     _option("B37", "--client-secret", CLIENT_SECRET, words="--client-secret"),
     _option("B37", f"--client-secret={CLIENT_SECRET}", words="--client-secret"),
     _option("B38", "--base-url", "https://www.deribit.com", words="unrecognized arguments: --base-url"),
