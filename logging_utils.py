@@ -12,7 +12,6 @@ import errno
 import gzip
 import hashlib
 import re
-import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from pydantic import AwareDatetime, PrivateAttr
 
 from core.breaker import Breaker
 from core.log_lines.decision_lines import LoggedDecision, decision_of, decision_of_today
+from core.log_lines.frames import frame_of, frame_with_times, pandas_module, state_figures, times_of
 from core.log_lines.old_lines import SCHEMA_VERSION, is_of_newer_version, json_object, migrated, read_tolerantly
 from core.results.call_book import sold_calls
 from core.results.earnings import CoinEarnings, earnings, equity_points
@@ -58,9 +58,6 @@ MAX_ERROR_LETTERS = 20_000
 TAIL_BYTES = 5_000_000  # a line is far shorter
 NEWEST_FILES = 6  # among which the last line of a log is looked for
 SORTED_BY = ["run_id", "iteration"]
-MARKET_FIGURES = {"atm_iv": "atm_iv_fraction", "rv": "rv_fraction", "iv_rv": "iv_rv_ratio"}
-RISK_FIGURES = {"short_calls": "short_calls_coin", "margin_pct": "margin_used_pct", "net_delta": "net_delta"}
-STATE_FIGURES = [f"{name}_{coin}" for coin in ("btc", "eth") for name in (*MARKET_FIGURES, *RISK_FIGURES)]
 SAME_ENTRY = {"currency", "entry_type", "symbol", "booked_at", "amount_coin", "change_coin", "balance_coin"}
 ORDER_COLUMNS = [
     *("schema_version", "run_id", "event", "label", "symbol", "at", "order_id", "direction", "amount_coin"),
@@ -176,9 +173,9 @@ def read_decisions(pattern: str | Path, columns: Sequence[str] | None = None) ->
     """
     records = (record for record in _found(pattern) if "event" not in record and "iteration" in record)
     wanted = None if columns is None else (*columns, *SORTED_BY)
-    frame = _frame((_with_figures(record, wanted) for record in records), list(IterationRecord.model_fields), wanted)
+    frame = frame_of((_with_figures(record, wanted) for record in records), list(IterationRecord.model_fields), wanted)
     if "timestamp" in frame:
-        frame["timestamp"] = _times(frame["timestamp"])
+        frame["timestamp"] = times_of(frame["timestamp"])
     frame = frame.sort_values(SORTED_BY, kind="stable").reset_index(drop=True)
     return frame if columns is None else frame[list(columns)]
 
@@ -191,10 +188,10 @@ def read_orders(pattern: str | Path) -> pd.DataFrame:
     """
     records = (record for record in _found(pattern) if "event" in record)
     rows = ({"order_id": (record.get("order") or {}).get("order_id"), **record} for record in records)
-    frame = _frame(rows, ORDER_COLUMNS, None)
+    frame = frame_of(rows, ORDER_COLUMNS, None)
     for name in ("at", "quoted_at"):
-        frame[name] = _times(frame[name])
-    frame["valid_until"] = _pandas().to_datetime(frame["valid_until"], utc=True, unit="ms", errors="coerce")
+        frame[name] = times_of(frame[name])
+    frame["valid_until"] = pandas_module().to_datetime(frame["valid_until"], utc=True, unit="ms", errors="coerce")
     return frame
 
 
@@ -210,8 +207,8 @@ def read_ledger(pattern: str | Path) -> pd.DataFrame:
         entries.setdefault(entry.account, []).append(entry)
     rows = [row for found in entries.values() for row in with_settlements_summed(_once_each(found))]
     columns = ["account", "run_id", "iteration", *LedgerEntry.model_fields]
-    frame = _frame((row.model_dump(mode="json") for row in rows), columns, columns)
-    frame["booked_at"] = _times(frame["booked_at"])
+    frame = frame_of((row.model_dump(mode="json") for row in rows), columns, columns)
+    frame["booked_at"] = times_of(frame["booked_at"])
     return frame
 
 
@@ -224,7 +221,7 @@ def read_trades(pattern: str | Path) -> pd.DataFrame:
     say: the premium, and so the P&L, of a call that was held before it began. Files as in read_decisions.
     """
     rows = (trade_row(log.account, call) for log in _accounts_in(pattern) for call in log.calls)
-    return _frame_with_times(rows, TRADE_COLUMNS, ("opened_at", "closed_at"))
+    return frame_with_times(rows, TRADE_COLUMNS, ("opened_at", "closed_at"))
 
 
 def read_chains(pattern: str | Path) -> pd.DataFrame:
@@ -233,7 +230,7 @@ def read_chains(pattern: str | Path) -> pd.DataFrame:
     `symbols`: its calls, leg by leg; `exit`: how the last one ended; `closed_at` is missing while one is open.
     """
     rows = (chain_row(log.account, chain) for log in _accounts_in(pattern) for chain in chains_of(log.calls))
-    return _frame_with_times(rows, CHAIN_COLUMNS, ("opened_at", "closed_at"))
+    return frame_with_times(rows, CHAIN_COLUMNS, ("opened_at", "closed_at"))
 
 
 def read_equity(pattern: str | Path) -> pd.DataFrame:
@@ -246,7 +243,7 @@ def read_equity(pattern: str | Path) -> pd.DataFrame:
         for log in _accounts_in(pattern)
         for point in equity_points(log.entries, log.steps)
     )
-    return _frame_with_times(rows, EQUITY_COLUMNS, ("timestamp",))
+    return frame_with_times(rows, EQUITY_COLUMNS, ("timestamp",))
 
 
 def read_earnings(pattern: str | Path) -> dict[str, tuple[CoinEarnings, ...]]:
@@ -286,14 +283,6 @@ def _step_of_another_layout(record: dict[str, Any]) -> LoggedStep | None:
     step = None if "event" in record else step_of(record)
     entries = tuple(_entries_of([] if step is None else [migrated(record)]))
     return None if step is None else LoggedStep(step, str(record.get("mode")), entries)
-
-
-def _frame_with_times(rows: Iterable[Mapping[str, Any]], columns: list[str], times: Sequence[str]) -> pd.DataFrame:
-    frame = _frame(rows, columns, columns)
-    for name in times:
-        frame[name] = _pandas().to_datetime(frame[name], utc=True)
-    numbers = [name for name in columns if name.endswith(("_coin", "_usd", "_delta", "_days", "_pct"))]
-    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def _entries_of(records: Iterable[dict[str, Any]]) -> Iterator[LoggedEntry]:
@@ -376,51 +365,12 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield f"{path} ends early: {error}".encode()
 
 
-def _frame(rows: Iterable[Mapping[str, Any]], known: list[str], wanted: Sequence[str] | None) -> pd.DataFrame:
-    """Rows as columns, without a dict for each: the known ones always, others as they turn up."""
-    columns: dict[str, list[Any]] = {name: [] for name in (known if wanted is None else wanted)}
-    count = 0
-    for count, row in enumerate(rows, 1):
-        for name in row.keys() - columns.keys() if wanted is None else ():
-            columns[name] = [None] * (count - 1)
-        for name, values in columns.items():
-            value = row.get(name)
-            values.append(sys.intern(value) if type(value) is str else value)
-    names = {*known, *STATE_FIGURES, "reason"}
-    strange = [name for name, values in columns.items() if name not in names and not any(v is not None for v in values)]
-    if wanted is not None and strange:
-        raise KeyError(f"no log has the column {strange[0]}: known are {', '.join(sorted(names))}")
-    frame: pd.DataFrame = _pandas().DataFrame(columns)
-    return frame
-
-
 def _with_figures(record: dict[str, Any], wanted: Sequence[str] | None) -> dict[str, Any]:
     """A decision with figures taken out of its nested parts."""
     if wanted is not None and set(wanted) <= IterationRecord.model_fields.keys():
         return record
     reason = (record.get("proposed_action") or {}).get("reason")
-    return record | _state_figures(record.get("agent_state")) | {"reason": reason}
-
-
-def _state_figures(state: Mapping[str, Any] | None) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for part, names in (("markets", MARKET_FIGURES), ("risks", RISK_FIGURES)):
-        for row in (state or {}).get(part) or ():
-            coin = str(row.get("underlying")).lower()
-            figures |= {f"{name}_{coin}": row.get(source) for name, source in names.items()}
-    return figures
-
-
-def _times(texts: pd.Series[Any]) -> pd.Series[Any]:
-    times: pd.Series[Any] = _pandas().to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
-    return times
-
-
-def _pandas() -> Any:
-    """Imported when a table is made: a start of the agent needs none, and it takes half a second."""
-    import pandas as pd
-
-    return pd
+    return record | state_figures(record.get("agent_state")) | {"reason": reason}
 
 
 def state_from_record(record: Mapping[str, Any]) -> AgentState:

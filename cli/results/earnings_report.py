@@ -33,8 +33,8 @@ def _two_lines(coin: CoinEarnings) -> Iterator[str]:
 
 
 def _cost(amount_coin: float) -> str:
-    """Nothing paid is -0, not +0."""
-    return f"{amount_coin:+.5f}" if amount_coin else "-0.00000"
+    """Nothing paid has no sign."""
+    return f"{amount_coin:+.5f}" if amount_coin else "0.00000"
 
 
 def _counted(number: int, what: str) -> str:

@@ -19,7 +19,7 @@ FOUND = earnings(ENTRIES, [a_step(), a_step(10, BALANCE_COIN)])
 
 def test_two_lines_a_coin_say_each_part_the_net_in_coin_and_usd_the_trades_and_the_time_without_a_call() -> None:
     assert earnings_lines(FOUND) == [
-        "BTC  premium +0.01000  buy-backs -0.00400  deliveries -0.00000  fees -0.00006",
+        "BTC  premium +0.01000  buy-backs -0.00400  deliveries 0.00000  fees -0.00006",
         "     open +0.00000  net +0.00594 BTC (+535 USD)  1 sold, 0 rolls, 50 % idle",
     ]
 
