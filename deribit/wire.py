@@ -27,6 +27,7 @@ from deribit import replies
 from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
 from deribit.failures import is_worth_a_retry, problem_of_status, refuse_redirect, short_text, translated
+from deribit.known_fields import ENVELOPE
 from deribit.replies import Row
 from deribit.unexpected import UnexpectedReplies
 from models import (
@@ -295,6 +296,7 @@ class JsonRpc:
         try:
             if self._unexpected is None:
                 return reader(result)
+            self._unexpected.look_at_envelope(method, envelope.besides(ENVELOPE), self._without_secrets)
             return self._unexpected.read(method, result, reader, self._without_secrets)
         except InvalidReplyError as error:
             raise InvalidReplyError(f"{method}: {error}") from None
