@@ -562,8 +562,8 @@ class LedgerTooLongError(DeribitError):
 class RateLimitError(DeribitError):
     """Too many requests: the iteration is skipped, which waits long enough."""
 
-    def __init__(self, message: str, is_surely_refused: bool = True) -> None:
-        self.is_surely_refused = is_surely_refused  # False where a gateway said so: the exchange may have acted
+    def __init__(self, message: str, is_definitely_refused: bool = True) -> None:
+        self.is_definitely_refused = is_definitely_refused  # False where a gateway said so: the exchange may have acted
         super().__init__(message)
 
 
