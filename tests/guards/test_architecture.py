@@ -73,6 +73,20 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "risk_engine",  # which actions an environment may offer is its word
         "policy_rule_based",  # the data sheet measures it
     },
+    # Reads logs; no way to an order: neither execution nor deribit_client, nor agent_loop or cli, which hold them.
+    "dashboard": {
+        *(
+            "config",
+            "core",
+            "core/chain",
+            "core/columns",
+            "core/settings",
+            "deribit/symbols",
+            "logging_utils",
+            "models",
+        ),
+        "paper_exchange",  # recorded chains: what they quoted, which options they list
+    },
 }
 # The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
 EXCHANGE_PLAN: dict[str, set[str]] = {
@@ -145,6 +159,7 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv", "numpy"}  # checking values, split
 
 # Every place that asks for the time or draws a number; all others are handed a clock or a seed.
 CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "dashboard/clock.py": {"datetime.now"},  # the age of a line
     "backtest/environment/data_sheet.py": {"random"},  # the random policy, seeded
     "backtest/historical/market.py": {"np.random"},
     "backtest/simulator/presets.py": {"random"},  # random entries, seeded
@@ -163,7 +178,7 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
 TIME_AND_CHANCE_MODULES = {"time", "random", "secrets", "uuid"}
 TIME_AND_CHANCE_NAMES = re.compile(r"(?:^|\.)(datetime\.now|datetime\.utcnow|datetime\.today|date\.today|np\.random)$")
 
-ROOMS = {"backtest", "cli", "core", "deribit", "orders", "paper_exchange", "policies"}
+ROOMS = {"backtest", "cli", "core", "dashboard", "deribit", "orders", "paper_exchange", "policies"}
 VISIBLE_ENTRIES = {
     *(f"{name}.py" for name in FLOOR_PLAN if name not in ROOMS and "/" not in name),
     *ROOMS,
@@ -295,6 +310,17 @@ def test_rooms_of_the_paper_exchange_import_only_downwards(room: str) -> None:
 
 def test_execution_is_imported_by_the_loop_alone() -> None:
     assert [name for name in FLOOR_PLAN if "execution" in roots_of(name)] == ["agent_loop"]
+
+
+def test_the_dashboard_has_no_way_to_an_order_and_needs_what_its_requirements_say() -> None:
+    """Whatever it imports, and whatever that imports in turn."""
+    reached, next_rooms = set[str](), {"dashboard"}
+    while next_rooms:
+        reached |= next_rooms
+        next_rooms = {room for name in next_rooms for room in roots_of(name) & set(FLOOR_PLAN)} - reached
+    assert not reached & {"execution", "deribit_client", "agent_loop", "cli", "deribit", "orders"}
+    own = [line.partition("~=")[0] for line in requirements_in("dashboard/requirements.txt") if line[0] != "-"]
+    assert own == ["fastapi", "uvicorn", "jinja2"]
 
 
 def test_the_paper_exchange_shares_only_formulas_and_columns_with_the_agent() -> None:
@@ -480,7 +506,8 @@ def test_the_gate_tries_exactly_the_oldest_versions_that_are_allowed() -> None:
 
 def test_the_agent_needs_no_package_beyond_them() -> None:
     import_names = {package.replace("python-", "").replace("-", "_") for package in EIGHT_PACKAGES}
-    agent = (name for name in FLOOR_PLAN if name != "backtest")  # which has a requirements file of its own
+    with_their_own = {"backtest", "dashboard"}  # a requirements file in the room
+    agent = (name for name in FLOOR_PLAN if name not in with_their_own)
     used = set().union(*map(roots_of, agent)) - set(sys.stdlib_module_names) - set(FLOOR_PLAN)
     assert used <= import_names - {"pytest", "respx"} | {"pydantic_core"}  # pydantic's own other half
 
