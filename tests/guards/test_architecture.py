@@ -71,6 +71,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("agent_loop", "cli", "config", "core", "core/settings", "deribit", "deribit_client", "logging_utils"),
         *("models", "orders", "paper_exchange", "paper_exchange/in_process", "policies", "state_builder"),
         "risk_engine",  # which actions an environment may offer is its word
+        "core/chain",  # the columns in which a market shows its quotes
         "policy_rule_based",  # the data sheet measures it
     },
     # Reads logs; no way to an order: neither execution nor deribit_client, nor agent_loop or cli, which hold them.
