@@ -6,6 +6,7 @@ No documentation routes, no CORS, nothing from another host. It imports no way t
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from config import KEY_NAMES, AgentConfig, load_config
 from dashboard.clock import Clock, real_now
 from dashboard.live import routes as live
 from dashboard.log_index.index import LogIndex
 from dashboard.pages import Context, page
 from dashboard.security import Guard
 from dashboard.settings import DashboardSettings, checked
+from models import ConfigurationError
 
 STATIC = Path(__file__).resolve().parent / "static"
 ROUTERS = (live.router,)  # one line a room
@@ -38,7 +41,7 @@ def create_app(settings: DashboardSettings, now: Clock = real_now, index: LogInd
         index.close()
 
     app = FastAPI(title="covered calls", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.context = Context(checked(settings), index, now)
+    app.state.context = Context(checked(settings), index, now, settings_without_keys())
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -46,6 +49,16 @@ def create_app(settings: DashboardSettings, now: Clock = real_now, index: LogInd
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_middleware(Guard, settings=settings)
     return app
+
+
+def settings_without_keys() -> AgentConfig:
+    """The agent's settings as far as the environment has them: `.env`, where the secret stands, is not read."""
+    for name in KEY_NAMES:
+        os.environ.pop(name, None)
+    try:
+        return load_config(None, warn=lambda _: None)
+    except ConfigurationError:
+        return AgentConfig()
 
 
 def _refused(request: Request, error: Exception) -> Response:

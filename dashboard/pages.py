@@ -15,7 +15,9 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from config import AgentConfig
 from core.text import printable
 from dashboard.clock import Clock
 from dashboard.log_index.index import LogIndex
@@ -28,11 +30,12 @@ NAVIGATION = [("/", "Live")]  # rooms add their own pages: (address, name)
 
 @dataclass(frozen=True)
 class Context:
-    """What every page may use: `request.app.state.context`."""
+    """What every page may use. `config`: today's settings as far as the environment tells, without any key."""
 
     settings: DashboardSettings
     index: LogIndex
     now: Clock
+    config: AgentConfig
 
 
 def context_of(request: Request) -> Context:
@@ -94,6 +97,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def figure(name: str, value: float | None, text: str) -> Markup:
+    """A number as it is shown, with its name and its full value in the page's source."""
+    full = "" if value is None else repr(float(value))
+    return Markup('<data class="n" data-figure="{}" value="{}">{}</data>').format(name, full, text)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -103,6 +112,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     formats = (number, coin, percent, moment, short_moment, duration, printable)
+    made.globals["figure"] = figure
     made.filters |= {format_.__name__: format_ for format_ in formats}
     return made
 

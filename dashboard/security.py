@@ -83,7 +83,7 @@ def _is_same(given: str, token: str) -> bool:
 
 
 def _asked_token(scope: Scope) -> str:
-    asked = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=None)
+    asked: dict[str, list[str]] = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     return asked.get("token", [""])[0]
 
 

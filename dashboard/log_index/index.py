@@ -78,10 +78,16 @@ class LogIndex:
         return self._store.lines(f"{where} order by id desc {limit}", values)[::-1]
 
     def sampled_lines(self, account: str, most: int) -> list[Line]:
-        """Lines with a state, evenly over all, oldest first, the newest always among them."""
-        stride = max(1, -(-self.count(account) // max(1, most)))
-        where = f"{OF_ACCOUNT} and has_state and (id % ? = 0 or id = (select max(id) from lines {OF_ACCOUNT}))"
-        return self._store.lines(f"{where} order by at_seconds, id", (account, stride, account))
+        """Lines with a state, evenly over all, oldest first, the first and the newest always among them."""
+        found = self._store.rows(f"select id from lines {OF_ACCOUNT} and has_state order by at_seconds, id", (account,))
+        ids = [int(line_id) for (line_id,) in found]
+        chosen = dict.fromkeys([*ids[:: max(1, -(-len(ids) // most))], *ids[-1:]])
+        return self._store.lines(f"where id in ({', '.join(map(str, chosen))}) order by at_seconds, id")
+
+    def count_between(self, account: str, after_id: int, before_id: int) -> int:
+        """How many lines of an account lie between two."""
+        question = f"select count(*) from lines {OF_ACCOUNT} and id > ? and id < ?"
+        return int(self._store.rows(question, (account, after_id, before_id))[0][0])
 
     def lines_after(self, line_id: int, most: int = 200) -> list[Line]:
         """Lines that came after one, oldest first."""

@@ -33,7 +33,8 @@ create table lines (
     step text, about_orders integer, {columns});
 create table entries (account text, same text, file_id integer, line_id integer, body text);
 create index entries_by_account on entries (account);
-create index lines_by_account on lines (account, at_seconds, id);
+create index lines_by_account on lines (account, id);
+create index states_by_account on lines (account, at_seconds, id) where has_state;
 create index lines_by_run on lines (run_id, iteration);
 create index lines_by_file on lines (file_id);
 create index order_lines on lines (account, about_orders);
