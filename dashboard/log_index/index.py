@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -101,6 +102,18 @@ class LogIndex:
     def decision_points(self, account: str) -> list[Line]:
         """Lines whose state left a choice: a call could be sold, or one was held. Oldest first."""
         return self._store.lines(f"{OF_ACCOUNT} and (candidates > 0 or held > 0) order by id", (account,))
+
+    def lines_between(self, account: str, start: datetime, end: datetime) -> list[Line]:
+        """Lines from a moment up to, and without, another, oldest first."""
+        where = f"{OF_ACCOUNT} and at_seconds >= ? and at_seconds < ? order by at_seconds, id"
+        return self._store.lines(where, (account, start.timestamp(), end.timestamp()))
+
+    def end_line(self, account: str, start: datetime, end: datetime, *, is_last: bool) -> Line | None:
+        """The first or the last line with a state in such a span."""
+        way = "desc" if is_last else "asc"
+        where = f"{OF_ACCOUNT} and has_state and at_seconds >= ? and at_seconds < ? order by at_seconds {way}, id {way}"
+        found = self._store.lines(f"{where} limit 1", (account, start.timestamp(), end.timestamp()))
+        return next(iter(found), None)
 
     def line(self, run_id: str, iteration: int) -> Line | None:
         """The newest line of that number, None where there is none."""

@@ -357,9 +357,11 @@ def test_one_function_of_the_client_names_them() -> None:
 def test_only_these_can_reach_a_network() -> None:
     doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests"}
     with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
-    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "backtest"}
+    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "backtest", "dashboard"}
     research = {relative_name(path) for path in sources_of("backtest") if doors & modules_and_roots(path)}
     assert research == {"backtest/download/client.py"}  # which can only look
+    pages = {relative_name(path) for path in sources_of("dashboard") if doors & modules_and_roots(path)}
+    assert pages == {"dashboard/ask/model_client.py"}  # where the owner has named a model
 
 
 def modules_and_roots(path: Path) -> set[str]:
