@@ -73,6 +73,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "risk_engine",  # which actions an environment may offer is its word
         "core/chain",  # the columns in which a market shows its quotes
         "policy_rule_based",  # the data sheet measures it
+        "core/columns",  # thousands of accounts are columns too
     },
     # Reads logs; no way to an order: neither execution nor deribit_client, nor agent_loop or cli, which hold them.
     "dashboard": {
