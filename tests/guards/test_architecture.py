@@ -118,6 +118,7 @@ CORE = (
     "core/iteration",
     "core/market_context",
     "core/log_lines/decision_lines",
+    "core/log_lines/latest_chain",
     "core/log_lines/old_lines",
     "core/log_lines/order_events",
     "core/plausibility",
