@@ -302,6 +302,41 @@ class ActionOption(Frozen):
     probability: float = Field(ge=0, le=1)
 
 
+ModelOutcome = Literal[
+    "chosen",
+    "only_action",
+    "blocked",
+    "unavailable",
+    "truncated",
+    "refused",
+    "invalid",
+    "budget",
+    "cache_miss",
+]
+
+
+class ModelCall(Frozen):
+    """What was asked of a language model, and what came back. Only "chosen" is the model's own decision.
+
+    only_action and blocked: it was not asked, there was nothing to choose. `reply` is its text, cut to a few hundred
+    letters; the prompt stands once in the cache, under `prompt_hash`, a hash of everything that determines the reply.
+    `thinking_seconds` is what the call took when it was made, also where the reply comes `from_cache`.
+    """
+
+    outcome: ModelOutcome
+    model: str = ""
+    host: str = ""
+    template: str = ""
+    prompt_hash: str | None = None
+    reply: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
+    thinking_seconds: float | None = None
+    from_cache: bool = False
+    probabilities: Literal["logprobs", "not given", "not asked"] = "not asked"
+
+
 class ProposedAction(Frozen):
     """What the policy wants. `symbol` is the call to sell or to buy back; a roll sells `new_symbol` instead."""
 
@@ -312,6 +347,7 @@ class ProposedAction(Frozen):
     size: NonNegative = 0.0
     reason: str = Field(min_length=1, max_length=1000)
     choices: tuple[ActionOption, ...] = Field((), max_length=100)
+    model_call: ModelCall | None = None
 
 
 class RiskResult(Frozen):
@@ -319,6 +355,19 @@ class RiskResult(Frozen):
 
     allowed: bool
     reasons: tuple[Reason, ...] = ()
+
+
+class ShadowDecision(Frozen):
+    """What another policy would have done on the same state: checked by the risk engine, never sent.
+
+    `error`: it raised, took too long or returned nonsense; then its action is DO_NOTHING.
+    """
+
+    policy: str
+    policy_hash: str
+    action: ProposedAction
+    check: RiskResult
+    error: str | None = None
 
 
 # --- execution ------------------------------------------------------------------

@@ -27,7 +27,7 @@ from models import ActionType, AgentState, ProposedAction
 from policies.output import PolicyOutputError, read_action, reason_of
 from policies.side_effects import process_put_back
 
-POLICY_SECONDS = 30.0
+POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model
 PLAIN = frozenset({float, str, int, bool, NoneType, datetime})  # most values by far, and none can be changed
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,11 +66,11 @@ class _RawAnswer:
 def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
     """The policy's action, or DO_NOTHING and why.
 
-    It gets settings without the key; the key is hidden too wherever the policy's words repeat it: it may have found it
+    It gets settings without keys; they are hidden too wherever the policy's words repeat them: it may have found one
     by itself.
     """
     with process_put_back():
-        answer = _ask(policy, own_copy(state), own_copy(_keyless(config)))
+        answer = _ask(policy, own_copy(state), own_copy(_settings_for(policy, config)))
     return _without_secrets(answer, config)
 
 
@@ -79,7 +79,7 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
 
     The states themselves are handed over, settings are copied once, and the process is put back after the last one.
     """
-    keyless = own_copy(_keyless(config))
+    keyless = own_copy(_settings_for(policy, config))
     with process_put_back():
         answers = [_ask(policy, state, keyless) for state in states]
     words = "\n".join(answer.words for answer in answers)
@@ -90,12 +90,13 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
 
 def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
     try:
-        with _watchdog(POLICY_SECONDS):
+        with _watchdog(keyless.run.policy_seconds):
             return _RawAnswer(read_action(policy(state, keyless)))
     except PolicyOutputError as error:
         return _RawAnswer(None, error.reason)
     except PolicyTimeoutError:
-        return _RawAnswer(None, f"policy_error: {keyless.run.policy} did not return within {POLICY_SECONDS:g} s")
+        seconds = keyless.run.policy_seconds
+        return _RawAnswer(None, f"policy_error: {_name_of(policy)} did not return within {seconds:g} s")
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
@@ -149,11 +150,25 @@ def _own(value: Any) -> Any:
     return tuple([_own(entry) for entry in value]) if type(value) is tuple else value
 
 
+def _name_of(policy: Policy) -> str:
+    """The file it stands in."""
+    return str(getattr(policy, "__module__", "the policy")).rpartition(".")[2]
+
+
+def _settings_for(policy: Policy, config: AgentConfig) -> AgentConfig:
+    """Settings without keys; the language model's own key goes to its own policy alone."""
+    keyless = _keyless(config)
+    if getattr(policy, "__module__", "") != POLICY_WITH_A_KEY:
+        return keyless
+    return keyless.model_copy(update={"llm": config.llm})
+
+
 @lru_cache(maxsize=1)
 def _keyless(config: AgentConfig) -> AgentConfig:
-    """Settings without the key; the policy cannot tell what it lacks."""
-    keyless = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
-    return config.model_copy(update={"deribit": keyless})
+    """Settings without any key; the policy cannot tell what it lacks."""
+    deribit = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
+    llm = config.llm.model_copy(update={"api_key": None})
+    return config.model_copy(update={"deribit": deribit, "llm": llm})
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, RiskConfig, RunConfig
+from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, LlmConfig, RiskConfig, RunConfig
 
 KEY = ("made-up-id", "made-up-canary-secret")
 ANYTHING: Mapping[str, Any] = {
@@ -40,6 +40,7 @@ def a_config(**sections: Mapping[str, Any]) -> AgentConfig:
         btc=BtcConfig(**sections.get("btc", {})),
         eth=EthConfig(**sections.get("eth", {})),
         run=RunConfig(**sections.get("run", {})),
+        llm=LlmConfig(**sections.get("llm", {})),
     )
 
 
