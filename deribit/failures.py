@@ -34,7 +34,7 @@ def outcome_after(error: DeribitError) -> SendOutcome:
         return SendOutcome.NOT_SENT
     if isinstance(error, RequestRefusedError) and error.code in DEFINITIVE_REFUSALS:
         return SendOutcome.REJECTED
-    if isinstance(error, AuthenticationError) or (isinstance(error, RateLimitError) and error.is_surely_refused):
+    if isinstance(error, AuthenticationError) or (isinstance(error, RateLimitError) and error.is_definitely_refused):
         return SendOutcome.REJECTED
     return SendOutcome.UNKNOWN
 
@@ -69,7 +69,7 @@ def problem_of_status(method: str, status: int, content: bytes) -> DeribitError 
     if status < 400 or b'"jsonrpc"' in content:
         return None
     if status == 429:
-        return RateLimitError(f"{method}: HTTP 429 from before Deribit's API", is_surely_refused=False)
+        return RateLimitError(f"{method}: HTTP 429 from before Deribit's API", is_definitely_refused=False)
     where = "before Deribit's API (region, VPN, maintenance)"
     return GatewayError(f"{method}: HTTP {status}: blocked {where}; this says nothing about your key")
 

@@ -101,6 +101,7 @@ def _inside(name: str, row: frozenset[str], *beside: str) -> frozenset[str]:
     return frozenset({name, *beside, *(f"{name}.{field}" for field in row)})
 
 
+ENVELOPE = _names("error id jsonrpc result testnet usDiff usIn usOut")
 PLACED = _inside("order", ORDER) | _inside("trades", TRADE)
 # By the method's name behind the slash.
 KNOWN: Mapping[str, frozenset[str]] = {

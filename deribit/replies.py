@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -86,6 +86,10 @@ class Row:
 
     def has(self, *keys: str) -> bool:
         return all(self._values.get(key) is not None for key in keys)
+
+    def besides(self, known: Collection[str]) -> dict[str, Any]:
+        """What the row holds under other names than these."""
+        return {name: value for name, value in self._values.items() if name not in known}
 
     def completed_with(self, defaults: Mapping[str, Any]) -> Row:
         """The row with something in place of what it does not say."""

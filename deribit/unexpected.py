@@ -56,12 +56,19 @@ class UnexpectedReplies:
             raise
 
     def look_at(self, method: str, result: object, without_secrets: Mask) -> None:
-        """Report the fields that nobody here has met."""
-        new = self._not_yet_reported(method, unexpected_fields(method, result))
+        """Report the fields of a result that nobody here has met."""
+        self._report(method, unexpected_fields(method, result), result, without_secrets)
+
+    def look_at_envelope(self, method: str, unknown: Mapping[str, object], without_secrets: Mask) -> None:
+        """Report what stands beside a result under names that nobody here has met; the result has its own table."""
+        self._report(method, sorted(f"envelope.{name}" for name in unknown), unknown, without_secrets)
+
+    def _report(self, method: str, fields: Iterable[str], shown: object, without_secrets: Mask) -> None:
+        new = self._not_yet_reported(method, fields)
         for field in new:
             self._say(f"{method}: unexpected field {_name_shown(field, without_secrets)}")
         if new:
-            self._save(method, new, result, without_secrets)
+            self._save(method, new, shown, without_secrets)
 
     def note_unreadable(self, method: str, result: object, without_secrets: Mask) -> None:
         """Keep a reply that could not be read; the error of the request says why."""

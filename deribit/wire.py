@@ -27,6 +27,7 @@ from deribit import replies
 from deribit.envelope import read_envelope, result_of
 from deribit.error_codes import TOKEN_CODES
 from deribit.failures import is_worth_a_retry, problem_of_status, refuse_redirect, short_text, translated
+from deribit.known_fields import ENVELOPE
 from deribit.replies import Row
 from deribit.unexpected import UnexpectedReplies
 from models import (
@@ -101,24 +102,24 @@ class ServerClock:
 
     def __init__(self, local: Clock) -> None:
         self._local = local
-        self._heard: tuple[datetime, float] | None = None  # the exchange's time, our monotonic seconds at that moment
+        self._last_reading: tuple[datetime, float] | None = None  # exchange time, our monotonic seconds
         self._doubted: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """The local time until the first reply of the exchange."""
-        return self._local.now() if self._heard is None else self._carried_on(self._heard)
+        return self._local.now() if self._last_reading is None else self._carried_on(self._last_reading)
 
     def hear(self, moment: datetime) -> None:
         """Take over a time. One that jumps raises InvalidReplyError, until a second reply confirms it."""
         heard = (moment, self._local.monotonic())
-        if self._is_far_from(self._heard, moment) and (
+        if self._is_far_from(self._last_reading, moment) and (
             self._doubted is None or self._is_far_from(self._doubted, moment)
         ):
             self._doubted = heard
             raise InvalidReplyError(
                 f"the exchange's clock jumped to {moment:%Y-%m-%d %H:%M:%S}: ignored until a second reply confirms it"
             )
-        self._heard, self._doubted = heard, None
+        self._last_reading, self._doubted = heard, None
 
     def _carried_on(self, heard: tuple[datetime, float]) -> datetime:
         return heard[0] + timedelta(seconds=self._local.monotonic() - heard[1])
@@ -295,6 +296,7 @@ class JsonRpc:
         try:
             if self._unexpected is None:
                 return reader(result)
+            self._unexpected.look_at_envelope(method, envelope.besides(ENVELOPE), self._without_secrets)
             return self._unexpected.read(method, result, reader, self._without_secrets)
         except InvalidReplyError as error:
             raise InvalidReplyError(f"{method}: {error}") from None

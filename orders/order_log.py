@@ -57,11 +57,11 @@ class LoggedOrder:
 
     @property
     def is_over(self) -> bool:
-        """Whether it surely cannot trade any more."""
+        """Whether it can no longer trade."""
         return self.is_certain and self.is_closed
 
     @property
-    def is_surely_unfilled(self) -> bool:
+    def ended_unfilled(self) -> bool:
         """Whether it is over, and nothing came of it but the request."""
         return self.is_over and not self.may_have_traded and not self.was_refused
 
@@ -138,8 +138,8 @@ class OrderMemory:
         return sum(_time_of(order.intent) >= moment for order in self._orders.values())
 
     def unfilled_since(self, moment: datetime) -> int:
-        """How many of these are surely over without a fill and without a refusal."""
-        return sum(order.is_surely_unfilled and _time_of(order.intent) >= moment for order in self._orders.values())
+        """How many of these are over without a fill and without a refusal."""
+        return sum(order.ended_unfilled and _time_of(order.intent) >= moment for order in self._orders.values())
 
     def read_back(self, folder: Path, today: str, account: str) -> None:
         """What earlier runs of an account have logged, in the order of the exchange's time; nothing is written.

@@ -85,13 +85,13 @@ def recover_orders(
         found = client.get_orders_by_label(order.parts.underlying, order.label)
         if len(found) > 1:
             client.note_duplicated(order.label, order.symbol)
-        if not order.is_certain and (found or _is_surely_absent(order, client.server_now())):
+        if not order.is_certain and (found or _is_confirmed_absent(order, client.server_now())):
             _note_whether_it_exists(client, order_log, order, found)
-        if order.is_certain and not order.is_closed and (found or _is_surely_absent(order, client.server_now())):
+        if order.is_certain and not order.is_closed and (found or _is_confirmed_absent(order, client.server_now())):
             _close(client, order_log, order, found, on_ended)
 
 
-def _is_surely_absent(order: LoggedOrder, now: datetime) -> bool:
+def _is_confirmed_absent(order: LoggedOrder, now: datetime) -> bool:
     """Whether an empty look-up is final: the second one, so late that no copy of the exchange's books can lag so far.
 
     Open orders and positions are read after it in the same iteration, and count whatever this says.

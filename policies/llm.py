@@ -19,7 +19,7 @@ def decide_action(agent_state: AgentState, config: AgentConfig) -> ProposedActio
     """The model's choice, or DO_NOTHING and why. Nobody is asked where there is nothing to choose."""
     if agent_state.kill_switch_on or agent_state.trading_state == TradingState.HALTED:
         return nothing(Asked("blocked", "blocked: no order is sent at all for now"))
-    actions = labelled_actions(agent_state, config)
+    actions = labelled_actions(agent_state)
     if len(actions) == 1:
         return nothing(Asked("only_action", "only_action: nothing else is allowed"))
     asked = ask_model(agent_state, actions, config)

@@ -64,7 +64,7 @@ def unknown_in_environment(names: Iterable[str], valid: Sequence[str]) -> tuple[
     misspelt, ignored = [], []
     for name in unknown:
         nearest = f"the nearest valid name is {meant_name(name.upper(), valid)}"
-        if _is_surely_a_setting(name.upper(), valid):
+        if _is_meant_as_a_setting(name.upper(), valid):
             misspelt.append(f"{name} in the environment: unknown setting; {nearest}")
         elif name.partition("_")[0] in sections:
             hint = f"; {nearest}" if name in NAMES_ELSEWHERE else ""
@@ -77,7 +77,7 @@ def meant_name(name: str, valid: Iterable[str]) -> str:
     return NAMES_ELSEWHERE.get(name) or difflib.get_close_matches(name, list(valid), 1, 0.0)[0]
 
 
-def _is_surely_a_setting(name: str, valid: Iterable[str]) -> bool:
+def _is_meant_as_a_setting(name: str, valid: Iterable[str]) -> bool:
     """Whether a name in the environment can only be a misspelt setting: a section, and nearly one of its names."""
     if name in NAMES_ELSEWHERE:
         return False

@@ -55,7 +55,7 @@ RUN = RunInfo("test-0001", "simulated", "simulated", "a_test", "config", "policy
 # --- settings, client, agent --------------------------------------------------------------------
 
 
-def client_hearing(result: object) -> DeribitClient:
+def client_answered_with(result: object) -> DeribitClient:
     """A client that hears this result whatever it asks; logging in works."""
     token = {"access_token": "made-up-token", "expires_in": 900, "scope": "account:read trade:read_write"}
 

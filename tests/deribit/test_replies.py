@@ -38,7 +38,7 @@ from models import (
     RateLimitError,
     RequestRefusedError,
 )
-from tests.builders.agent import client_hearing
+from tests.builders.agent import client_answered_with
 
 NOON_MS = 1_767_614_400_000
 EXPIRY_MS = 1_768_550_400_000  # 16 January 2026, 08:00 UTC
@@ -206,7 +206,7 @@ def test_an_index_of_zero_or_below_is_no_price(price: float) -> None:
 def test_a_position_of_direction_zero_has_size_zero_and_is_not_among_the_positions() -> None:
     flat = position_row(direction="zero", size=0.0)
     assert read_position(Row(flat)).size == 0.0
-    assert [held.size for held in client_hearing([flat, position_row()]).get_positions()] == [-0.1]
+    assert [held.size for held in client_answered_with([flat, position_row()]).get_positions()] == [-0.1]
 
 
 def test_the_price_of_a_market_order_is_unknown() -> None:
@@ -246,7 +246,7 @@ def test_the_message_about_a_row_names_method_order_and_field() -> None:
     row = order_row(label="cc-260105120000-abcdef-sell")
     del row["amount"]
     with pytest.raises(InvalidReplyError, match=r"private/get_open_orders: order 113510807523 .* lacks 'amount'"):
-        client_hearing([row]).get_open_orders()
+        client_answered_with([row]).get_open_orders()
 
 
 def test_a_foreign_position_that_says_too_little_is_of_unknown_kind_and_ours_is_not_read() -> None:
@@ -453,7 +453,7 @@ def test_a_needed_field_that_is_missing_null_or_renamed_makes_the_reply_invalid(
     renamed = {(f"{key}_v2" if key == name else key): value for key, value in row.items()}
     for broken in (without(row, name), {**row, name: None}, renamed):
         with pytest.raises(InvalidReplyError, match=name):
-            ask(client_hearing(broken))
+            ask(client_answered_with(broken))
 
 
 @pytest.mark.parametrize(("kind", "name"), [pair for pair in NEEDED if pair[1] != "kind"])
@@ -461,7 +461,7 @@ def test_a_needed_field_that_is_missing_null_or_renamed_makes_the_reply_invalid(
 def test_a_needed_field_of_the_wrong_type_makes_the_reply_invalid(kind: str, name: str, value: object) -> None:
     row, _, ask = ASKED[kind]
     with pytest.raises(InvalidReplyError):
-        ask(client_hearing({**row, name: value}))
+        ask(client_answered_with({**row, name: value}))
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_what_is_not_what_deribit_documents_is_an_invalid_reply(
     ask: Callable[[DeribitClient], object], row: object
 ) -> None:
     with pytest.raises(InvalidReplyError):
-        ask(client_hearing(row))
+        ask(client_answered_with(row))
 
 
 @pytest.mark.parametrize("value", ["1", True, None, [], float("nan"), float("-inf"), FOUR_HUNDRED_DIGITS])

@@ -88,6 +88,12 @@ def test_a_field_is_reported_once_a_run_and_for_each_method(desk: Desk) -> None:
     assert len(desk.files()) == 3
 
 
+def test_a_field_beside_the_result_is_said_and_kept_too(desk: Desk) -> None:
+    desk.watch.look_at_envelope(METHOD, {"made_up": 1}, without_canary)
+    assert desk.lines[0] == "private/get_positions: unexpected field envelope.made_up"
+    assert desk.kept()[0]["result"] == {"made_up": 1}
+
+
 def test_a_reply_that_cannot_be_read_is_kept_without_a_word(desk: Desk) -> None:
     desk.watch.note_unreadable(METHOD, [{"size": "many"}], without_canary)
     desk.watch.note_unreadable(METHOD, [{"size": "many"}], without_canary)

@@ -105,7 +105,7 @@ def test_a_third_order_of_an_iteration_is_not_sent() -> None:
     assert [receipt.outcome for receipt in receipts] == ["accepted", "accepted", "not_sent"]
 
 
-def test_what_the_exchange_refuses_is_surely_refused_in_its_words() -> None:
+def test_what_the_exchange_refuses_is_definitely_refused_in_its_words() -> None:
     receipt = client_of(account_on()).place_limit_order(an_order_request(direction="buy", reduce_only=True))
     assert (receipt.outcome, receipt.refusal_code) == (SendOutcome.REJECTED, 11030)
     with pytest.raises(RequestRefusedError, match="public/ticker was refused: 13020 not_found"):

@@ -242,6 +242,12 @@ class View:
             live = {label for labels in point.own_live_labels.values() for label in labels}
         return sorted(live)
 
+    def known_to_rest_after(self, number_of_call: int) -> list[str]:
+        """Own orders on the book once this call was answered, and whose sending was answered undisturbed: of the others
+        the agent may not know that they rest; it looks them up when the next decision begins."""
+        undisturbed = {str(call.params.get("label")) for call in self.sends if not call.rows}
+        return [label for label in self.own_live_after(number_of_call) if label in undisturbed]
+
     @cached_property
     def healthy(self) -> list[Where]:
         """The iterations of the healthy tail, as far as requests were made or records written in them."""

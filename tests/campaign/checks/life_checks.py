@@ -189,12 +189,13 @@ def no_stale_orders(view: View) -> Iterator[str]:
 
 
 def none_rests_into_a_decision(view: View) -> Iterator[str]:
-    """I26: where the looks at orders that rest were undisturbed, none of ours is live when the next decision begins."""
+    """I26: where the looks at orders that rest were undisturbed, none that the agent knows of
+    rests on when the next decision begins."""
     for (life, iteration), calls in view.by_iteration.items():
         looks = [call for call in view.by_iteration.get((life, iteration - 1), ()) if call.look > 0]
         if not looks or any(call.rows for call in looks):
             continue
-        live = view.own_live_after(calls[0].number - 1)
+        live = view.known_to_rest_after(calls[0].number - 1)
         if live:
             yield f"life {life} iteration {iteration}: {', '.join(live)} rests since the decision before"
 

@@ -147,14 +147,15 @@ def kill_file_cancels(view: View) -> Iterator[str]:
 
 
 def kill_file_ends_resting(view: View) -> Iterator[str]:
-    """I28: with the kill file there for a whole undisturbed look at orders that rest, none of ours is live after it."""
+    """I28: with the kill file there for a whole undisturbed look at orders that rest, none rests on
+    that the agent knows of."""
     for start, end in view.trace.kill_file_since:
         for (life, iteration, look), calls in view.by_limit.items():
             inside = calls[0].sent_at >= start and (end is None or calls[-1].sent_at < end)
             was_disturbed = any(call.rows or call.heard_status is None for call in calls)  # or ended by a kill
             if look == 0 or not inside or was_disturbed:
                 continue
-            live = view.own_live_after(calls[-1].number)
+            live = view.known_to_rest_after(calls[-1].number)
             if live:
                 yield f"life {life} iteration {iteration} look {look}: {', '.join(live)} rests, kill file since {start}"
 

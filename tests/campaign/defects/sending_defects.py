@@ -237,7 +237,7 @@ def _behind_at_short_intervals(schedule: Schedule) -> Schedule:
 @defect("I1", "I6", "I9", "I16", occasion=_behind_at_short_intervals)
 def absent_after_one_look_up() -> Iterator[None]:
     """One empty look-up proves that the exchange never had an order."""
-    with replaced(recovery, _is_surely_absent=lambda order, now: True):
+    with replaced(recovery, _is_confirmed_absent=lambda order, now: True):
         yield
 
 

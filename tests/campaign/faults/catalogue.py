@@ -165,6 +165,7 @@ def _rows() -> dict[str, Row]:
         Row("X39", "foreign label that begins as ours do", "act"),
         Row("X40", "every private read is half a minute behind", "act", READS),
         Row("X41", "more than ten pages of ledger at once", "act", frozenset({"private/get_transaction_log"})),
+        Row("X42", "fields that nobody has met, beside a result and in it", "scenario"),
         Row("M01", "no bid", "call", QUOTES),
         Row("M02", "no ask", "call", QUOTES),
         Row("M03", "no prices at all", "call", QUOTES),

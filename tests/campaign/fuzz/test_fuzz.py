@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from models import DeribitError, Ticker
-from tests.builders.agent import client_hearing
+from tests.builders.agent import client_answered_with
 from tests.builders.paper import CALL, place
 from tests.builders.wire import reply_changed
 from tests.campaign.fuzz.calls import CALLS, READS, paper_samples
@@ -182,11 +182,11 @@ def test_a_pinned_reply_does_no_harm(what: str) -> None:
 def test_a_ticker_of_another_option_is_no_answer() -> None:
     other = paper_result("get_ticker") | {"instrument_name": "BTC-16JAN26-120000-C"}
     with pytest.raises(DeribitError):
-        client_hearing(other).get_ticker(CALL)
+        client_answered_with(other).get_ticker(CALL)
 
 
 def test_the_ticker_that_was_asked_for_is_one() -> None:
-    assert isinstance(client_hearing(paper_result("get_ticker")).get_ticker(CALL), Ticker)
+    assert isinstance(client_answered_with(paper_result("get_ticker")).get_ticker(CALL), Ticker)
 
 
 # --- pinned: whole iterations --------------------------------------------------------------------------------------

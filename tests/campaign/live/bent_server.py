@@ -204,6 +204,20 @@ def for_another_request(offset: int) -> Bend:
     return bend
 
 
+def with_unknown_fields(name: str, value: str) -> Bend:
+    """A field that nobody has met: beside the result, and inside where the result has names."""
+
+    def bend(handler: Handler, status: int, reply: bytes) -> None:
+        content = json.loads(reply)
+        content[name] = value
+        for row in content["result"] if isinstance(content["result"], list) else [content["result"]]:
+            if isinstance(row, dict):
+                row[name] = value
+        plain(handler, status, json.dumps(content).encode())
+
+    return bend
+
+
 def redirected(status: int, location: str) -> Bend:
     """Go and ask somewhere else."""
 

@@ -1,5 +1,5 @@
 """Transport rows that need real sockets: certificates, bodies cut off, dripped, huge or packed wrongly, wrong ids,
-redirects, proxies, and connections that end between two requests.
+redirects, proxies, connections that end between two requests, and replies with fields that nobody has met.
 
 In: a seed, an empty folder. Out: nothing, or an AssertionError. Each row runs the agent's own client over the real
 network transport against a BentServer on this machine.
@@ -8,6 +8,8 @@ network transport against a BentServer on this machine.
 from __future__ import annotations
 
 import atexit
+import io
+import json
 import os
 import random
 import shutil
@@ -15,7 +17,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from unittest.mock import patch
 
@@ -25,7 +27,7 @@ import pytest
 from cli import assembly, policy_file
 from models import DeribitError, SendOutcome
 from tests.builders.clocks import LeapClock
-from tests.builders.configs import loose_config
+from tests.builders.configs import KEY, loose_config
 from tests.builders.paper import START
 from tests.campaign.live import bent_server
 from tests.campaign.live.bent_server import Bend
@@ -231,6 +233,22 @@ def row_t25(seed: int, folder: Path) -> None:
         assert first.connection != last.connection
 
 
+def row_x42(seed: int, folder: Path) -> None:
+    """Fields that nobody has met: the reply is used, each field is said once, the reply is kept without the key."""
+    method, name = READS[1:][seed % 3], f"made_up_{seed}"
+    said = io.StringIO()
+    with bench(folder) as place, redirect_stderr(said):
+        place.sell()
+        expected = place.ask(method)
+        place.server.bend(method, *[bent_server.with_unknown_fields(name, f"Bearer {KEY[1]}")] * 2)
+        assert [place.ask(method), place.ask(method)] == [expected, expected]
+        kept = sorted((place.agent.config.run.data_dir / "unexpected").iterdir())
+    fields = {field for path in kept for field in json.loads(path.read_text())["unexpected"]}
+    assert fields == {name, f"envelope.{name}"}, fields
+    assert all(said.getvalue().count(f"unexpected field {field}\n") == 1 for field in fields), said.getvalue()
+    assert KEY[1] not in said.getvalue() + "".join(path.read_text() for path in kept)
+
+
 WIRE_SCENARIOS: dict[str, Callable[[int, Path], None]] = {
     "T04": row_t04,
     "T11": row_t11,
@@ -241,4 +259,5 @@ WIRE_SCENARIOS: dict[str, Callable[[int, Path], None]] = {
     "T23": row_t23,
     "T24": row_t24,
     "T25": row_t25,
+    "X42": row_x42,
 }
