@@ -19,11 +19,12 @@ from cli.locks import require_held
 from core.iteration import Steps
 from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState, TradingState
+from models import ActionType, AgentError, AgentState, ShadowDecision, TradingState
 from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import ask_policy, traceback_text
+from policies.shadow import shadow_decisions
 from risk_engine import judge_action
 from state_builder import build_agent_state, with_choices
 
@@ -42,6 +43,7 @@ def run_iteration(agent: Agent, state_just_read: AgentState | None = None) -> It
 
         answer = ask_policy(agent.policy, state, agent.config)
         steps.action, steps.policy_error = answer.action, answer.error
+        agent.let_think(answer.action)
 
         steps.check = verdict = judge_action(state, answer.action, agent.config)
 
@@ -73,6 +75,27 @@ def read_state(agent: Agent) -> AgentState:
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:
+    """Ask the shadows and write the line, which no shadow can hold back; a second signal still passes."""
+    try:
+        steps.shadows = ask_shadows(agent, steps)
+    finally:
+        record = write_iteration(agent, steps)
+    return record
+
+
+def ask_shadows(agent: Agent, steps: Steps) -> tuple[ShadowDecision, ...]:
+    """What other policies would have done: only now, when the acting one's orders are out. Nothing of it is sent."""
+    if not agent.shadows or steps.state is None or steps.fatal is not None:
+        return ()
+    asked = shadow_decisions(agent.shadows, steps.state, agent.config, judge_action, lambda: agent.stop_requested)
+    try:
+        return tuple(asked)
+    except Exception:  # noqa: BLE001 - a shadow is never worth an iteration
+        complain(f"the shadows could not be asked: {traceback_text().splitlines()[-1]}")
+        return ()
+
+
+def write_iteration(agent: Agent, steps: Steps) -> IterationRecord:
     """Write the line of the iteration. What of it may end the process is left in `agent.fatal`."""
     if steps.fatal is None and agent.client.fatal_answer is not None:
         steps.fail(agent.client.fatal_answer)  # heard where a failure is tolerated, as while fees are read

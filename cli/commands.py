@@ -67,6 +67,7 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
     config = settings_from(options)
     with _locked_agent(config, options) as agent:
         stop_on_signals(agent)
+        say(f"mode: {config.run.mode}; testnet only, in every mode")
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say(bid_sentence(config))
         say("kill file: " + " or ".join(map(str, config.kill_files)))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 import config as settings
-from cli.assembly import ORDER_MODES, Agent, assemble_agent, unexpected_replies
+from cli.assembly import ORDER_MODES, Agent, assemble_agent, load_shadows, unexpected_replies
 from cli.console import complain
 from cli.locks import account_file
 from config import AgentConfig
@@ -29,6 +29,7 @@ from paper_exchange.storage import PaperAccountFileError
 OPTION_OF = {
     "dry_run": "--dry-run",
     "interval_seconds": "--interval",
+    "mode": "--mode",
     "policy": "--policy",
     "seed": "--seed",
     "log_dir": "--log-dir",
@@ -64,6 +65,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given = {
         "dry_run": True if options.dry_run else None,
         "interval_seconds": options.interval,
+        "mode": options.mode,
         "policy": options.policy,
         "seed": options.seed,
         "log_dir": None if options.log_dir is None else options.log_dir.resolve(),
@@ -91,7 +93,9 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
     mark = account_file(config, "last_order") if mode in ORDER_MODES else None
     account = setup.account if setup is not None and _needs_no_wire(config, options) else None
-    return assemble_agent(config, transport, clock, mode, market, paper_key, mark, account)
+    agent = assemble_agent(config, transport, clock, mode, market, paper_key, mark, account)
+    agent.shadows = load_shadows(options.shadow)
+    return agent
 
 
 def _needs_no_wire(config: AgentConfig, options: argparse.Namespace) -> bool:
