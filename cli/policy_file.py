@@ -1,6 +1,7 @@
 """A policy, from the name of its file. Runs the file: what it does when imported is the owner's business.
 
-In: a module name, which is looked for beside agent_loop.py (and in the folder one is in), then in policies/. Out: its decide_action and the source, which is hashed into every line of the log.
+In: a module name, which is looked for beside agent_loop.py (and in the folder one is in), then in policies/. Out: its
+decide_action and the source, which is hashed into every line of the log.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ You can change any figure here. No set may name what is in UNTOUCHABLE: a test r
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from core.settings.texts import Setting
-from core.text import wrapped
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -91,9 +91,10 @@ def difference_lines(
         yield "no setting differs"
     kept = [setting.name for setting in settings if setting.field in UNTOUCHABLE.get(setting.section, ())]
     yield ""
-    yield wrapped(
+    yield textwrap.fill(
         f"No mode or profile touches {', '.join(kept)}. Testnet is the only exchange in all of them, and no call is "
-        "ever sold without a coin behind it: that is no setting."
+        "ever sold without a coin behind it: that is no setting.",
+        80,
     )
 
 

@@ -98,7 +98,7 @@ def _ask(
     except ModelUnreachableError as error:
         with suppress(OSError):
             note_answered(folder, at, name, 0, error.wait_seconds)
-        return _without_reply(asked, "unavailable", str(error))
+        return _without_reply(asked, "unavailable", str(error), round(error.seconds, 3))
     answer = _read(state, reply, actions, config, asked)
     with suppress(OSError):  # the call itself is counted
         note_answered(folder, at, name, _tokens_of(answer.reading), None)
@@ -117,8 +117,8 @@ def _budget_problem(spent: Spent, at: datetime, config: AgentConfig) -> tuple[Mo
     return None
 
 
-def _without_reply(asked: Asked, outcome: ModelOutcome, why: str) -> Asked:
-    return Asked(outcome, f"{outcome}: {why}", asked.model, asked.host, asked.prompt_hash)
+def _without_reply(asked: Asked, outcome: ModelOutcome, why: str, seconds: float | None = None) -> Asked:
+    return Asked(outcome, f"{outcome}: {why}", asked.model, asked.host, asked.prompt_hash, seconds)
 
 
 def _tokens_of(reading: Reading | None) -> int:

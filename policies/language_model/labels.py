@@ -6,9 +6,10 @@ In: a state, whose `choices` are what the risk engine allows. Out: LabelledActio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import ascii_uppercase
 
 from models import ActionType, AgentState, Choice
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,6 @@ def labelled_actions(state: AgentState) -> tuple[LabelledAction, ...]:
     """Every allowed action, in the state's order; of more than the alphabet has letters, those with the best scores."""
     nothing = Choice(type=ActionType.DO_NOTHING, label="nothing")
     others = [choice for choice in state.choices if choice.type != ActionType.DO_NOTHING]
-    best = sorted(others, key=lambda choice: choice.score, reverse=True)[: len(ascii_uppercase) - 1]
+    best = sorted(others, key=lambda choice: choice.score, reverse=True)[: len(LETTERS) - 1]
     shown = [nothing, *(choice for choice in others if choice in best)]
-    return tuple(LabelledAction(letter, choice) for letter, choice in zip(ascii_uppercase, shown, strict=False))
+    return tuple(LabelledAction(letter, choice) for letter, choice in zip(LETTERS, shown, strict=False))

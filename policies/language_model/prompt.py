@@ -22,6 +22,8 @@ You manage covered calls: call options on bitcoin (BTC) and ether (ETH), sold ag
 Selling a call earns its premium now. If the price ends above the strike, the gain above the strike is given up.
 Worth knowing: implied volatility (IV) above realised volatility (RV) means that premiums are rich. A small delta means
 that the call will probably expire worthless. Buying back or rolling costs the spread and fees; waiting costs nothing.
+Strikes come with their distance from the price, premiums are for one coin and net of the fee, yields a year are those
+if the price stays where it is.
 You get the state and a list of actions, each under one letter. Every action on the list is allowed; no other exists.
 Choose the one that is best for the value of the account until the calls expire.
 Answer with one JSON object and nothing else, for example {"choice": "A"}."""
@@ -71,7 +73,7 @@ def _state_lines(state: AgentState, config: AgentConfig) -> Iterator[str]:
 
 def _market_line(market: MarketSnapshot, is_hidden: bool) -> str:
     figures = {
-        "price": None if is_hidden else f"{market.spot_usd:.4g} USD",
+        "price": None if is_hidden else f"{_rounded(market.spot_usd)} USD",
         "IV": _pct(market.atm_iv_fraction),
         "RV": _pct(market.rv_fraction),
         "IV/RV": None if market.iv_rv_ratio is None else f"{market.iv_rv_ratio:.2f}",
@@ -81,6 +83,11 @@ def _market_line(market: MarketSnapshot, is_hidden: bool) -> str:
     }
     known = [f"{name} {value}" for name, value in figures.items() if value is not None]
     return f"{market.underlying} market: {', '.join(known)}"
+
+
+def _rounded(value: float) -> str:
+    """Four digits that count, without an exponent."""
+    return f"{float(f'{value:.4g}'):,.8g}".replace(",", "")
 
 
 def _pct(fraction: float | None) -> str | None:
@@ -97,7 +104,7 @@ def _held_words(state: AgentState, held: OptionPosition, config: AgentConfig) ->
 def _strike_words(state: AgentState, call: CandidateOption | OptionPosition, config: AgentConfig) -> str:
     """How far the strike is from the price; the strike itself unless prices are hidden."""
     market = state.market(call.underlying)
-    away = "" if market is None else f"{100.0 * (call.strike / market.spot_usd - 1.0):+.1f} % from the price"
+    away = "" if market is None else f"{100.0 * (call.strike / market.spot_usd - 1.0):+.1f} %"
     return away if config.llm.hide_market else f"strike {call.strike:g} ({away})"
 
 
@@ -114,7 +121,7 @@ def _words(state: AgentState, entry: LabelledAction, config: AgentConfig) -> str
     held, sold = state.position(action.symbol), state.candidate(action.new_symbol or action.symbol)
     match action.type:
         case ActionType.OPEN_COVERED_CALL if sold is not None and coin is not None:
-            return f"sell a {coin} call on {_share(state, coin, action.size)}: {_call_words(state, sold, config)}"
+            return f"sell {coin} call on {_share(state, coin, action.size)}: {_call_words(state, sold, config)}"
         case ActionType.CLOSE_COVERED_CALL if held is not None:
             return f"buy back the {coin} call with {_held_words(state, held, config)}"
         case ActionType.ROLL_COVERED_CALL if held is not None and sold is not None:
@@ -132,8 +139,8 @@ def _share(state: AgentState, coin: Underlying, size: float) -> str:
 
 def _call_words(state: AgentState, call: CandidateOption, config: AgentConfig) -> str:
     spread = "no two-sided market" if call.spread_pct is None else f"spread {call.spread_pct:.0f} %"
-    premium = "" if config.llm.hide_market else f"premium {call.premium_usd:.4g} USD a coin, "
+    premium = "" if config.llm.hide_market else f"premium {_rounded(call.premium_usd)} USD, "
     return (
         f"{_strike_words(state, call, config)}, {call.dte_days:.1f} days, delta {call.delta:.2f}, {premium}"
-        f"{call.yield_if_flat_annual_pct:.0f} % a year if the price stays, {spread}"
+        f"{call.yield_if_flat_annual_pct:.0f} % a year, {spread}"
     )

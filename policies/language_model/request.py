@@ -26,10 +26,11 @@ for _talkative in ("httpx", "httpcore"):  # their details name headers
 
 
 class ModelUnreachableError(Exception):
-    """No usable reply. `wait_seconds`: the endpoint asked not to be asked again before."""
+    """No usable reply, after so many `seconds`. `wait_seconds`: the endpoint asked not to be asked again before."""
 
     def __init__(self, message: str, wait_seconds: float | None = None) -> None:
         self.wait_seconds = wait_seconds
+        self.seconds = 0.0
         super().__init__(message)
 
 
@@ -46,15 +47,15 @@ def ask_endpoint(base_url: str, key: SecretStr | None, body: Mapping[str, Any], 
     started = monotonic()
     try:
         content = _post(f"{base_url}/chat/completions", key, body, started + deadline_seconds, deadline_seconds)
-    except ModelUnreachableError:
-        raise
-    except httpx.TimeoutException:
-        raise ModelUnreachableError(f"no reply within {deadline_seconds:g} s") from None
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
-        problem = type(error).__name__
-    else:
         return RawReply(content, monotonic() - started)
-    raise ModelUnreachableError(f"the endpoint cannot be reached ({problem})")  # out here: nothing hangs on to it
+    except ModelUnreachableError as error:
+        problem = error
+    except httpx.TimeoutException:
+        problem = ModelUnreachableError(f"no reply within {deadline_seconds:g} s")
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a request is a failed request
+        problem = ModelUnreachableError(f"the endpoint cannot be reached ({type(error).__name__})")
+    problem.seconds = monotonic() - started
+    raise problem  # out here, so that no foreign error with a request in it hangs on to it
 
 
 def _post(

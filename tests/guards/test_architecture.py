@@ -110,6 +110,7 @@ CORE = (
     "core/quotes",
     "core/sending/order_gate",
     "core/choices/scoring",
+    "core/settings/modes",
     "core/settings/names",
     "core/settings/texts",
     "core/settings/values",
@@ -117,6 +118,9 @@ CORE = (
     "core/trading_hours",
     "deribit/symbols",
     "orders/order_planning",
+    "policies/language_model/labels",
+    "policies/language_model/prompt",
+    "policies/language_model/reply",
     "policies/output",
     "policy_rule_based",
     "risk_engine",
@@ -155,6 +159,7 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/surface_errors.py": {"np.random"},
     "backtest/statistics/bootstrap.py": {"np.random"},
     "deribit/wire.py": {"time", "datetime.now", "random"},
+    "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
     "policy_rule_based.py": {"random"},
     "paper_exchange/__main__.py": {"time"},
@@ -332,7 +337,9 @@ def test_one_function_of_the_client_names_them() -> None:
 def test_only_these_can_reach_a_network() -> None:
     doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests"}
     with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
-    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "backtest"}
+    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "policies", "backtest"}
+    policies = {relative_name(path) for path in sources_of("policies") if doors & modules_and_roots(path)}
+    assert policies == {"policies/language_model/request.py"}  # a model is asked there, and nobody else is
     research = {relative_name(path) for path in sources_of("backtest") if doors & modules_and_roots(path)}
     assert research == {"backtest/download/client.py"}  # which can only look
 
