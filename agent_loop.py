@@ -8,14 +8,16 @@ line an iteration, an exit code (cli/commands.py lists them).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import cli.first_words  # noqa: F401 - before all others: answers --help at once, and says which package is missing
 from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
-from cli.console import RunDisplay, complain
+from cli.console import RunDisplay, complain, say
 from cli.endings import end_if_fatal, end_run, leave, write_lines
 from cli.locks import require_held
+from cli.training.side_by_side import Class
 from core.iteration import Steps
 from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
@@ -135,6 +137,34 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     return 1 if failed or agent.recorder.unwritten else 0
 
 
+def run_profiles(trained: Class, options: argparse.Namespace) -> int:
+    """Training mode: every profile decides on one reading of the market, then all wait for the next."""
+    agents, wanted = trained.agents, 1 if options.once else options.iterations
+    displays = {name: RunDisplay(wanted, options.quiet) for name in agents}
+    first = next(iter(agents.values()))
+    has_failed, rounds, interval_seconds = False, 0, first.config.run.interval_seconds
+    while not is_stopped(agents):
+        trained.begin_round()
+        for name, agent in agents.items():
+            say(f"=== {name}")
+            record = run_iteration(agent)
+            displays[name].show(record)
+            has_failed = has_failed or record.error is not None
+            end_if_fatal(agent)
+        rounds += 1
+        if rounds == wanted or not first.clock.wait_for_next(interval_seconds):
+            break
+    for name, agent in agents.items():
+        end_run(agent)
+        say(f"=== {name}")
+        displays[name].end()
+    return 1 if has_failed and wanted is not None and not is_stopped(agents) else 0
+
+
+def is_stopped(agents: Mapping[str, Agent]) -> bool:
+    return any(agent.stop_requested for agent in agents.values())
+
+
 def wait_for_next(agent: Agent, record: IterationRecord) -> bool:
     """Until the next decision is due; False where none will come. Orders that rest are watched and taken back before.
 
@@ -186,7 +216,7 @@ def order_trial(agent: Agent) -> OrderTrial:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code."""
-    return run_command(parse_arguments(arguments), run_loop, order_trial)
+    return run_command(parse_arguments(arguments), run_loop, order_trial, run_profiles)
 
 
 if __name__ == "__main__":

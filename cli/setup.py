@@ -7,6 +7,8 @@ ConfigurationError where that cannot be. Reads files and makes folders; sends no
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -131,14 +133,26 @@ def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account
     """The paper exchange of three of the four ways to run; None where the real network is asked."""
     if trades_for_real(config, options):
         return None
-    coins = {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
-    try:
+    coins = paper_coins(config)
+    with refuse_missing_files():
         if options.market == "simulated":
             return setups.simulated_setup(config.run.seed, coins)
         if options.market == "recorded":
             return setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
         account_file = config.run.data_dir / "paper_account.json"
         return setups.dry_run_setup(account_file, coins, SystemClock(), network_transport(), keeps_account)
+
+
+def paper_coins(config: AgentConfig) -> dict[str, float]:
+    """What a new paper account begins with."""
+    return {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
+
+
+@contextmanager
+def refuse_missing_files() -> Iterator[None]:
+    """A recording or an account that cannot be read is a ConfigurationError."""
+    try:
+        yield
     except (RecordingError, PaperAccountFileError) as error:
         raise ConfigurationError(str(error)) from None
 
