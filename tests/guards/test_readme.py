@@ -68,7 +68,7 @@ def printed_by(arguments: list[str], folder: Path) -> str:
     with contextlib.redirect_stdout(output):
         assert main(arguments + folders) == 0
     said = re.split(r"\n(?!  \S)", output.getvalue().rstrip())  # two blanks begin the rest of a line
-    of_the_run = ("settings changed", "calls without a bid", "kill file", "stopped after")
+    of_the_run = ("mode:", "settings changed", "calls without a bid", "kill file", "stopped after")
     return "\n".join(line for line in said if not line.startswith(of_the_run))
 
 
