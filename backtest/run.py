@@ -22,7 +22,7 @@ from backtest.report.progress import ProgressLine
 from backtest.report.text import summary_lines
 from backtest.simulator.compare import decided, difference_lines, first_difference, read_decided
 from backtest.simulator.exits import CallStyle, ExitStyle
-from backtest.simulator.markets import end_of, market_of
+from backtest.simulator.markets import add_data_options, end_of, market_of
 from backtest.simulator.presets import PRESETS
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sensitivity import Case, SensitivityRow, sensitivity_rows
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--seed", type=int, help="seed of chance and of the simulated market")
     what.add_argument("--interval", type=float, metavar="SECONDS", help="between decisions (default six hours)")
     what.add_argument("--compare", nargs=2, metavar=("A", "B"), help="the first decision in which two runs differ")
-    _add_data(parser)
+    add_data_options(parser)
     out = parser.add_argument_group("what comes out")
     out.add_argument("--out", type=Path, metavar="DIR", help="folder of the report and the tables")
     out.add_argument("--no-presets", action="store_true", help="leave out the policies for comparison")
@@ -179,18 +179,6 @@ def _parser() -> argparse.ArgumentParser:
         "--sensitivity", action="store_true", help="other volatility, spreads, fees and hours (8 more runs)"
     )
     return parser
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    data = parser.add_argument_group("on which data")
-    data.add_argument("--recording", type=Path, metavar="PATH", help="recorded chains, a file or a folder")
-    data.add_argument("--candles", type=Path, metavar="PATH", help="hourly candles (csv)")
-    data.add_argument("--dvol", type=Path, metavar="PATH", help="DVOL (csv), for a historical market")
-    data.add_argument("--delivery-prices", type=Path, metavar="PATH", help="delivery prices (csv)")
-    data.add_argument("--surface", type=Path, metavar="FILE", help="fitted coefficients of a historical market")
-    data.add_argument("--start", metavar="DATE", help="first day, UTC")
-    data.add_argument("--end", metavar="DATE", help="last moment, UTC")
-    data.add_argument("--weekdays", metavar="DAYS", help="decide on these days alone, such as fri or mon,thu")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ reaches further in volatile times: 2021 listed strikes that 2026 does not. No cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +35,7 @@ class ListedCalls:
     listings: tuple[Listing, ...]
     strikes_usd: FloatArray
     expires_at_ms: FloatArray
+    names: tuple[str, ...]
     row_by_name: dict[str, int]
 
     def __len__(self) -> int:
@@ -53,8 +57,7 @@ class CallBoard:
     def live(self) -> ListedCalls:
         """What could be traded at the last hour observed."""
         if self._live is None:
-            sheets = (self._sheets[expires_at_ms] for expires_at_ms in sorted(self._sheets))
-            self._live = _as_columns([listing for sheet in sheets for listing in sheet.rows()])
+            self._live = _joined([self._sheets[expires_at_ms].calls for expires_at_ms in sorted(self._sheets)])
         return self._live
 
     def find(self, name: str) -> Listing | None:
@@ -92,7 +95,7 @@ class CallBoard:
                 self._live = None
 
     def _strikes_per_side(self, at_ms: int) -> int:
-        dvol = float(self._history.conditions_at(at_ms).dvol[0])
+        dvol = float(self._history.dvol_at(at_ms)[0])
         wanted = round(self._size.strikes_per_side * dvol / USUAL_DVOL) if dvol > 0.0 else 0
         return max(self._size.strikes_per_side, min(wanted, MOST_STRIKES_PER_SIDE))
 
@@ -121,7 +124,7 @@ class _Sheet:
 
     def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
         self.listed: dict[float, Listing] = {}
-        self._rows: list[Listing] = []
+        self._calls: _Calls = _calls_of([])
         self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
         self._low_usd, self._high_usd = float("inf"), 0.0
 
@@ -134,17 +137,39 @@ class _Sheet:
         self._low_usd, self._high_usd = min(self._low_usd, spot_usd), max(self._high_usd, spot_usd)
         return [strike for strike in self._grid.strikes(spot_usd) if strike not in self.listed]
 
-    def rows(self) -> list[Listing]:
-        """By strike."""
-        if len(self._rows) != len(self.listed):
-            self._rows = [self.listed[strike_usd] for strike_usd in sorted(self.listed)]
-        return self._rows
+    @property
+    def calls(self) -> _Calls:
+        """By strike; the same object until a strike is added."""
+        if len(self._calls.listings) != len(self.listed):
+            self._calls = _calls_of([self.listed[strike_usd] for strike_usd in sorted(self.listed)])
+        return self._calls
 
 
-def _as_columns(listings: list[Listing]) -> ListedCalls:
+class _Calls(NamedTuple):
+    """The calls of one expiry, as they stand in the columns of all."""
+
+    listings: tuple[Listing, ...]
+    names: tuple[str, ...]
+    strikes_usd: FloatArray
+    expires_at_ms: FloatArray
+
+
+def _calls_of(listings: Sequence[Listing]) -> _Calls:
+    return _Calls(
+        tuple(listings),
+        tuple([listing.name for listing in listings]),
+        np.array([listing.strike_usd for listing in listings], dtype=np.float64),
+        np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
+    )
+
+
+def _joined(expiries: Sequence[_Calls]) -> ListedCalls:
+    listings, names, strikes_usd, expires_at_ms = zip(_calls_of([]), *expiries, strict=True)
+    all_names = tuple(chain.from_iterable(names))
     return ListedCalls(
-        listings=tuple(listings),
-        strikes_usd=np.array([listing.strike_usd for listing in listings], dtype=np.float64),
-        expires_at_ms=np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
-        row_by_name={listing.name: row for row, listing in enumerate(listings)},
+        listings=tuple(chain.from_iterable(listings)),
+        strikes_usd=np.concatenate(strikes_usd),
+        expires_at_ms=np.concatenate(expires_at_ms),
+        names=all_names,
+        row_by_name=dict(zip(all_names, range(len(all_names)), strict=True)),
     )

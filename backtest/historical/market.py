@@ -22,14 +22,16 @@ from backtest.historical.listing import CallBoard, ListedCalls
 from backtest.surface.coefficients import SurfaceBook, SurfaceSet
 from backtest.surface.conditions import OLDEST_HOUR_MS
 from backtest.surface.correction import Corrections
-from backtest.surface.known import KnownSeries
+from backtest.surface.known import FloatArray, KnownSeries
 from backtest.surface.model import ModelChain, ModelMoment, model_chain
 from backtest.surface.observed import standing_correction
+from core.chain import Quotes
 from paper_exchange.market.bars import group_bars
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, SimulatedClock, now_ms
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, has_future
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.market.names import currency_of, expiry_code
+from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 
 LATE_WEIGHT = 0.75  # of an hour's close in the mean of its last half, its open having the rest
 
@@ -50,6 +52,21 @@ class HistoricalChain:
     listed: ListedCalls
     model: ModelChain
     surface: SurfaceSet
+
+    @property
+    def columns(self) -> QuoteColumns:
+        """All quotes at once; a row is made when somebody looks at it."""
+        model, count = self.model, len(self.listed)
+        shown = Quotes(
+            symbols=self.listed.names,
+            bid_price_coin=_positive(model.bid_coin),
+            ask_price_coin=_positive(model.ask_coin),
+            mark_price_coin=model.mark_coin,
+            mark_iv_fraction=model.iv_fraction,
+            underlying_price_usd=model.forwards_usd,
+            quoted_at=all_quoted_at(self.at_ms, count),
+        )
+        return QuoteColumns(shown, self.listed.row_by_name, self.quote)
 
     def quote(self, row: int) -> ModelQuote:
         """One row as a quote; sizes are not modelled."""
@@ -104,6 +121,7 @@ class HistoricalMarket:
         self._corrections = corrections or {}
         self._delivery_prices = data.delivery_prices
         self._candles = {coin: data.candles[coin] for coin in data.coins}
+        self._on_the_hour = {coin for coin, bars in self._candles.items() if _are_full_hours(bars)}
         self._histories = {coin: data.history(coin) for coin in data.coins}
         start_ms = now_ms(clock)
         self._boards = {coin: CallBoard(coin, self._histories[coin], start_ms, size) for coin in data.coins}
@@ -130,7 +148,7 @@ class HistoricalMarket:
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         chain = self.chain(currency)
-        return () if chain is None else [chain.quote(row) for row in range(len(chain.listed))]
+        return () if chain is None else chain.columns
 
     def quote(self, name: str) -> ModelQuote | None:
         chain = self.chain(currency_of(name))
@@ -150,7 +168,8 @@ class HistoricalMarket:
         width_ms = max(minutes * MINUTE_MS, HOUR_MS)
         begin = bisect_left(candles, -(-start_ms // width_ms) * width_ms, key=_opened_at)
         last_ms = min(end_ms // width_ms * width_ms + width_ms - 1, now_ms(self.clock) - HOUR_MS)
-        return group_bars(candles[begin : bisect_right(candles, last_ms, key=_opened_at)], width_ms)
+        asked = candles[begin : bisect_right(candles, last_ms, key=_opened_at)]
+        return asked if width_ms == HOUR_MS and currency in self._on_the_hour else group_bars(asked, width_ms)
 
     def volatility_index_bars(self, currency: str, start_ms: int, end_ms: int, seconds: int) -> Sequence[Bar]:
         """DVOL as it was known at the start and the end of each bar."""
@@ -160,8 +179,8 @@ class HistoricalMarket:
         last_ms = min(end_ms, at_ms - 1)
         opens = np.arange(-(-start_ms // width_ms) * width_ms, last_ms // width_ms * width_ms + 1, width_ms)
         history = self._histories[currency]
-        first = 100.0 * history.conditions_at(opens).dvol
-        last = 100.0 * history.conditions_at(np.minimum(opens + width_ms, at_ms)).dvol
+        first = 100.0 * history.dvol_at(opens)[0]
+        last = 100.0 * history.dvol_at(np.minimum(opens + width_ms, at_ms))[0]
         rows = zip(opens.tolist(), first.tolist(), last.tolist(), strict=True)
         return [Bar(at, a, max(a, b), min(a, b), b) for at, a, b in rows if np.isfinite(a) and np.isfinite(b)]
 
@@ -199,7 +218,8 @@ class HistoricalMarket:
         surface = self._surfaces.usable(currency, bool(now.is_hourly[0]), self._alternative)
         if index_usd is None or surface is None:
             return None
-        now = history.conditions_at(at_ms, surface.dvol)
+        if surface.dvol == "day":
+            now = history.conditions_at(at_ms, "day")
         if not np.isfinite((now.dvol[0], now.excess[0], now.unrest[0], now.trend[0])).all():
             return None
         found = self._corrections.get(currency)
@@ -225,8 +245,17 @@ def _number(series: KnownSeries, at_ms: int) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def _positive(column: FloatArray) -> FloatArray:
+    return np.where(column > 0.0, column, np.nan)
+
+
 def _opened_at(bar: Bar) -> int:
     return bar.opened_at_ms
+
+
+def _are_full_hours(candles: Sequence[Bar]) -> bool:
+    """Such candles need no joining: a month of them is read with every decision."""
+    return all(bar.opened_at_ms % HOUR_MS == 0 for bar in candles)
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ the stream is no terminal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
@@ -25,11 +26,15 @@ class ProgressLine:
 
     def show(self, at: datetime, span: Span) -> None:
         """Where the run is; `span` from its first decision to its end, None where that is not known."""
+        self.tell(lambda taken_seconds: progress_text(self._name, at, span, taken_seconds))
+
+    def tell(self, text: Callable[[float], str]) -> None:
+        """Any text of the seconds that have gone by; it is asked for only where it is shown."""
         now_seconds = self._clock.monotonic()
         if not self._stream.isatty() or now_seconds - self._shown_seconds < 1.0:
             return
         self._shown_seconds = now_seconds
-        self._write(progress_text(self._name, at, span, now_seconds - self._started_seconds))
+        self._write(text(now_seconds - self._started_seconds))
 
     def end(self) -> None:
         """Clear the line."""

@@ -25,6 +25,19 @@ WARM_DAYS = 60  # slow means of the surface need so much before the first decisi
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The options that name a market and a period, the same for every command."""
+    data = parser.add_argument_group("on which data")
+    data.add_argument("--recording", type=Path, metavar="PATH", help="recorded chains, a file or a folder")
+    data.add_argument("--candles", type=Path, metavar="PATH", help="hourly candles (csv)")
+    data.add_argument("--dvol", type=Path, metavar="PATH", help="DVOL (csv), for a historical market")
+    data.add_argument("--delivery-prices", type=Path, metavar="PATH", help="delivery prices (csv)")
+    data.add_argument("--surface", type=Path, metavar="FILE", help="fitted coefficients of a historical market")
+    data.add_argument("--start", metavar="DATE", help="first day, UTC")
+    data.add_argument("--end", metavar="DATE", help="last moment, UTC")
+    data.add_argument("--weekdays", metavar="DAYS", help="decide on these days alone, such as fri or mon,thu")
+
+
 def market_of(options: argparse.Namespace) -> tuple[MakeSetup, Period]:
     """The market that the options name, and the period on it."""
     asked = Period(_day(options.start), _day(options.end), _weekdays(options.weekdays))

@@ -71,9 +71,7 @@ class CoinHistory:
     def conditions_at(self, at_ms: ArrayLike, finest: Resolution = "hour") -> Conditions:
         """What was known at these moments; `finest` "day" leaves hourly DVOL aside."""
         moments = np.atleast_1d(np.asarray(at_ms, dtype=np.int64))
-        hourly = self.dvol_hours.fresh_at(moments, OLDEST_HOUR_MS)
-        is_hourly = np.isfinite(hourly) & (finest == "hour")
-        dvol = np.where(is_hourly, hourly, self.dvol_days.fresh_at(moments, OLDEST_DAY_MS))
+        dvol, is_hourly = self.dvol_at(moments, finest)
         realised = self._realised.fresh_at(moments, OLDEST_HOUR_MS)
         return Conditions(
             dvol=dvol,
@@ -82,6 +80,13 @@ class CoinHistory:
             trend=self._trend.fresh_at(moments, OLDEST_HOUR_MS),
             is_hourly=is_hourly,
         )
+
+    def dvol_at(self, at_ms: ArrayLike, finest: Resolution = "hour") -> tuple[FloatArray, BoolArray]:
+        """DVOL alone, as a fraction, and whether it is of the last finished hour."""
+        hourly = self.dvol_hours.fresh_at(at_ms, OLDEST_HOUR_MS)
+        is_hourly = np.isfinite(hourly) & (finest == "hour")
+        dvol: FloatArray = np.where(is_hourly, hourly, self.dvol_days.fresh_at(at_ms, OLDEST_DAY_MS))
+        return dvol, is_hourly
 
     def dvol_in_hindsight(self, moment_ms: int, known_by_ms: int) -> float:
         """DVOL of a past moment from the daily closes around it, as far as those are known by now."""

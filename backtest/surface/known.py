@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 TimeArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+BEFORE_EVERYTHING_MS = -(2**62)  # far enough, and a moment's distance from it is still a whole number of 64 bits
+
 
 class Known(NamedTuple):
     """Figures as they stood at some moments, and since when each had been known; NaN and 0 where there was none."""
@@ -32,7 +34,7 @@ class KnownSeries:
         figures = np.asarray(values, dtype=np.float64)
         order = np.argsort(since, kind="stable")
         # One entry before everything stands for "nothing is known yet".
-        self._since_ms: TimeArray = np.concatenate([[np.iinfo(np.int64).min], since[order]])
+        self._since_ms: TimeArray = np.concatenate([[BEFORE_EVERYTHING_MS], since[order]])
         self._values: FloatArray = np.concatenate([[np.nan], figures[order]])
 
     @classmethod
@@ -54,7 +56,8 @@ class KnownSeries:
 
     def fresh_at(self, at_ms: ArrayLike, oldest_ms: int) -> FloatArray:
         """The same, NaN where the newest figure is older than `oldest_ms`."""
-        known = self.at(at_ms)
-        age_ms = np.asarray(at_ms, dtype=np.int64) - known.since_ms
-        fresh: FloatArray = np.where(age_ms <= oldest_ms, known.values, np.nan)
+        moments = np.asarray(at_ms, dtype=np.int64)
+        position = np.searchsorted(self._since_ms, moments, side="right") - 1
+        is_fresh = moments - self._since_ms[position] <= oldest_ms
+        fresh: FloatArray = np.where(is_fresh, self._values[position], np.nan)
         return fresh

@@ -1,13 +1,15 @@
 """Writes the chains that go by to files that `--market recorded` can play back.
 
 In: an httpx transport and a folder. Out: the transport's own answers, unchanged; beside it one line per chain read in
-`<currency>_YYYY-MM-DD.jsonl`: recorded_at (ms), currency, index_price (USD, the last one seen), book_summaries (rows
-as Deribit gives them). A chain without an index before it is not recorded. Talks to the disk.
+`<currency>_YYYY-MM-DD.jsonl.gz`: recorded_at (ms), currency, index_price (USD, the last one seen), book_summaries (rows
+as Deribit gives them). Each line is a gzip member of its own, so that a run beside it can read the file while it grows.
+A chain without an index before it is not recorded. Talks to the disk.
 """
 
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import json
 import os
@@ -18,8 +20,11 @@ from typing import Any
 
 import httpx
 
+from paper_exchange.recorded.packed import members_of
+
 CHAIN_METHOD = "public/get_book_summary_by_currency"
 INDEX_METHOD = "public/get_index_price"
+COMPRESSION_LEVEL = 6
 KEPT_FIELDS = (
     "instrument_name",
     "underlying_index",
@@ -40,6 +45,7 @@ class ChainRecorder(httpx.BaseTransport):
     def __init__(self, inner: httpx.BaseTransport, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._inner, self._folder = inner, folder
+        self._whole_bytes: dict[Path, int] = {}
         self._index_usd: dict[str, float] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -74,29 +80,26 @@ class ChainRecorder(httpx.BaseTransport):
         snapshot = {"recorded_at": recorded_at_ms, "currency": currency, "index_price": self._index_usd[currency]}
         line = json.dumps(snapshot | {"book_summaries": rows}, separators=(",", ":")) + "\n"
         day = datetime.fromtimestamp(recorded_at_ms / 1000.0, UTC)
-        path = self._folder / f"{currency}_{day:%Y-%m-%d}.jsonl"
+        path = self._folder / f"{currency}_{day:%Y-%m-%d}.jsonl.gz"
         try:
-            _append_whole(path, line.encode())
+            self._append_whole(path, gzip.compress(line.encode(), COMPRESSION_LEVEL))
         except OSError as error:
             print(f"this chain was not recorded: {path.name}: {error.strerror}", file=sys.stderr)
 
+    def _append_whole(self, path: Path, member: bytes) -> None:
+        """Append the member or nothing: half of one would make what comes after it unreadable."""
+        with path.open("a+b", buffering=0) as file:
+            size_before = self._cut_torn_member(path, file)
+            if file.write(member) != len(member):
+                file.truncate(size_before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._whole_bytes = {**self._whole_bytes, path: size_before + len(member)}
 
-def _append_whole(path: Path, line: bytes) -> None:
-    """Append the line or nothing: half a line would make the recording unreadable."""
-    with path.open("a+b", buffering=0) as file:
-        _cut_torn_line(file)
-        size_before = file.seek(0, os.SEEK_END)
-        if file.write(line) != len(line):
-            file.truncate(size_before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _cut_torn_line(file: io.FileIO) -> None:
-    """A run that was killed may have left half a line: nothing must be glued to it."""
-    end = file.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    file.seek(end - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate((file.read() or b"").rfind(b"\n") + 1)
+    def _cut_torn_member(self, path: Path, file: io.FileIO) -> int:
+        """The file's size once nothing torn ends it. It is read through only where its size is not what we left."""
+        if file.seek(0, os.SEEK_END) != self._whole_bytes.get(path, 0):
+            found = members_of(file)
+            if found.rest == "damaged":
+                raise OSError(errno.EIO, "it is damaged; move it away")
+            file.truncate(found.whole_bytes)
+        return file.seek(0, os.SEEK_END)

@@ -22,6 +22,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from paper_exchange.market.names import parse_option_name
+from paper_exchange.recorded.packed import members_of
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 READERS_KEPT = 4
@@ -111,14 +112,24 @@ def _scan_file(path: Path) -> Iterator[RecordHead]:
                 offset += len(line)
     except RecordingError:
         raise
-    except EOFError:
-        raise RecordingError(f"{path}, line {line_number + 1}: the gzip file is cut off") from None
-    except (OSError, zlib.error) as error:
-        raise RecordingError(f"{path}, line {line_number + 1}: cannot be read: {error}") from error
+    except (EOFError, OSError, zlib.error) as error:
+        if not _is_being_written(path):
+            what = "the gzip file is cut off" if isinstance(error, EOFError) else f"cannot be read: {error}"
+            raise RecordingError(f"{path}, line {line_number + 1}: {what}") from error
+        print(f"{path}, line {line_number + 1}: unfinished last line left out", file=sys.stderr)
 
 
 def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.GzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether it is packed line by line and only its last line is not whole: a recorder was stopped, or is at it."""
+    if not path.name.endswith(".gz"):
+        return False
+    with path.open("rb") as file:
+        found = members_of(file)
+    return found.whole_bytes > 0 and found.rest == "unfinished"
 
 
 def _is_torn(line: bytes) -> bool:

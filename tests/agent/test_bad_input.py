@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -211,10 +210,12 @@ def play(folder: Path, recording: Path) -> Ended:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A good recording of two snapshots."""
+    """A good recording of two snapshots, unpacked."""
     simulated_run(tmp_path / "recorder", "--iterations", "2", "--record-chains")
     target = tmp_path / "chains"
-    shutil.move(tmp_path / "recorder" / "data" / "chains", target)
+    target.mkdir()
+    for packed in (tmp_path / "recorder" / "data" / "chains").iterdir():
+        (target / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     return target
 
 

@@ -1,7 +1,7 @@
 """A server with the interface of a language model that says what a test tells it to, over a real socket.
 
 In: an Answer for all requests, or one for each in turn. Out: the URL to ask, and the requests that came. `completion`
-is a well-formed chat completion with any text, `raw` any other HTTP answer, slowly and byte by byte where it has a pause.
+is a well-formed chat completion with any text, `raw` any other HTTP answer, byte by byte where it has a pause.
 """
 
 from __future__ import annotations

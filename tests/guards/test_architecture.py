@@ -71,7 +71,23 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("agent_loop", "cli", "config", "core", "core/settings", "deribit", "deribit_client", "logging_utils"),
         *("models", "orders", "paper_exchange", "paper_exchange/in_process", "policies", "state_builder"),
         "risk_engine",  # which actions an environment may offer is its word
+        "core/chain",  # the columns in which a market shows its quotes
         "policy_rule_based",  # the data sheet measures it
+        "core/columns",  # thousands of accounts are columns too
+    },
+    # Reads logs; no way to an order: neither execution nor deribit_client, nor agent_loop or cli, which hold them.
+    "dashboard": {
+        *(
+            "config",
+            "core",
+            "core/chain",
+            "core/columns",
+            "core/settings",
+            "deribit/symbols",
+            "logging_utils",
+            "models",
+        ),
+        "paper_exchange",  # recorded chains: what they quoted, which options they list
     },
 }
 # The rooms of the paper exchange, in the same way; its doors (the files beside them) may import all of them.
@@ -151,6 +167,7 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv", "numpy"}  # checking values, split
 
 # Every place that asks for the time or draws a number; all others are handed a clock or a seed.
 CLOCKS_AND_DICE: dict[str, set[str]] = {
+    "dashboard/clock.py": {"datetime.now"},  # the age of a line
     "backtest/environment/data_sheet.py": {"random"},  # the random policy, seeded
     "backtest/historical/market.py": {"np.random"},
     "backtest/simulator/presets.py": {"random"},  # random entries, seeded
@@ -158,6 +175,7 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/surface/observed.py": {"np.random"},
     "backtest/surface_errors.py": {"np.random"},
     "backtest/statistics/bootstrap.py": {"np.random"},
+    "backtest/sweep/space.py": {"random"},  # which trials, seeded
     "deribit/wire.py": {"time", "datetime.now", "random"},
     "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
@@ -170,7 +188,7 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
 TIME_AND_CHANCE_MODULES = {"time", "random", "secrets", "uuid"}
 TIME_AND_CHANCE_NAMES = re.compile(r"(?:^|\.)(datetime\.now|datetime\.utcnow|datetime\.today|date\.today|np\.random)$")
 
-ROOMS = {"backtest", "cli", "core", "deribit", "orders", "paper_exchange", "policies"}
+ROOMS = {"backtest", "cli", "core", "dashboard", "deribit", "orders", "paper_exchange", "policies"}
 VISIBLE_ENTRIES = {
     *(f"{name}.py" for name in FLOOR_PLAN if name not in ROOMS and "/" not in name),
     *ROOMS,
@@ -304,6 +322,17 @@ def test_execution_is_imported_by_the_loop_alone() -> None:
     assert [name for name in FLOOR_PLAN if "execution" in roots_of(name)] == ["agent_loop"]
 
 
+def test_the_dashboard_has_no_way_to_an_order_and_needs_what_its_requirements_say() -> None:
+    """Whatever it imports, and whatever that imports in turn."""
+    reached, next_rooms = set[str](), {"dashboard"}
+    while next_rooms:
+        reached |= next_rooms
+        next_rooms = {room for name in next_rooms for room in roots_of(name) & set(FLOOR_PLAN)} - reached
+    assert not reached & {"execution", "deribit_client", "agent_loop", "cli", "deribit", "orders"}
+    own = [line.partition("~=")[0] for line in requirements_in("dashboard/requirements.txt") if line[0] != "-"]
+    assert own == ["fastapi", "uvicorn", "jinja2"]
+
+
 def test_the_paper_exchange_shares_only_formulas_and_columns_with_the_agent() -> None:
     foreign = roots_of("paper_exchange") - set(sys.stdlib_module_names) - {"paper_exchange"}
     assert foreign == {"core", "core/chain", "core/columns", "httpx", "numpy", "pydantic", "pydantic_core"}
@@ -335,13 +364,15 @@ def test_one_function_of_the_client_names_them() -> None:
 
 
 def test_only_these_can_reach_a_network() -> None:
-    doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests"}
+    doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests", "distributed"}
     with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
-    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "policies", "backtest"}
+    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "policies", "backtest", "dashboard"}
     policies = {relative_name(path) for path in sources_of("policies") if doors & modules_and_roots(path)}
     assert policies == {"policies/language_model/request.py"}  # a model is asked there, and nobody else is
     research = {relative_name(path) for path in sources_of("backtest") if doors & modules_and_roots(path)}
-    assert research == {"backtest/download/client.py"}  # which can only look
+    assert research == {"backtest/download/client.py", "backtest/sweep/dask_cluster.py"}  # looks; a cluster's scheduler
+    pages = {relative_name(path) for path in sources_of("dashboard") if doors & modules_and_roots(path)}
+    assert pages == {"dashboard/ask/model_client.py"}  # where the owner has named a model
 
 
 def modules_and_roots(path: Path) -> set[str]:
@@ -489,7 +520,8 @@ def test_the_gate_tries_exactly_the_oldest_versions_that_are_allowed() -> None:
 
 def test_the_agent_needs_no_package_beyond_them() -> None:
     import_names = {package.replace("python-", "").replace("-", "_") for package in EIGHT_PACKAGES}
-    agent = (name for name in FLOOR_PLAN if name != "backtest")  # which has a requirements file of its own
+    with_their_own = {"backtest", "dashboard"}  # a requirements file in the room
+    agent = (name for name in FLOOR_PLAN if name not in with_their_own)
     used = set().union(*map(roots_of, agent)) - set(sys.stdlib_module_names) - set(FLOOR_PLAN)
     assert used <= import_names - {"pytest", "respx"} | {"pydantic_core"}  # pydantic's own other half
 

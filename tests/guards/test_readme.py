@@ -20,6 +20,7 @@ import pytest
 
 import backtest.replay.__main__
 import backtest.run
+import backtest.sweep.__main__
 import config
 from agent_loop import main
 from logging_utils import IterationRecord
@@ -120,6 +121,15 @@ def backtested(folder: Path) -> str:
     return "\n".join(line for line in output.getvalue().splitlines() if not line.startswith("report: "))
 
 
+def swept(folder: Path) -> str:
+    """What the sweep of the README prints, without the folder of its files."""
+    (command,) = re.findall(r"^python -m backtest\.sweep (.*)$", README.read_text(), re.M)
+    output = io.StringIO()
+    with edited_policy(folder), contextlib.redirect_stdout(output):
+        assert backtest.sweep.__main__.main([*command.split(), "--out", str(folder)]) == 0
+    return output.getvalue().split("\nin /")[0]
+
+
 def order_check(folder: Path) -> str:
     """What --check --with-order says of its order, on a simulated exchange of this machine."""
     setup = simulated_setup(1, {"BTC": 1.0, "ETH": 10.0})
@@ -175,6 +185,11 @@ def test_the_replay_shown_is_what_the_command_prints(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("policy_as_shown")
 def test_the_backtest_shown_is_what_the_commands_print(tmp_path: Path) -> None:
     assert section("try backtest") == fenced(backtested(tmp_path))
+
+
+@pytest.mark.usefixtures("policy_as_shown")
+def test_the_sweep_shown_is_what_the_command_prints(tmp_path: Path) -> None:
+    assert section("sweep") == fenced(swept(tmp_path))
 
 
 def test_the_order_check_shown_is_the_one_the_agent_prints(tmp_path: Path) -> None:
@@ -249,6 +264,7 @@ def rewrite() -> None:
             "policy": fenced(policy_before_and_after(folder)),
             "try replay": fenced(replayed(folder / "replay")),
             "try backtest": fenced(backtested(folder / "backtest")),
+            "sweep": fenced(swept(folder / "sweep")),
             "with order": fenced(order_check(folder / "check")),
         } | {f"answer {i}": fenced(answer) for i, answer in enumerate(answers(folder / "long"), 1)}
     replace_sections(README, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from deribit_client import DeribitClient
 from paper_exchange.recorded.chain_recorder import ChainRecorder
+from paper_exchange.recorded.files import scan_recording
 from paper_exchange.recorded.market import RecordedMarket
 from paper_exchange.setups import recorded_setup
 from paper_exchange.transport import PaperTransport
@@ -30,8 +32,11 @@ def a_recording_client(folder: Path, market: ScriptedMarket) -> DeribitClient:
 
 
 def snapshots(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(folder.glob("*.jsonl"))
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    return [json.loads(line) for path in sorted(folder.glob("*.jsonl.gz")) for line in lines_of(path)]
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return gzip.decompress(path.read_bytes()).splitlines()
 
 
 def test_a_chain_becomes_one_line_with_time_coin_index_and_rows(tmp_path: Path) -> None:
@@ -54,13 +59,40 @@ def test_each_coin_and_day_has_its_own_file_and_lines_are_added(tmp_path: Path) 
             client.get_index_price(coin)
             client.get_book_summaries(coin)
         market.clock.sleep(pause_seconds)
-    sizes = {path.name: len(path.read_text().splitlines()) for path in tmp_path.iterdir()}
+    sizes = {path.name: len(lines_of(path)) for path in tmp_path.iterdir()}
     assert sizes == {
-        "BTC_2026-01-05.jsonl": 2,
-        "BTC_2026-01-06.jsonl": 1,
-        "ETH_2026-01-05.jsonl": 2,
-        "ETH_2026-01-06.jsonl": 1,
+        "BTC_2026-01-05.jsonl.gz": 2,
+        "BTC_2026-01-06.jsonl.gz": 1,
+        "ETH_2026-01-05.jsonl.gz": 2,
+        "ETH_2026-01-06.jsonl.gz": 1,
     }
+
+
+@pytest.mark.parametrize("torn_bytes", [1, 9, 20])
+def test_a_snapshot_that_a_kill_cut_short_costs_nothing_but_itself(
+    tmp_path: Path, torn_bytes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its readers leave it out with a word, and the next recorder writes over it."""
+    market = market_with()
+    for life in range(3):
+        client = a_recording_client(tmp_path, market)
+        client.get_index_price("BTC")
+        client.get_book_summaries("BTC")
+        market.clock.sleep(300.0)
+        (path,) = tmp_path.iterdir()
+        path.write_bytes(path.read_bytes() + gzip.compress(b"half" * 50)[:torn_bytes])
+        assert len(scan_recording(path)) == life + 1
+        assert f"line {life + 2}: unfinished last line left out" in capsys.readouterr().err
+
+
+def test_a_damaged_file_of_today_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "BTC_2026-01-05.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n") + b"no gzip")
+    client = a_recording_client(tmp_path, market_with())
+    client.get_index_price("BTC")
+    client.get_book_summaries("BTC")
+    assert path.read_bytes().endswith(b"no gzip")
+    assert "not recorded: BTC_2026-01-05.jsonl.gz: it is damaged" in capsys.readouterr().err
 
 
 def test_the_client_hears_what_it_would_hear_without_the_recorder(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Many trials of settings and policies on one market, judged as what they are: many."""

@@ -1,0 +1,1 @@
+"""A page over logs and backtests: it reads, and has no way to an order."""

@@ -1,0 +1,63 @@
+"""python -m dashboard: the page over a log folder, live or finished.
+
+In: the command line, and DASHBOARD_TOKEN from the environment. Out: a web page on this machine, until Ctrl-C. Exit
+codes: 0 stopped, 2 the command line is wrong. Reads the log; `.env` is never opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+try:
+    import uvicorn
+
+    from dashboard.app import create_app
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is missing: pip install -r dashboard/requirements.txt")
+from dashboard.settings import DEFAULT_PORT, DashboardSettings, checked
+from models import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = checked(
+            DashboardSettings(
+                log_dir=options.log_dir,
+                data_dir=options.data_dir or PROJECT / "data",
+                host=options.host,
+                port=options.port,
+                token=os.environ.get("DASHBOARD_TOKEN") or None,
+                names=tuple(options.name),
+            )
+        )
+    except ConfigurationError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    print(f"the log of {settings.log_dir}: http://{settings.host}:{settings.port}/ (Ctrl-C stops it)", flush=True)
+    app = create_app(settings)
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
+    parser.add_argument("log_dir", nargs="?", type=Path, default=PROJECT / "logs", help="folder of the log (logs)")
+    parser.add_argument("--data-dir", type=Path, help="folder of the agent's latest chain (data)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; others need DASHBOARD_TOKEN")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--name", action="append", default=[], help="another host name that a browser may use")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pictures as SVG, drawn on the server: they are there without JavaScript too."""

@@ -1,0 +1,1 @@
+"""The vector environment, held against the engine."""
