@@ -24,8 +24,8 @@ from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import ask_policy, traceback_text
-from risk_engine import judge_action, with_refusals
-from state_builder import build_agent_state
+from risk_engine import judge_action
+from state_builder import build_agent_state, with_choices
 
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
@@ -69,7 +69,7 @@ def read_state(agent: Agent) -> AgentState:
         raise left_overs.problem
     agent.ledger.begin_at(state.timestamp)
     state = agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
-    return with_refusals(state, agent.config)
+    return with_choices(state, agent.config)
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:

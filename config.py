@@ -175,6 +175,17 @@ class EthConfig(StrategyConfig):
     """No order is ever larger than this, in coin, whatever the policy says."""
 
 
+class ScoreConfig(Section):
+    """What makes a call good to sell, in points that are added up. The policy sells the call with most of them."""
+
+    yield_points: Number = Field(1.0, ge=-1000, le=1000)
+    """Points for each percent a year that the premium (net of fee) pays if the price stays flat."""
+    delta_points: Number = Field(-40.0, ge=-1000, le=1000)
+    """Points for each 1.00 of delta: the risk of being called away."""
+    spread_points: Number = Field(-0.2, ge=-1000, le=1000)
+    """Points for each percent between bid and ask: the cost of getting out."""
+
+
 class RunConfig(Section):
     """How the agent runs: the loop, its files, how orders are worked, the paper account."""
 
@@ -221,6 +232,7 @@ class AgentConfig(BaseSettings):
     risk: RiskConfig = RiskConfig()
     btc: BtcConfig = BtcConfig()
     eth: EthConfig = EthConfig()
+    score: ScoreConfig = ScoreConfig()
     run: RunConfig = RunConfig()
     _key_source: str = PrivateAttr("none")
     _market: str | None = PrivateAttr(None)
@@ -292,6 +304,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "risk": RiskConfig,
     "btc": BtcConfig,
     "eth": EthConfig,
+    "score": ScoreConfig,
     "run": RunConfig,
 }
 

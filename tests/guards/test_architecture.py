@@ -46,7 +46,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
     "deribit_client": {"config", "core", "core/chain", "deribit", "deribit/vocabulary", "models"},
-    "state_builder": {"config", "core", "core/chain", "models"},
+    "state_builder": {"config", "core", "core/chain", "models", "risk_engine"},  # what it allows is part of a state
     "execution": {"config", "core", "models", "orders"},
     "cli": {
         *(
@@ -104,6 +104,7 @@ EXCHANGE_PLAN: dict[str, set[str]] = {
 MOST_FILES_IN_A_FOLDER = 14
 CORE = (
     "core/action_form",
+    "core/choices/action_set",
     "core/breaker",
     "core/candidates",
     "core/chain",
@@ -124,6 +125,7 @@ CORE = (
     "core/pricing",
     "core/quotes",
     "core/sending/order_gate",
+    "core/choices/scoring",
     "core/settings/names",
     "core/settings/texts",
     "core/settings/values",
