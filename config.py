@@ -180,14 +180,28 @@ class EthConfig(StrategyConfig):
 
 
 class ScoreConfig(Section):
-    """What makes a call good to sell, in points that are added up. The policy sells the call with most of them."""
+    """What makes a call good to sell: points that are added up. 0 leaves a part out."""
 
     yield_points: Number = Field(1.0, ge=-1000, le=1000)
-    """Points for each percent a year that the premium (net of fee) pays if the price stays flat."""
-    delta_points: Number = Field(-40.0, ge=-1000, le=1000)
+    """Points for each percent a year that the premium, net of the fee, pays if the price stays flat."""
+    delta_points: Number = Field(-40.0, ge=-10_000, le=10_000)
     """Points for each 1.00 of delta: the risk of being called away."""
     spread_points: Number = Field(-0.2, ge=-1000, le=1000)
     """Points for each percent between bid and ask: the cost of getting out."""
+    one_sided_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points of a call without a bid or without an ask, which is offered at the mark."""
+    target_delta_points: Number = Field(0.0, ge=-10_000, le=10_000)
+    """Points for each 1.00 that the delta is away from target_delta: below 0 to come close."""
+    target_delta: Number = Field(0.2, gt=0, lt=1)
+    """The delta that is looked for (0 to 1), where target_delta_points is not 0."""
+    target_days_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points for each day that the expiry is away from target_days: below 0 to come close."""
+    target_days: Number = Field(7.0, ge=0, le=400)
+    """The days to expiry that are looked for, where target_days_points is not 0."""
+    iv_rv_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points for each 100 percent that the call's IV is above realised volatility."""
+    regime_delta_points: Number = Field(0.0, ge=-10_000, le=10_000)
+    """Points for each 1.00 of delta in a bull market; in a bear market the opposite."""
 
 
 class RunConfig(Section):
@@ -210,7 +224,9 @@ class RunConfig(Section):
     seed: Whole = Field(1, ge=0, le=2**31 - 1)
     """Seed of exploration and of the simulated market."""
     exploration_pct: Number = Field(0.0, ge=0, le=100)
-    """Percent of sales drawn at random among the candidates, for training data."""
+    """Percent of decisions drawn at random among what is allowed, for training data."""
+    exploration_best: Whole = Field(3, ge=1, le=100)
+    """How many of the allowed actions with the highest scores are drawn from, beside doing nothing."""
     rv_window_days: Number = Field(30.0, ge=2, le=60)
     """Days of closes behind realised volatility and IV/RV. Of the index there are 30, whatever is asked for."""
     rv_min_returns: Whole = Field(20, ge=5, le=2000)

@@ -136,7 +136,7 @@ def with_choices(state: AgentState, config: AgentConfig) -> AgentState:
 
     The last step of a state: what limits the agent (orders of today, a breaker, a full disk) must be in it by then.
     """
-    state = state.model_copy(update={"candidates": tuple(scored(call, config) for call in state.candidates)})
+    state = state.model_copy(update={"candidates": tuple(scored(call, state, config) for call in state.candidates)})
     allowed = (choice for choice in possible_choices(state, config) if is_allowed(state, choice, config))
     return state.model_copy(update={"choices": tuple(allowed)})
 

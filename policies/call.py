@@ -1,9 +1,9 @@
 """Ask the owner's policy for an action; nothing it does can stop the loop.
 
 In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
-nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
-risk engine, and what it changes for the whole process is put back (side_effects). A watchdog (SIGALRM,
-real time) ends one that does not return; a thread has none.
+nonsense; then the action is DO_NOTHING. Now and then exploration draws another one. The policy gets copies, so that
+nothing it does to its arguments reaches the risk engine, and what it changes for the whole process is put back
+(side_effects). A watchdog (SIGALRM, real time) ends one that does not return; a thread has none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from types import FrameType, NoneType
@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from config import AgentConfig, without_secrets
 from models import ActionType, AgentState, ProposedAction
+from policies.exploration import explored
 from policies.output import PolicyOutputError, read_action, reason_of
 from policies.side_effects import process_put_back
 
@@ -71,7 +72,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     """
     with process_put_back():
         answer = _ask(policy, own_copy(state), own_copy(_settings_for(policy, config)))
-    return _without_secrets(answer, config)
+    return _without_secrets(_explored(answer, state, config), config)
 
 
 def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConfig) -> list[PolicyAnswer]:
@@ -81,7 +82,7 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
     """
     keyless = own_copy(_settings_for(policy, config))
     with process_put_back():
-        answers = [_ask(policy, state, keyless) for state in states]
+        answers = [_explored(_ask(policy, state, keyless), state, config) for state in states]
     words = "\n".join(answer.words for answer in answers)
     if without_secrets(words, config) == words:  # one look at all of them instead of one at each
         return [_answer(answer, str) for answer in answers]
@@ -101,6 +102,11 @@ def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
         return _RawAnswer(None, reason_of(error), traceback_text())
+
+
+def _explored(answer: _RawAnswer, state: AgentState, config: AgentConfig) -> _RawAnswer:
+    """With the odds of every choice, and drawn anew where this decision explores; who failed explores nothing."""
+    return answer if answer.action is None else replace(answer, action=explored(state, answer.action, config))
 
 
 def traceback_text() -> str:

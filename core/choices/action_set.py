@@ -16,9 +16,10 @@ from models import ActionType, AgentState, CandidateOption, Choice, OptionPositi
 NOTHING = Choice(type=ActionType.DO_NOTHING, label="nothing")
 
 
-def scored(call: CandidateOption, config: AgentConfig) -> CandidateOption:
+def scored(call: CandidateOption, state: AgentState, config: AgentConfig) -> CandidateOption:
     """The same call with the parts of its score."""
-    return call.model_copy(update={"score_parts": sale_parts(call, config.score)})
+    parts = sale_parts(call, state.market(call.underlying), config)
+    return call.model_copy(update={"score_parts": parts})
 
 
 def possible_choices(state: AgentState, config: AgentConfig) -> Iterator[Choice]:

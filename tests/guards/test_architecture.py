@@ -37,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "models",
     },
     "policies": {"config", "core", "models"},
-    "policy_rule_based": {"config", "models"},
+    "policy_rule_based": {"config", "core", "models"},
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
     "paper_exchange": {"core", "core/chain", "core/columns"},  # a market has its chain in columns already
@@ -134,6 +134,7 @@ CORE = (
     "core/trading_hours",
     "deribit/symbols",
     "orders/order_planning",
+    "policies/exploration",
     "policies/language_model/labels",
     "policies/language_model/prompt",
     "policies/language_model/reply",
@@ -177,9 +178,9 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/statistics/bootstrap.py": {"np.random"},
     "backtest/sweep/space.py": {"random"},  # which trials, seeded
     "deribit/wire.py": {"time", "datetime.now", "random"},
+    "policies/exploration.py": {"random"},  # seeded by the state
     "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
-    "policy_rule_based.py": {"random"},
     "paper_exchange/__main__.py": {"time"},
     "paper_exchange/simulated/market.py": {"np.random"},
     "paper_exchange/simulated/process.py": {"np.random"},
@@ -443,7 +444,7 @@ def test_the_real_time_is_asked_for_in_the_system_clock_alone() -> None:
     assert len(re.findall(asking, ast.unparse(tree))) == len(re.findall(asking, ast.unparse(clock))) == 2
 
 
-@pytest.mark.parametrize("name", ["deribit/wire.py", "policy_rule_based.py"])
+@pytest.mark.parametrize("name", ["deribit/wire.py", "policies/exploration.py"])
 def test_dice_are_never_thrown_without_a_seed(name: str) -> None:
     uses = re.findall(r"\brandom\.\w+\(.?", ast.unparse(tree_of(PROJECT / name)))
     assert len(uses) == 1

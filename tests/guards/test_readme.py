@@ -81,7 +81,7 @@ def first_iteration(folder: Path) -> str:
 def edited_policy(folder: Path) -> Iterator[None]:
     """The README's own edit of the policy, as my_policy."""
     source = (config.PROJECT_FOLDER / "policy_rule_based.py").read_text()
-    edited = source.replace("POINTS_PER_DELTA = -40.0", "POINTS_PER_DELTA = -400.0")
+    edited = source.replace("OWN_POINTS_PER_DELTA = 0.0", "OWN_POINTS_PER_DELTA = -360.0")
     assert edited != source
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "my_policy.py").write_text(edited)
