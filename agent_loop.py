@@ -8,25 +8,28 @@ line an iteration, an exit code (cli/commands.py lists them).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import cli.first_words  # noqa: F401 - before all others: answers --help at once, and says which package is missing
 from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
-from cli.console import RunDisplay, complain
+from cli.console import RunDisplay, complain, say
 from cli.endings import end_if_fatal, end_run, leave, write_lines
 from cli.latest_chain import keep_latest_chains
 from cli.locks import require_held
+from cli.training.side_by_side import Class
 from core.iteration import Steps
 from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState, TradingState
+from models import ActionType, AgentError, AgentState, ShadowDecision, TradingState
 from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import ask_policy, traceback_text
-from risk_engine import judge_action, with_refusals
-from state_builder import build_agent_state
+from policies.shadow import shadow_decisions
+from risk_engine import judge_action
+from state_builder import build_agent_state, with_choices
 
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
@@ -43,6 +46,7 @@ def run_iteration(agent: Agent, state_just_read: AgentState | None = None) -> It
 
         answer = ask_policy(agent.policy, state, agent.config)
         steps.action, steps.policy_error = answer.action, answer.error
+        agent.let_think(answer.action)
 
         steps.check = verdict = judge_action(state, answer.action, agent.config)
 
@@ -70,10 +74,31 @@ def read_state(agent: Agent) -> AgentState:
         raise left_overs.problem
     agent.ledger.begin_at(state.timestamp)
     state = agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
-    return with_refusals(state, agent.config)
+    return with_choices(state, agent.config)
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:
+    """Ask the shadows and write the line, which no shadow can hold back; a second signal still passes."""
+    try:
+        steps.shadows = ask_shadows(agent, steps)
+    finally:
+        record = write_iteration(agent, steps)
+    return record
+
+
+def ask_shadows(agent: Agent, steps: Steps) -> tuple[ShadowDecision, ...]:
+    """What other policies would have done: only now, when the acting one's orders are out. Nothing of it is sent."""
+    if not agent.shadows or steps.state is None or steps.fatal is not None:
+        return ()
+    asked = shadow_decisions(agent.shadows, steps.state, agent.config, judge_action, lambda: agent.stop_requested)
+    try:
+        return tuple(asked)
+    except Exception:  # noqa: BLE001 - a shadow is never worth an iteration
+        complain(f"the shadows could not be asked: {traceback_text().splitlines()[-1]}")
+        return ()
+
+
+def write_iteration(agent: Agent, steps: Steps) -> IterationRecord:
     """Write the line of the iteration. What of it may end the process is left in `agent.fatal`."""
     if steps.fatal is None and agent.client.fatal_answer is not None:
         steps.fail(agent.client.fatal_answer)  # heard where a failure is tolerated, as while fees are read
@@ -121,6 +146,34 @@ def keep_chains(agent: Agent) -> None:
     seen = agent.memory.last_read
     if seen is not None:
         keep_latest_chains(agent.config.run.data_dir, seen.coins, seen.now)
+
+
+def run_profiles(trained: Class, options: argparse.Namespace) -> int:
+    """Training mode: every profile decides on one reading of the market, then all wait for the next."""
+    agents, wanted = trained.agents, 1 if options.once else options.iterations
+    displays = {name: RunDisplay(wanted, options.quiet) for name in agents}
+    first = next(iter(agents.values()))
+    has_failed, rounds, interval_seconds = False, 0, first.config.run.interval_seconds
+    while not is_stopped(agents):
+        trained.begin_round()
+        for name, agent in agents.items():
+            say(f"=== {name}")
+            record = run_iteration(agent)
+            displays[name].show(record)
+            has_failed = has_failed or record.error is not None
+            end_if_fatal(agent)
+        rounds += 1
+        if rounds == wanted or not first.clock.wait_for_next(interval_seconds):
+            break
+    for name, agent in agents.items():
+        end_run(agent)
+        say(f"=== {name}")
+        displays[name].end()
+    return 1 if has_failed and wanted is not None and not is_stopped(agents) else 0
+
+
+def is_stopped(agents: Mapping[str, Agent]) -> bool:
+    return any(agent.stop_requested for agent in agents.values())
 
 
 def wait_for_next(agent: Agent, record: IterationRecord) -> bool:
@@ -174,7 +227,7 @@ def order_trial(agent: Agent) -> OrderTrial:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code."""
-    return run_command(parse_arguments(arguments), run_loop, order_trial)
+    return run_command(parse_arguments(arguments), run_loop, order_trial, run_profiles)
 
 
 if __name__ == "__main__":

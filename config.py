@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from core.settings import names, texts, values
+from core.settings import modes, names, texts, values
 from models import ConfigurationError, Underlying
 
 PROJECT_FOLDER = Path(__file__).resolve().parent
@@ -40,6 +40,7 @@ MARKET_FOLDERS = ("simulated", "recorded", "loopback")  # in the log and data fo
 MIN_INTERVAL_SECONDS = 30.0  # what testnet is asked for; an exchange on this machine may be asked every second
 MARKETS_OF_THIN_BOOKS = ("testnet", "loopback")  # where most calls have no bid, and a bid is not required
 KEY_NAMES = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
+SECRET_NAMES = {"DERIBIT_CLIENT_SECRET", "LLM_API_KEY"}  # nobody else may be able to read a file with one of them
 
 # --- kinds of values ----------------------------------------------------------------
 
@@ -64,6 +65,9 @@ SwitchOrUnset = Annotated[bool | None, BeforeValidator(values.bool_or_unset)]
 Secret = Annotated[SecretStr, BeforeValidator(values.secret_text)]
 FilePath = Annotated[Path, BeforeValidator(_usable_path)]
 Url = Annotated[str, BeforeValidator(values.allowed_url)]
+ModelUrl = Annotated[str, BeforeValidator(values.allowed_model_url)]
+Day = Annotated[str, BeforeValidator(values.day_or_unset)]
+SetName = Literal["research", "production", "conservative", "moderate", "aggressive"]
 
 
 # --- the settings -------------------------------------------------------------------
@@ -175,15 +179,44 @@ class EthConfig(StrategyConfig):
     """No order is ever larger than this, in coin, whatever the policy says."""
 
 
+class ScoreConfig(Section):
+    """What makes a call good to sell: points that are added up. 0 leaves a part out."""
+
+    yield_points: Number = Field(1.0, ge=-1000, le=1000)
+    """Points for each percent a year that the premium, net of the fee, pays if the price stays flat."""
+    delta_points: Number = Field(-40.0, ge=-10_000, le=10_000)
+    """Points for each 1.00 of delta: the risk of being called away."""
+    spread_points: Number = Field(-0.2, ge=-1000, le=1000)
+    """Points for each percent between bid and ask: the cost of getting out."""
+    one_sided_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points of a call without a bid or without an ask, which is offered at the mark."""
+    target_delta_points: Number = Field(0.0, ge=-10_000, le=10_000)
+    """Points for each 1.00 that the delta is away from target_delta: below 0 to come close."""
+    target_delta: Number = Field(0.2, gt=0, lt=1)
+    """The delta that is looked for (0 to 1), where target_delta_points is not 0."""
+    target_days_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points for each day that the expiry is away from target_days: below 0 to come close."""
+    target_days: Number = Field(7.0, ge=0, le=400)
+    """The days to expiry that are looked for, where target_days_points is not 0."""
+    iv_rv_points: Number = Field(0.0, ge=-1000, le=1000)
+    """Points for each 100 percent that the call's IV is above realised volatility."""
+    regime_delta_points: Number = Field(0.0, ge=-10_000, le=10_000)
+    """Points for each 1.00 of delta in a bull market; in a bear market the opposite."""
+
+
 class RunConfig(Section):
     """How the agent runs: the loop, its files, how orders are worked, the paper account."""
 
+    mode: SetName = "research"
+    """Set of settings to start from (core/settings/modes.py): a mode or a profile. --mode sets it."""
     dry_run: Switch = False
     """true: testnet quotes, paper account, no order leaves this machine. --dry-run sets it."""
     interval_seconds: Number = Field(300.0, ge=1, le=86_400)
     """Seconds between iterations (300 to 900 is sensible; under 30 only with an exchange on this machine)."""
     policy: str = "policy_rule_based"
     """Module with decide_action(agent_state, config). --policy sets it."""
+    policy_seconds: Number = Field(30.0, ge=0.05, le=120)
+    """Seconds after which a policy that has not returned is stopped. A model is given less."""
     log_dir: FilePath = Path("logs")
     """Folder of the decision and order logs."""
     data_dir: FilePath = Path("data")
@@ -191,7 +224,9 @@ class RunConfig(Section):
     seed: Whole = Field(1, ge=0, le=2**31 - 1)
     """Seed of exploration and of the simulated market."""
     exploration_pct: Number = Field(0.0, ge=0, le=100)
-    """Percent of sales drawn at random among the candidates, for training data."""
+    """Percent of decisions drawn at random among what is allowed, for training data."""
+    exploration_best: Whole = Field(3, ge=1, le=100)
+    """How many of the allowed actions with the highest scores are drawn from, beside doing nothing."""
     rv_window_days: Number = Field(30.0, ge=2, le=60)
     """Days of closes behind realised volatility and IV/RV. Of the index there are 30, whatever is asked for."""
     rv_min_returns: Whole = Field(20, ge=5, le=2000)
@@ -212,6 +247,39 @@ class RunConfig(Section):
     """ETH in a new paper account."""
 
 
+class LlmConfig(Section):
+    """The language model behind --policy llm. Any endpoint with OpenAI's chat-completions interface."""
+
+    base_url: ModelUrl = ""
+    """URL up to /v1, https; plain http on this machine only. What is sent are market and account figures."""
+    api_key: Secret | None = None
+    """Key of that endpoint, where it wants one. It is never logged, and no other policy sees it."""
+    model: str = Field("", max_length=200)
+    """Name of the model, as the endpoint calls it."""
+    timeout_seconds: Number = Field(20.0, ge=0.1, le=110)
+    """Seconds to wait for the whole reply. Nine tenths of AGENT_POLICY_SECONDS where that is less."""
+    temperature: Number = Field(1.0, ge=0, le=2)
+    """At 1 the logged probabilities are those of what happens; at 0 the likeliest is always taken."""
+    max_reply_tokens: Whole = Field(32, ge=8, le=4000)
+    """Most tokens of a reply; an answer needs about ten, a model that thinks aloud far more."""
+    max_calls_per_day: Whole = Field(300, ge=0, le=100_000)
+    """Calls a day (UTC, of the state), counted from the log of calls; then nothing is done."""
+    max_tokens_per_day: Whole = Field(500_000, ge=0, le=10**9)
+    """Tokens a day, prompts and replies, counted in the same way. A decision takes about 1,000."""
+    send_schema: Switch = True
+    """Ask the endpoint to allow the letters alone (response_format). The answer is checked anyway."""
+    send_logprobs: Switch = True
+    """Ask for logprobs, which become the probabilities of the letters. Some models refuse such requests."""
+    hide_market: Switch = False
+    """true: no dates and no prices in the prompt, only ratios: a model may remember the past."""
+    cache: Literal["fill", "only"] = "fill"
+    """fill: ask what was never asked. only: never ask, as a replay does; a miss does nothing."""
+    cache_dir: FilePath = Path("data/model_cache")
+    """Folder of prompts and replies, shared by all ways to run: the same state is paid for once."""
+    training_cutoff: Day = ""
+    """Last day in the model's training data, YYYY-MM-DD. Results before it are marked as not to be trusted."""
+
+
 class AgentConfig(BaseSettings):
     """All sections. Make it with load_config, which reads the sources and refuses names it does not know."""
 
@@ -221,7 +289,9 @@ class AgentConfig(BaseSettings):
     risk: RiskConfig = RiskConfig()
     btc: BtcConfig = BtcConfig()
     eth: EthConfig = EthConfig()
+    score: ScoreConfig = ScoreConfig()
     run: RunConfig = RunConfig()
+    llm: LlmConfig = LlmConfig()
     _key_source: str = PrivateAttr("none")
     _market: str | None = PrivateAttr(None)
     _typed_as: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -292,7 +362,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "risk": RiskConfig,
     "btc": BtcConfig,
     "eth": EthConfig,
+    "score": ScoreConfig,
     "run": RunConfig,
+    "llm": LlmConfig,
 }
 
 
@@ -319,7 +391,9 @@ def load_config(
     typed_as = typed_as or {}
     given = {**in_file, **in_environment}
     problems += [f"{name}: ${{...}} is not replaced: write the value itself" for name in given if "${" in given[name]]
-    sections = _by_section(given, overrides or {})
+    explicit = _by_section(given, overrides or {})
+    mode = explicit["run"].get("mode", "research")
+    sections = modes.with_set(mode, explicit)
     try:
         config = AgentConfig.model_validate(sections)
     except ValidationError as error:
@@ -329,12 +403,29 @@ def load_config(
     if not config.is_loopback and config.run.interval_seconds < MIN_INTERVAL_SECONDS:
         asked = f"{config.name_of('AGENT_INTERVAL_SECONDS')}={config.run.interval_seconds:g}"
         problems.append(f"{asked}: must be 30 to 86400 (from 1 with an exchange on this machine)")
+    problems += _mode_problems(config)
     if problems:
         raise ConfigurationError("\n".join(problems))
+    for setting, value in modes.overruled(mode, explicit, SETTINGS):
+        said = getattr(getattr(config, setting.section), setting.field)
+        if said != value:
+            warn(f"{config.name_of(setting.name)}={said}: wins over the {value} of {mode}")
     found_in = {"env" if name in in_environment else ".env" for name in KEY_NAMES if name in given}
     config = _with_absolute_paths(_the_safer_dry_run(config, in_file, in_environment, warn))
     config._key_source = " and ".join(sorted(found_in, reverse=True)) or "none"
     return config
+
+
+def _mode_problems(config: AgentConfig) -> list[str]:
+    if config.run.mode not in modes.WITHOUT_EXPLORATION or config.run.exploration_pct == 0.0:
+        return []
+    name = config.name_of("AGENT_EXPLORATION_PCT")
+    return [f"{name}={config.run.exploration_pct:g}: {config.run.mode} never explores: use --mode research"]
+
+
+def config_of_mode(name: str, env_file: Path | None = None) -> AgentConfig:
+    """The settings of a mode or profile with what the file says; raises ConfigurationError."""
+    return load_config(env_file, {"run": {"mode": name}}, warn=lambda _: None)
 
 
 def _read_file(env_file: Path) -> tuple[dict[str, str], list[str]]:
@@ -344,7 +435,7 @@ def _read_file(env_file: Path) -> tuple[dict[str, str], list[str]]:
     source = env_file.name
     entries, twice, broken = names.entries_of(_text_of(env_file), source)
     problems = names.unknown_in_file(entries, SETTING_NAMES, source) + twice
-    if "DERIBIT_CLIENT_SECRET" in entries and os.name != "nt" and env_file.stat().st_mode & 0o077:
+    if SECRET_NAMES & set(entries) and os.name != "nt" and env_file.stat().st_mode & 0o077:
         problems += [f"other users of this machine can read the secret in {source}: chmod 600 {source}"]
     if broken:  # nothing is made of such a file: a switch that was meant to be set could be in that line
         raise ConfigurationError("\n".join(broken + problems))
@@ -407,7 +498,8 @@ def _with_absolute_paths(config: AgentConfig) -> AgentConfig:
     if not (is_made_by_us or kill_file.parent.is_dir()):
         raise ConfigurationError(f"RISK_KILL_FILE={str(kill_file)!r}: the folder {kill_file.parent} does not exist")
     risk = config.risk.model_copy(update={"kill_file": kill_file})
-    return config.model_copy(update={"run": run.model_copy(update=folders), "risk": risk})
+    llm = config.llm.model_copy(update={"cache_dir": PROJECT_FOLDER / config.llm.cache_dir})
+    return config.model_copy(update={"run": run.model_copy(update=folders), "risk": risk, "llm": llm})
 
 
 def require_credentials(config: AgentConfig) -> None:
@@ -421,7 +513,7 @@ def require_credentials(config: AgentConfig) -> None:
 
 def without_secrets(text: str, config: AgentConfig) -> str:
     """A text of unknown origin without our key and the keys in the environment: a library may repeat its own."""
-    own = (config.deribit.client_id, config.deribit.client_secret)
+    own = (config.deribit.client_id, config.deribit.client_secret, config.llm.api_key)
     values = {secret.get_secret_value() for secret in own if secret is not None}
     values |= _secrets_in(tuple(environment().items()))
     for value in sorted(values, key=len, reverse=True):
@@ -466,5 +558,22 @@ def settings_table() -> str:
     return texts.settings_table(SETTINGS)
 
 
+def main(arguments: Sequence[str]) -> int:
+    """`--table`, `--diff MODE MODE`, or nothing for .env.example; the exit code."""
+    if arguments[:1] != ["--diff"]:
+        sys.stdout.write(settings_table() if "--table" in arguments else env_example())
+        return 0
+    names_of_sets = tuple(arguments[1:])
+    unknown = [name for name in names_of_sets if name not in modes.SETS]
+    if len(names_of_sets) != 2 or unknown:
+        wrong = f"{unknown[0]!r} is no mode or profile" if unknown else "--diff takes two names"
+        sys.stderr.write(f"config.py: {wrong}; there are {', '.join(modes.SETS)}\n")
+        return 2
+    left, right = names_of_sets
+    sides = (config_of_mode(left), config_of_mode(right))
+    sys.stdout.write("\n".join(modes.difference_lines((left, right), sides, SETTINGS)) + "\n")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(settings_table() if "--table" in sys.argv else env_example())
+    sys.exit(main(sys.argv[1:]))

@@ -48,6 +48,7 @@ from models import (
     LegResult,
     ProposedAction,
     RiskResult,
+    ShadowDecision,
     TradingState,
 )
 
@@ -79,6 +80,7 @@ class IterationRecord(Frozen):
     policy: str
     config_hash: str
     policy_hash: str
+    settings_mode: str = "research"
     action_type: str
     underlying: str | None = None
     symbol: str | None = None
@@ -102,6 +104,7 @@ class IterationRecord(Frozen):
     proposed_action: ProposedAction
     risk_engine_result: RiskResult
     executed_action: ExecutionResult
+    shadows: tuple[ShadowDecision, ...] = ()
     ended_orders: tuple[LegResult, ...] = ()
     breaker: Breaker | None = None
     ledger: tuple[LedgerEntry, ...] = ()
@@ -130,7 +133,7 @@ class LoggedEntry(LedgerEntry):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What all lines of a run have in common.
+    """What all lines of a run have in common. `settings_mode`: AGENT_MODE, the set of settings it started from.
 
     `requires_bid`: whether only calls with a bid may be sold. `fills`: how orders are filled (AGENT_FILLS).
     `lines_before`: the sequence number of the last line before it.
@@ -142,6 +145,7 @@ class RunInfo:
     policy: str
     config_hash: str
     policy_hash: str
+    settings_mode: str = "research"
     credentials_source: str = "none"
     requires_bid: bool = True
     fills: str = "ladder"

@@ -8,6 +8,7 @@ Nothing here can be changed after it was made, and nothing infinite or not-a-num
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +65,121 @@ class Reason(Frozen):
         return f"{self.rule}: {self.text}"
 
 
+# --- decisions ------------------------------------------------------------------
+
+
+class ActionType(StrEnum):
+    """What a policy can propose."""
+
+    DO_NOTHING = "DO_NOTHING"
+    OPEN_COVERED_CALL = "OPEN_COVERED_CALL"
+    ROLL_COVERED_CALL = "ROLL_COVERED_CALL"
+    CLOSE_COVERED_CALL = "CLOSE_COVERED_CALL"
+
+
+class ScorePart(Frozen):
+    """One term of a score: its name and how many points it gave."""
+
+    name: str
+    points: float
+
+
+class Action(Frozen):
+    """What can be done: `symbol` is the call to sell or to buy back; a roll sells `new_symbol` instead."""
+
+    type: ActionType
+    underlying: Underlying | None = None
+    symbol: str | None = None
+    new_symbol: str | None = None
+    size: NonNegative = 0.0
+
+    def is_like(self, other: Action) -> bool:
+        """Whether both do the same with the same calls, in whatever size."""
+        return (self.type, self.symbol, self.new_symbol) == (other.type, other.symbol, other.new_symbol)
+
+
+class Choice(Action):
+    """An action that the risk engine allows in a state. `score`: points (core/choices/scoring.py), of nothing 0.
+
+    `label` names it in one text that no other choice of the state has: "nothing", "open SYMBOL", "close SYMBOL",
+    "roll SYMBOL > SYMBOL". A sale's parts stand at its candidate, a roll's are those of its buy-back and of its sale.
+    """
+
+    label: str
+    score: float = 0.0
+    score_parts: tuple[ScorePart, ...] = ()
+
+    def proposed(self, reason: str, choices: tuple[ActionOption, ...] = ()) -> ProposedAction:
+        """This choice as what a policy returns."""
+        return ProposedAction(
+            type=self.type,
+            underlying=self.underlying,
+            symbol=self.symbol,
+            new_symbol=self.new_symbol,
+            size=self.size,
+            reason=reason,
+            choices=choices,
+        )
+
+
+class ActionOption(Frozen):
+    """One of the actions a policy chose from, and how likely it was.
+
+    `label` is that of the state's choice. Older lines have none; there `symbol` of a roll is the call that is sold.
+    """
+
+    type: ActionType
+    symbol: str | None = None
+    new_symbol: str | None = None
+    label: str = ""
+    score: float | None = None
+    score_parts: tuple[ScorePart, ...] = ()
+    probability: float = Field(ge=0, le=1)
+
+
+ModelOutcome = Literal[
+    "chosen",
+    "only_action",
+    "blocked",
+    "unavailable",
+    "truncated",
+    "refused",
+    "invalid",
+    "budget",
+    "cache_miss",
+]
+
+
+class ModelCall(Frozen):
+    """What was asked of a language model, and what came back. Only "chosen" is the model's own decision.
+
+    only_action and blocked: it was not asked, there was nothing to choose. `reply` is its text, cut to a few hundred
+    letters; the prompt stands once in the cache, under `prompt_hash`, a hash of everything that determines the reply.
+    `thinking_seconds` is what the call took when it was made, also where the reply comes `from_cache`.
+    """
+
+    outcome: ModelOutcome
+    model: str = ""
+    host: str = ""
+    template: str = ""
+    prompt_hash: str | None = None
+    reply: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
+    thinking_seconds: float | None = None
+    from_cache: bool = False
+    probabilities: Literal["logprobs", "not given", "not asked"] = "not asked"
+
+
+class ProposedAction(Action):
+    """What the policy wants. `model_call`: what was asked of a language model for it, if any was."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+    choices: tuple[ActionOption, ...] = Field((), max_length=1000)
+    model_call: ModelCall | None = None
+
+
 # --- the state ------------------------------------------------------------------
 
 
@@ -95,7 +211,7 @@ class CandidateOption(Frozen):
 
     `premium_basis`: "bid" where the sale is worked towards a bid; "asked" where a side of the book is missing and the
     call is offered at the mark and left to rest. `floor_price_coin` is the least that an order would take,
-    `tick_size_coin` the tick there; not in older logs.
+    `tick_size_coin` the tick there; not in older logs, nor are `score_parts` (core/choices/scoring.py).
     """
 
     symbol: str
@@ -120,6 +236,12 @@ class CandidateOption(Frozen):
     breakeven_usd: float
     min_trade_amount_coin: Positive
     quoted_at: AwareDatetime
+    score_parts: tuple[ScorePart, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """How good it is to sell, in points."""
+        return math.fsum(part.points for part in self.score_parts)
 
     @property
     def is_offered_at_mark(self) -> bool:
@@ -214,9 +336,8 @@ class AgentState(Frozen):
     `unresolved_symbols`: orders of ours whose end is not certain or too fresh; their coins wait. `waiting_underlyings`:
     coins that wait because the order log may not tell all. `orders_today`: those since 00:00 UTC that
     filled, were refused or are not over yet; the others are `unfilled_orders_today`. `restrictions`: why the trading
-    state is not ACTIVE. `refused_closes`: held calls whose buy-back the risk engine would refuse now.
-    `refused_sales`: candidates it would refuse: as a sale of order_size where a coin has room and no call, as the new
-    call of a roll where its call is due. Others are not judged before they are proposed.
+    state is not ACTIVE. `choices`: every action that the risk engine allows now; empty where nobody has asked it yet,
+    as in older logs.
     """
 
     decision_id: str
@@ -237,8 +358,7 @@ class AgentState(Frozen):
     unfilled_orders_today: int = 0
     trading_state: TradingState = TradingState.ACTIVE
     restrictions: tuple[Reason, ...] = ()
-    refused_closes: tuple[str, ...] = ()
-    refused_sales: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     def market(self, underlying: str) -> MarketSnapshot | None:
         return next((market for market in self.markets if market.underlying == underlying), None)
@@ -262,56 +382,19 @@ class AgentState(Frozen):
     def position(self, symbol: str | None) -> OptionPosition | None:
         return next((held for held in self.portfolio.positions if held.symbol == symbol), None)
 
-    def refuses(self, action: ProposedAction) -> bool:
-        """Whether a leg of this action is one that the risk engine would refuse now."""
-        is_roll = action.type == ActionType.ROLL_COVERED_CALL
-        bought = action.symbol if is_roll or action.type == ActionType.CLOSE_COVERED_CALL else None
-        sold = action.new_symbol if is_roll else action.symbol if action.type == ActionType.OPEN_COVERED_CALL else None
-        return bought in self.refused_closes or sold in self.refused_sales
+    def choice_of(self, action: Action) -> Choice | None:
+        """The allowed action of this type on these calls, whatever its size; None where there is none."""
+        return next((choice for choice in self.choices if choice.is_like(action)), None)
+
+    def refuses(self, action: Action) -> bool:
+        """Whether the risk engine would refuse this action now; where nobody has asked it, nothing is refused."""
+        return bool(self.choices) and self.choice_of(action) is None
 
     def open_orders_for(self, underlying: str) -> tuple[Order, ...]:
         return tuple(order for order in self.portfolio.open_orders if order.parts.underlying == underlying)
 
 
-# --- decisions ------------------------------------------------------------------
-
-
-class ActionType(StrEnum):
-    """What a policy can propose."""
-
-    DO_NOTHING = "DO_NOTHING"
-    OPEN_COVERED_CALL = "OPEN_COVERED_CALL"
-    ROLL_COVERED_CALL = "ROLL_COVERED_CALL"
-    CLOSE_COVERED_CALL = "CLOSE_COVERED_CALL"
-
-
-class ScorePart(Frozen):
-    """One term of a score: its name and how many points it gave."""
-
-    name: str
-    points: float
-
-
-class ActionOption(Frozen):
-    """One of the actions a policy chose from."""
-
-    type: ActionType
-    symbol: str | None = None
-    score: float | None = None
-    score_parts: tuple[ScorePart, ...] = ()
-    probability: float = Field(ge=0, le=1)
-
-
-class ProposedAction(Frozen):
-    """What the policy wants. `symbol` is the call to sell or to buy back; a roll sells `new_symbol` instead."""
-
-    type: ActionType
-    underlying: Underlying | None = None
-    symbol: str | None = None
-    new_symbol: str | None = None
-    size: NonNegative = 0.0
-    reason: str = Field(min_length=1, max_length=1000)
-    choices: tuple[ActionOption, ...] = Field((), max_length=100)
+# --- verdict --------------------------------------------------------------------
 
 
 class RiskResult(Frozen):
@@ -319,6 +402,19 @@ class RiskResult(Frozen):
 
     allowed: bool
     reasons: tuple[Reason, ...] = ()
+
+
+class ShadowDecision(Frozen):
+    """What another policy would have done on the same state: checked by the risk engine, never sent.
+
+    `error`: it raised, took too long or returned nonsense; then its action is DO_NOTHING.
+    """
+
+    policy: str
+    policy_hash: str
+    action: ProposedAction
+    check: RiskResult
+    error: str | None = None
 
 
 # --- execution ------------------------------------------------------------------

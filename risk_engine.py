@@ -20,6 +20,7 @@ from core.trading_hours import settlement_problem
 from deribit.symbols import parse_symbol
 from models import (
     ROUNDING,
+    Action,
     ActionType,
     AgentState,
     CandidateOption,
@@ -41,7 +42,7 @@ class ProposedTrade:
 
     state: AgentState
     config: AgentConfig
-    action: ProposedAction
+    action: Action
     underlying: Underlying
     market: MarketSnapshot
     account: CoinAccount
@@ -80,48 +81,18 @@ def check_action_allowed(
     return verdict.allowed, [str(reason) for reason in verdict.reasons]
 
 
-def judge_action(state: AgentState, action: ProposedAction, config: AgentConfig) -> RiskResult:
+def judge_action(state: AgentState, action: Action, config: AgentConfig) -> RiskResult:
     """The same verdict with its reasons as pairs of rule and text, for those who go on with them."""
     reasons = tuple(_reasons_against(state, action, config))
     return RiskResult(allowed=not reasons, reasons=reasons)
 
 
-def with_refusals(state: AgentState, config: AgentConfig) -> AgentState:
-    """The state with what cannot be bought back or sold now, so that a policy turns to what can be done."""
-    held = [position for position in state.portfolio.positions if position.is_short_call]
-    closes = [call.symbol for call in held if not judge_action(state, _closing_of(call, config), config).allowed]
-    sales = [
-        action.new_symbol or action.symbol
-        for coin in config.enabled_underlyings
-        for action in _sales_of(state, coin, config)
-        if not judge_action(state, action, config).allowed
-    ]
-    return state.model_copy(update={"refused_closes": tuple(closes), "refused_sales": tuple(sales)})
+def is_allowed(state: AgentState, action: Action, config: AgentConfig) -> bool:
+    """The same verdict alone: the first reason ends the search."""
+    return next(_reasons_against(state, action, config), None) is None
 
 
-def _closing_of(call: OptionPosition, config: AgentConfig) -> ProposedAction:
-    size = min(call.size, config.strategy(call.underlying).max_order_size)
-    return ProposedAction(
-        type=ActionType.CLOSE_COVERED_CALL, underlying=call.underlying, symbol=call.symbol, size=size, reason="?"
-    )
-
-
-def _sales_of(state: AgentState, coin: Underlying, config: AgentConfig) -> Iterator[ProposedAction]:
-    """What could be sold of a coin: with room for an order, or in place of the call that is due."""
-    strategy, risk, held = config.strategy(coin), state.risk(coin), state.short_calls(coin)
-    if not held and risk is not None and risk.room_coin >= strategy.order_size:
-        sale = ProposedAction(
-            type=ActionType.OPEN_COVERED_CALL, underlying=coin, symbol="?", size=strategy.order_size, reason="?"
-        )
-        yield from (sale.model_copy(update={"symbol": call.symbol}) for call in state.candidates_for(coin))
-    due = min(held, key=lambda call: call.expiry, default=None)
-    if due is not None and due.dte_days < strategy.roll_dte_days:
-        roll = _closing_of(due, config).model_copy(update={"type": ActionType.ROLL_COVERED_CALL})
-        others = (call for call in state.candidates_for(coin) if call.symbol != due.symbol)
-        yield from (roll.model_copy(update={"new_symbol": call.symbol}) for call in others if call.expiry >= due.expiry)
-
-
-def _reasons_against(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
+def _reasons_against(state: AgentState, action: Action, config: AgentConfig) -> Iterator[Reason]:
     if action.type == ActionType.DO_NOTHING:
         return
     problems = list(form_problems(state, action, config))
@@ -139,7 +110,7 @@ def _reasons_against(state: AgentState, action: ProposedAction, config: AgentCon
 # --- what the rules look at -----------------------------------------------------------------------
 
 
-def _trade(state: AgentState, action: ProposedAction, config: AgentConfig) -> ProposedTrade | None:
+def _trade(state: AgentState, action: Action, config: AgentConfig) -> ProposedTrade | None:
     coin = action.underlying
     if coin is None:
         return None

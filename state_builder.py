@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from config import AgentConfig
 from core.candidates import scan_chain
 from core.chain import Chain, Listing, Quotes, chain_of, listing_of
+from core.choices.action_set import possible_choices, scored
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
 from core.market_context import Closes, CoinData, market_snapshot, near_index
 from core.plausibility import LastSeen
@@ -40,6 +41,7 @@ from models import (
     TradingState,
     Underlying,
 )
+from risk_engine import is_allowed
 
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 MAX_SNAPSHOT_SECONDS = 60.0
@@ -129,6 +131,16 @@ def build_agent_state(
     if doubts:
         raise InvalidReplyError("; ".join(doubts))
     return state
+
+
+def with_choices(state: AgentState, config: AgentConfig) -> AgentState:
+    """The state with the score of every candidate, and with every action that the risk engine allows. Pure.
+
+    The last step of a state: what limits the agent (orders of today, a breaker, a full disk) must be in it by then.
+    """
+    state = state.model_copy(update={"candidates": tuple(scored(call, state, config) for call in state.candidates)})
+    allowed = (choice for choice in possible_choices(state, config) if is_allowed(state, choice, config))
+    return state.model_copy(update={"choices": tuple(allowed)})
 
 
 # --- fetch ------------------------------------------------------------------------------

@@ -73,8 +73,9 @@ class CoveredCallEnv:
         if reward_kind not in ("coin", "usd", "excess"):
             raise ValueError(f"reward_kind is coin, usd or excess, not {reward_kind}")
         config = load_config(env_file=None) if config is None else config
-        # The policy file lets the coins take turns by the interval, so a step is one.
-        run = config.run.model_copy(update={"interval_seconds": step_hours * SECONDS_PER_HOUR})
+        # The policy file lets the coins take turns by the interval, so a step is one; only the caller explores.
+        steps_apart = {"interval_seconds": step_hours * SECONDS_PER_HOUR, "exploration_pct": 0.0}
+        run = config.run.model_copy(update=steps_apart)
         self._asked_config = config.model_copy(update={"run": run})
         self.config = self._asked_config
         self.seed, self.steps, self.reward_kind = seed, steps, reward_kind

@@ -33,7 +33,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--with-order goes with --check")
     if options.with_order and (options.market is not None or options.dry_run):
         parser.error("--with-order sends an order to testnet or this machine's own exchange: nowhere else")
+    if options.profiles is not None:
+        _check_training(parser, options)
     return options
+
+
+def _check_training(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Training trades on paper accounts of its own."""
+    if options.mode is not None or options.shadow:
+        parser.error("--profiles takes no --mode and no --shadow: each profile is a set of settings")
+    if options.wire or options.record_chains:
+        parser.error("--profiles takes no --wire and no --record-chains")
+    if options.check or options.status or options.report:
+        parser.error("--profiles runs; look at one profile with --log-dir logs/NAME")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,6 +98,11 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
         help="time between iterations, 30 (loopback: 1) to 86400",
     )
     how.add_argument("--policy", metavar="MODULE", help="module with decide_action (default policy_rule_based)")
+    how.add_argument("--mode", metavar="NAME", help="settings to start from: research (default) or production")
+    how.add_argument("--shadow", action="append", default=[], metavar="MODULE", help="policy that watches; repeatable")
+    how.add_argument(
+        "--profiles", type=_names, metavar="A,B", help="train: a paper account a profile, on one reading of the market"
+    )
     how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
@@ -118,6 +135,13 @@ def _path(text: str) -> Path:
         return Path(text).expanduser()  # a shell leaves the ~ of --log-dir=~/logs alone
     except RuntimeError:
         raise argparse.ArgumentTypeError("begins with ~, but that home folder is not known") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("must be different names with commas between them")
+    return names
 
 
 def _positive_int(text: str) -> int:

@@ -6,6 +6,7 @@ Reads and makes files; sends no request. A lasting account (testnet, dry run) go
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -22,9 +23,19 @@ from core.breaker import Breaker
 from core.plausibility import LastSeen
 from deribit.kill_file import kill_note_of
 from deribit.unexpected import UnexpectedReplies
+from deribit.wire import SystemClock
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
-from models import AgentError, Clock, ConfigurationError, DecisionLog, ExchangeClient, LegResult, LogWriteError
+from models import (
+    AgentError,
+    Clock,
+    ConfigurationError,
+    DecisionLog,
+    ExchangeClient,
+    LegResult,
+    LogWriteError,
+    ProposedAction,
+)
 from orders.jsonl_file import JsonlLog
 from orders.ledger_reader import LedgerReader, read_until_of
 from orders.order_log import OrderLogFile, OrderMemory
@@ -33,12 +44,18 @@ from orders.trading_state import TradingStateKeeper, breaker_of
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
 from policies.call import Policy
+from policies.shadow import Shadow
 from state_builder import MarketMemory
 
 LASTING_MODES = ("testnet", "loopback", "dry_run")  # their accounts go on from run to run; the others start afresh
 ORDER_MODES = ("testnet", "loopback")  # real orders to an account that others may use too
 # Secrets stay out of the log, and where a run keeps its files does not make it another run.
-NOT_HASHED = {"deribit": {"client_id", "client_secret"}, "risk": {"kill_file"}, "run": {"log_dir", "data_dir"}}
+NOT_HASHED = {
+    "deribit": {"client_id", "client_secret"},
+    "risk": {"kill_file"},
+    "run": {"log_dir", "data_dir"},
+    "llm": {"api_key", "cache", "cache_dir"},
+}
 
 
 @dataclass
@@ -54,6 +71,7 @@ class Agent:
     trading: TradingStateKeeper
     recorder: Recorder
     resting: RestingOrders
+    shadows: tuple[Shadow, ...] = ()
     stop_requested: bool = False
     locks: tuple[int, ...] = ()
     has_read_a_state: bool = False
@@ -65,6 +83,12 @@ class Agent:
     @property
     def clock(self) -> Clock:
         return self.client.clock
+
+    def let_think(self, action: ProposedAction) -> None:
+        """A simulated market is charged the time that a model took; of the real one it has passed by itself."""
+        call = action.model_call
+        if call is not None and call.thinking_seconds is not None and not isinstance(self.clock, SystemClock):
+            self.clock.sleep(call.thinking_seconds)
 
     def expect_trade(self, symbol: str) -> None:
         """An order has ended that may have traded: positions may be fewer, and the ledger has something to say."""
@@ -145,6 +169,7 @@ def assemble_agent(
         mode=mode,
         market=market,
         policy=config.run.policy,
+        settings_mode=config.run.mode,
         config_hash=config_hash(config),
         policy_hash=policy_hash(policy_source),
         requires_bid=config.requires_bid,
@@ -169,6 +194,12 @@ def assemble_agent(
 def config_hash(config: AgentConfig) -> str:
     """Stands in every line: two runs with the same one were decided with the same settings."""
     return "c-" + short_hash(config.model_dump_json(exclude=NOT_HASHED))
+
+
+def load_shadows(names: Iterable[str]) -> tuple[Shadow, ...]:
+    """The policies that only watch; raises ConfigurationError as for the one that acts."""
+    loaded = [(name, *load_policy(name)) for name in dict.fromkeys(names)]
+    return tuple(Shadow(name, policy_hash(source), policy) for name, policy, source in loaded)
 
 
 def policy_hash(source: str) -> str:

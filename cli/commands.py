@@ -24,6 +24,7 @@ from cli.report import bid_sentence, status_text
 from cli.results.earnings_report import earnings_lines, report_text
 from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
 from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
+from cli.training.side_by_side import RunProfiles, run_training
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from core.results.earnings import CoinEarnings
 from deribit.wire import SystemClock
@@ -37,9 +38,13 @@ RunLoop = Callable[[Agent, argparse.Namespace], int]
 StartTrial = Callable[[Agent], OrderTrial]
 
 
-def run_command(options: argparse.Namespace, run_loop: RunLoop, start_trial: StartTrial) -> int:
+def run_command(
+    options: argparse.Namespace, run_loop: RunLoop, start_trial: StartTrial, run_profiles: RunProfiles
+) -> int:
     """Carry out a command line; the exit code."""
     try:
+        if options.profiles is not None:
+            return run_training(options, run_profiles)
         if options.check:
             return _check(options, start_trial)
         if options.status:
@@ -67,6 +72,7 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
     config = settings_from(options)
     with _locked_agent(config, options) as agent:
         stop_on_signals(agent)
+        say(f"mode: {config.run.mode}; testnet only, in every mode")
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say(bid_sentence(config))
         say("kill file: " + " or ".join(map(str, config.kill_files)))

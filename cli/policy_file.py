@@ -1,6 +1,7 @@
-"""The owner's policy, from the name of its file. Runs the file: what it does when imported is the owner's business.
+"""A policy, from the name of its file. Runs the file: what it does when imported is the owner's business.
 
-In: a module name. Out: its decide_action and the source, which is hashed into every line of the log.
+In: a module name, which is looked for beside agent_loop.py (and in the folder one is in), then in policies/. Out: its
+decide_action and the source, which is hashed into every line of the log.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from config import PROJECT_FOLDER
 from core.settings.texts import not_utf8
 from models import ConfigurationError
 from policies.call import Policy
 from policies.side_effects import process_put_back
 
+POLICY_ROOM = "policies"
+
 
 def load_policy(name: str) -> tuple[Policy, str]:
     """decide_action of a module and the source it came from; raises ConfigurationError."""
+    name = _in_its_room(name)
     path = Path(name).expanduser().resolve() if "/" in name else None
     if path is not None and not (path.is_file() and path.suffix == ".py"):
         raise ConfigurationError(f"policy {name}: there is no such .py file")
@@ -36,6 +41,28 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise ConfigurationError(
             f"policy {name}: its source cannot be read, and every log line carries a hash of it"
         ) from None
+
+
+def _in_its_room(name: str) -> str:
+    """A plain name that only policies/ has, as a name in that room; raises ConfigurationError where both have it."""
+    plain = name.removesuffix(".py")
+    if not plain.isidentifier() or not (PROJECT_FOLDER / POLICY_ROOM / f"{plain}.py").is_file():
+        return name
+    beside = [folder / f"{plain}.py" for folder in dict.fromkeys((Path.cwd(), PROJECT_FOLDER))]
+    owners = next((path for path in beside if path.is_file()), None)
+    if owners is not None:
+        raise ConfigurationError(
+            f"policy {name}: there is {owners} and {POLICY_ROOM}/{plain}.py of the agent: rename yours"
+        )
+    return f"{POLICY_ROOM}.{plain}"
+
+
+def policy_file(name: str) -> Path:
+    """Where the file of a policy is, or would be; raises ConfigurationError as load_policy does."""
+    if "/" in name:
+        return Path(name).expanduser().resolve()
+    here = Path(f"{_in_its_room(name).removesuffix('.py').replace('.', '/')}.py")
+    return here.resolve() if here.exists() else PROJECT_FOLDER / here
 
 
 def _import(name: str, path: Path | None) -> ModuleType:

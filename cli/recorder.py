@@ -118,6 +118,7 @@ def make_record(run: RunInfo, steps: Steps, end: IterationEnd) -> IterationRecor
         proposed_action=action,
         risk_engine_result=check,
         executed_action=execution,
+        shadows=steps.shadows,
         ended_orders=steps.ended,
         breaker=end.breaker,
         ledger=steps.ledger.entries,

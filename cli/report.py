@@ -24,6 +24,7 @@ from models import (
     LegResult,
     MarketSnapshot,
     Order,
+    ShadowDecision,
     TradingState,
 )
 
@@ -123,7 +124,16 @@ def _decision_lines(record: IterationRecord) -> list[str]:
     error = "" if record.error is None else printable(record.error.strip().splitlines()[-1])
     if error and error not in decision:
         lines += [f"{INDENT}error: {error}"]
-    return lines
+    return [*lines, *(_shadow_line(shadow) for shadow in record.shadows)]
+
+
+def _shadow_line(shadow: ShadowDecision) -> str:
+    """What it would have done, and whether that would have been allowed; nothing of it was sent."""
+    rules = sorted({reason.rule for reason in shadow.check.reasons})
+    blocked = f" (blocked: {', '.join(rules)})" if rules else ""
+    return (
+        f"{INDENT}shadow {printable(shadow.policy)}: {shadow.action.type}{blocked}: {printable(shadow.action.reason)}"
+    )
 
 
 def _leg_lines(leg: LegResult) -> Iterator[str]:

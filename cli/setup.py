@@ -7,12 +7,14 @@ ConfigurationError where that cannot be. Reads files and makes folders; sends no
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 import config as settings
-from cli.assembly import ORDER_MODES, Agent, assemble_agent, unexpected_replies
+from cli.assembly import ORDER_MODES, Agent, assemble_agent, load_shadows, unexpected_replies
 from cli.console import complain
 from cli.locks import account_file
 from config import AgentConfig
@@ -29,6 +31,7 @@ from paper_exchange.storage import PaperAccountFileError
 OPTION_OF = {
     "dry_run": "--dry-run",
     "interval_seconds": "--interval",
+    "mode": "--mode",
     "policy": "--policy",
     "seed": "--seed",
     "log_dir": "--log-dir",
@@ -64,6 +67,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given = {
         "dry_run": True if options.dry_run else None,
         "interval_seconds": options.interval,
+        "mode": options.mode,
         "policy": options.policy,
         "seed": options.seed,
         "log_dir": None if options.log_dir is None else options.log_dir.resolve(),
@@ -91,7 +95,9 @@ def build_agent(config: AgentConfig, options: argparse.Namespace) -> Agent:
     paper_key = None if mode in ORDER_MODES else ("paper", "paper")  # a paper account never sees the real key
     mark = account_file(config, "last_order") if mode in ORDER_MODES else None
     account = setup.account if setup is not None and _needs_no_wire(config, options) else None
-    return assemble_agent(config, transport, clock, mode, market, paper_key, mark, account)
+    agent = assemble_agent(config, transport, clock, mode, market, paper_key, mark, account)
+    agent.shadows = load_shadows(options.shadow)
+    return agent
 
 
 def _needs_no_wire(config: AgentConfig, options: argparse.Namespace) -> bool:
@@ -127,14 +133,26 @@ def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account
     """The paper exchange of three of the four ways to run; None where the real network is asked."""
     if trades_for_real(config, options):
         return None
-    coins = {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
-    try:
+    coins = paper_coins(config)
+    with refuse_missing_files():
         if options.market == "simulated":
             return setups.simulated_setup(config.run.seed, coins)
         if options.market == "recorded":
             return setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
         account_file = config.run.data_dir / "paper_account.json"
         return setups.dry_run_setup(account_file, coins, SystemClock(), network_transport(), keeps_account)
+
+
+def paper_coins(config: AgentConfig) -> dict[str, float]:
+    """What a new paper account begins with."""
+    return {"BTC": config.run.paper_btc_coin, "ETH": config.run.paper_eth_coin}
+
+
+@contextmanager
+def refuse_missing_files() -> Iterator[None]:
+    """A recording or an account that cannot be read is a ConfigurationError."""
+    try:
+        yield
     except (RecordingError, PaperAccountFileError) as error:
         raise ConfigurationError(str(error)) from None
 

@@ -8,16 +8,17 @@ from cli.assembly import Agent
 from policies.call import SecondSignalError
 
 
-def stop_on_signals(agent: Agent) -> None:
-    """A signal ends the loop after the call under way; a sleeping clock is woken."""
+def stop_on_signals(*agents: Agent) -> None:
+    """A signal ends the loop after the call under way; a sleeping clock is woken. All agents of the process stop."""
 
     def stop(*_: object) -> None:
-        if agent.stop_requested:
+        if any(agent.stop_requested for agent in agents):
             raise SecondSignalError  # whatever is running does not end by itself
-        agent.stop_requested = True
-        wake = getattr(agent.clock, "stop", None)
-        if wake is not None:
-            wake()
+        for agent in agents:
+            agent.stop_requested = True
+            wake = getattr(agent.clock, "stop", None)
+            if wake is not None:
+                wake()
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)

@@ -10,13 +10,13 @@ from datetime import datetime
 
 from config import AgentConfig
 from deribit.symbols import parse_symbol
-from models import ROUNDING, ActionType, AgentState, ProposedAction, Reason, Underlying
+from models import ROUNDING, Action, ActionType, AgentState, Reason, Underlying
 
 SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 
 
-def form_problems(state: AgentState, action: ProposedAction, config: AgentConfig) -> Iterator[Reason]:
+def form_problems(state: AgentState, action: Action, config: AgentConfig) -> Iterator[Reason]:
     """What makes the rules of the risk engine impossible to apply."""
     if action.underlying is None:
         yield Reason(rule="missing_underlying", text="the action names no coin")
@@ -39,7 +39,7 @@ def _symbols_needed(kind: ActionType) -> str:
     return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
 
 
-def _sold_problems(state: AgentState, action: ProposedAction, symbol: str | None) -> Iterator[Reason]:
+def _sold_problems(state: AgentState, action: Action, symbol: str | None) -> Iterator[Reason]:
     call = state.candidate(symbol)
     if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
         yield Reason(
@@ -58,7 +58,7 @@ def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) 
     return parts.underlying == underlying and parts.is_call and not is_over
 
 
-def _bought_problems(state: AgentState, action: ProposedAction) -> Iterator[Reason]:
+def _bought_problems(state: AgentState, action: Action) -> Iterator[Reason]:
     held = state.position(action.symbol)
     if held is None or not held.is_short_call or held.underlying != action.underlying:
         yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")

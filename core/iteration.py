@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.breaker import IterationEvents
-from models import AgentError, AgentState, ExecutionResult, LedgerEntry, LegResult, ProposedAction, RiskResult
+from models import (
+    AgentError,
+    AgentState,
+    ExecutionResult,
+    LedgerEntry,
+    LegResult,
+    ProposedAction,
+    RiskResult,
+    ShadowDecision,
+)
 
 # What is refused for these is not counted against the action: they end by themselves, or a person ends them.
 BREAKER_RULES = ("halted", "reducing", "orders_per_day", "unfilled_orders_per_day")
@@ -30,7 +39,8 @@ class Steps:
     """State, decision, check, execution and ledger of one iteration, each set once it was reached.
 
     `ended`: orders that rested after earlier decisions, as they ended since the last line. `policy_error`: the policy
-    raised or returned nonsense, and the action is DO_NOTHING. `failure`: what ended the iteration early; `fatal` is the
+    raised or returned nonsense, and the action is DO_NOTHING. `shadows`: what others would have done; none of it counts
+    for anything here. `failure`: what ended the iteration early; `fatal` is the
     same where it ends the process too.
     """
 
@@ -41,6 +51,7 @@ class Steps:
     check: RiskResult | None = None
     execution: ExecutionResult | None = None
     ledger: LedgerReading = field(default_factory=LedgerReading)
+    shadows: tuple[ShadowDecision, ...] = ()
     failure: str | None = None
     fatal: AgentError | None = None
 

@@ -1,9 +1,9 @@
 """Ask the owner's policy for an action; nothing it does can stop the loop.
 
 In: the policy, a state, settings. Out: an action, with the error where the policy raised, took too long or returned
-nonsense; then the action is DO_NOTHING. The policy gets copies, so that nothing it does to its arguments reaches the
-risk engine, and what it changes for the whole process is put back (side_effects). A watchdog (SIGALRM,
-real time) ends one that does not return; a thread has none.
+nonsense; then the action is DO_NOTHING. Now and then exploration draws another one. The policy gets copies, so that
+nothing it does to its arguments reaches the risk engine, and what it changes for the whole process is put back
+(side_effects). A watchdog (SIGALRM, real time) ends one that does not return; a thread has none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from types import FrameType, NoneType
@@ -24,10 +24,11 @@ from pydantic import BaseModel
 
 from config import AgentConfig, without_secrets
 from models import ActionType, AgentState, ProposedAction
+from policies.exploration import explored
 from policies.output import PolicyOutputError, read_action, reason_of
 from policies.side_effects import process_put_back
 
-POLICY_SECONDS = 30.0
+POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model
 PLAIN = frozenset({float, str, int, bool, NoneType, datetime})  # most values by far, and none can be changed
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,12 +67,12 @@ class _RawAnswer:
 def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> PolicyAnswer:
     """The policy's action, or DO_NOTHING and why.
 
-    It gets settings without the key; the key is hidden too wherever the policy's words repeat it: it may have found it
+    It gets settings without keys; they are hidden too wherever the policy's words repeat them: it may have found one
     by itself.
     """
     with process_put_back():
-        answer = _ask(policy, own_copy(state), own_copy(_keyless(config)))
-    return _without_secrets(answer, config)
+        answer = _ask(policy, own_copy(state), own_copy(_settings_for(policy, config)))
+    return _without_secrets(_explored(answer, state, config), config)
 
 
 def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConfig) -> list[PolicyAnswer]:
@@ -79,9 +80,9 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
 
     The states themselves are handed over, settings are copied once, and the process is put back after the last one.
     """
-    keyless = own_copy(_keyless(config))
+    keyless = own_copy(_settings_for(policy, config))
     with process_put_back():
-        answers = [_ask(policy, state, keyless) for state in states]
+        answers = [_explored(_ask(policy, state, keyless), state, config) for state in states]
     words = "\n".join(answer.words for answer in answers)
     if without_secrets(words, config) == words:  # one look at all of them instead of one at each
         return [_answer(answer, str) for answer in answers]
@@ -90,16 +91,22 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
 
 def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
     try:
-        with _watchdog(POLICY_SECONDS):
+        with _watchdog(keyless.run.policy_seconds):
             return _RawAnswer(read_action(policy(state, keyless)))
     except PolicyOutputError as error:
         return _RawAnswer(None, error.reason)
     except PolicyTimeoutError:
-        return _RawAnswer(None, f"policy_error: {keyless.run.policy} did not return within {POLICY_SECONDS:g} s")
+        seconds = keyless.run.policy_seconds
+        return _RawAnswer(None, f"policy_error: {_name_of(policy)} did not return within {seconds:g} s")
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
         return _RawAnswer(None, reason_of(error), traceback_text())
+
+
+def _explored(answer: _RawAnswer, state: AgentState, config: AgentConfig) -> _RawAnswer:
+    """With the odds of every choice, and drawn anew where this decision explores; who failed explores nothing."""
+    return answer if answer.action is None else replace(answer, action=explored(state, answer.action, config))
 
 
 def traceback_text() -> str:
@@ -149,11 +156,25 @@ def _own(value: Any) -> Any:
     return tuple([_own(entry) for entry in value]) if type(value) is tuple else value
 
 
+def _name_of(policy: Policy) -> str:
+    """The file it stands in."""
+    return str(getattr(policy, "__module__", "the policy")).rpartition(".")[2]
+
+
+def _settings_for(policy: Policy, config: AgentConfig) -> AgentConfig:
+    """Settings without keys; the language model's own key goes to its own policy alone."""
+    keyless = _keyless(config)
+    if getattr(policy, "__module__", "") != POLICY_WITH_A_KEY:
+        return keyless
+    return keyless.model_copy(update={"llm": config.llm})
+
+
 @lru_cache(maxsize=1)
 def _keyless(config: AgentConfig) -> AgentConfig:
-    """Settings without the key; the policy cannot tell what it lacks."""
-    keyless = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
-    return config.model_copy(update={"deribit": keyless})
+    """Settings without any key; the policy cannot tell what it lacks."""
+    deribit = config.deribit.model_copy(update={"client_id": None, "client_secret": None})
+    llm = config.llm.model_copy(update={"api_key": None})
+    return config.model_copy(update={"deribit": deribit, "llm": llm})
 
 
 @contextmanager

@@ -106,6 +106,11 @@ def _is_plain_name(symbol: str) -> bool:
 
 def read_action_text(text: str) -> ProposedAction:
     """The action in an answer that must be exactly one JSON object, nothing around it; raises PolicyOutputError."""
+    return read_action(read_object_text(text))
+
+
+def read_object_text(text: str) -> dict[str, object]:
+    """The fields of an answer that must be exactly one JSON object, nothing around it; raises PolicyOutputError."""
     if not isinstance(text, str):
         raise PolicyOutputError(f"unparseable: the answer is {type(text).__name__}, not text")
     size_bytes = len(text.encode("utf-8", errors="replace"))
@@ -118,7 +123,7 @@ def read_action_text(text: str) -> ProposedAction:
         raise PolicyOutputError("one_action_only: the answer is a list")
     if not isinstance(answer, dict):
         raise PolicyOutputError("unparseable: the answer is not a JSON object")
-    return read_action(answer)
+    return answer
 
 
 def _depth(text: str) -> int:

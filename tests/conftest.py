@@ -26,6 +26,6 @@ def no_settings_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Ite
         environment.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         environment.setattr(config, "ENV_FILE", None)
         for name in list(os.environ):
-            if name.upper().startswith(("DERIBIT_", "RISK_", "BTC_", "ETH_", "AGENT_")):  # ours, or mentioned
+            if name.upper().startswith(("DERIBIT_", "RISK_", "BTC_", "ETH_", "AGENT_", "LLM_")):  # ours, or mentioned
                 environment.delenv(name)
         yield

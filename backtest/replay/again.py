@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from backtest.replay.logged import Log, Point, no_garbage
 from config import AgentConfig
-from models import ProposedAction
+from models import AgentState, ProposedAction
 from policies.call import Policy, ask_for_many
+from state_builder import with_choices
 
 DECIDED = ("type", "underlying", "symbol", "new_symbol", "size")
 
@@ -49,7 +50,8 @@ def decide_again(log: Log, policy: Policy, settings: Mapping[str, AgentConfig]) 
     errors = 0
     with no_garbage():
         for run_id, points in log.runs.items():
-            answers = ask_for_many(policy, [point.state for point in points], settings[run_id])
+            states = [_with_choices(point.state, settings[run_id]) for point in points]
+            answers = ask_for_many(policy, states, settings[run_id])
             errors += len([answer for answer in answers if answer.error is not None])
             changes += [
                 Change(point, answer.action, answer.error)
@@ -57,6 +59,11 @@ def decide_again(log: Log, policy: Policy, settings: Mapping[str, AgentConfig]) 
                 if not is_same(point.decision.proposed_action, answer.action)
             ]
     return Replay(len(log.points), tuple(changes), errors)
+
+
+def _with_choices(state: AgentState, config: AgentConfig) -> AgentState:
+    """Older lines do not say what was allowed; by the settings of their run it can be said now."""
+    return state if state.choices else with_choices(state, config)
 
 
 def is_same(old: ProposedAction, new: ProposedAction) -> bool:

@@ -10,8 +10,7 @@ import linecache
 import sys
 from pathlib import Path
 
-from cli.policy_file import load_policy
-from config import PROJECT_FOLDER
+from cli.policy_file import load_policy, policy_file
 from models import Clock
 from policies.call import Policy
 
@@ -48,9 +47,7 @@ class PolicyWatch:
     def path(self) -> Path:
         """Where the file is; by its name in the folder one is in, else in the agent's own."""
         if self._path is None:
-            given = Path(self.name).expanduser()
-            here = given if "/" in self.name else Path(f"{self.name.removesuffix('.py').replace('.', '/')}.py")
-            self._path = here.resolve() if here.exists() else PROJECT_FOLDER / here
+            self._path = policy_file(self.name)
         return self._path
 
     def _stamp_now(self) -> Stamp | None:

@@ -205,7 +205,7 @@ def _add_space(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUES",
         help="values (0.2,0.3) or a range (0.1..0.4) of a setting, of a setting of both coins (DELTA_MAX) or of a "
-        "number in the policy (POINTS_PER_DELTA); again for others",
+        "number in the policy (OWN_POINTS_PER_DELTA); again for others",
     )
     tried.add_argument("--policy", nargs="+", default=["policy_rule_based"], metavar="MODULE", help="one or more")
     tried.add_argument("--random", type=_count, metavar="TRIALS", help="draw so many instead of every combination")

@@ -61,7 +61,7 @@ def table_columns() -> Iterator[tuple[str, str]]:
     yield from ((name, f"{unit}, {low:g} to {high:g}") for name, unit, low, high in columns())
     for number in range(ACTION_COUNT):
         yield f"allowed_{number}", "1 where the risk engine allows the action of this number, else 0"
-        yield f"probability_{number}", "with which the policy drew it; NaN where not logged or not allowed"
+        yield f"probability_{number}", "with which it was to happen; NaN where not logged or not allowed"
         yield f"counterfactual_usd_{number}", "USD it would have made by settlement; NaN where not known or not allowed"
     yield "chosen", "number of the policy's action; -1 where it has none"
     yield "is_blocked", "1 where the risk engine refused the policy's action, and nothing was done"
@@ -131,7 +131,8 @@ def _card(rows: Sequence[Row], sources: Sequence[Source], hashes: Mapping[str, s
     yield f"{len(offered)} actions. The probability is known of {len(drawn)} of them, what it would have made by"
     yield f"settlement of {len(priced)}."
     yield ""
-    yield "Probabilities are those of the policy before the risk engine has looked: what it refused is `is_blocked`."
+    yield "Probabilities are those of what happens: exploration draws from what the risk engine allows, and where it"
+    yield "has refused the policy's action (`is_blocked`) doing nothing has 1. Older logs drew before it had looked."
     yield "A counterfactual counts an action by itself, against holding on to what is held: a sale at the bid, a"
     yield "buy-back at the ask, fees, payoff at the delivery price; doing nothing is 0. USD are at the spot of the"
     yield "decision. Features that are not known are 0 (the columns say which range each is cut to)."

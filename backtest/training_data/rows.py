@@ -19,6 +19,7 @@ from backtest.environment.rewards import Worth, reward, worth_of
 from backtest.replay.logged import Point
 from backtest.replay.settled import SettlementPrices, made_by_settlement
 from config import AgentConfig
+from core.log_lines.decision_lines import LoggedDecision
 from models import ROUNDING, ActionOption, ActionType, AgentState, ProposedAction
 
 NOT_NUMBERED = -1
@@ -97,7 +98,7 @@ def _offered(
         action = action_of(number, point.state, config)
         if action is not None:
             made_coin = made_by_settlement(point.state, action, prices)
-            probability = _probability(action, point.decision.proposed_action)
+            probability = _probability(action, point.decision)
             yield OfferedAction(number, action, probability, made_coin * _spot_usd(point.state, action))
 
 
@@ -107,20 +108,24 @@ def _spot_usd(state: AgentState, action: ProposedAction) -> float:
     return 1.0 if market is None else market.spot_usd
 
 
-def _probability(action: ProposedAction, decided: ProposedAction) -> float:
-    """What the policy logged; 0 for what is not among choices that are complete, NaN where they are not."""
+def _probability(action: ProposedAction, decision: LoggedDecision) -> float:
+    """What was logged, as it happened: of a refused action nothing was done.
+
+    0 for what is not among choices that are complete, NaN where they are not.
+    """
+    decided = decision.proposed_action
+    if not decision.allowed:
+        return 1.0 if action.type == ActionType.DO_NOTHING else 0.0
     if not math.isclose(math.fsum(choice.probability for choice in decided.choices), 1.0, abs_tol=ROUNDING):
         return math.nan
     return math.fsum(choice.probability for choice in decided.choices if _is_choice(choice, action, decided))
 
 
 def _is_choice(choice: ActionOption, action: ProposedAction, decided: ProposedAction) -> bool:
-    """A choice names the call to sell, of a close the one to buy back; what a roll buys back is the action's."""
-    if choice.type != action.type:
-        return False
-    if choice.type == ActionType.ROLL_COVERED_CALL:
-        return (choice.symbol, decided.symbol) == (action.new_symbol, action.symbol)
-    return choice.symbol == action.symbol
+    """Older lines have no labels; there a roll's choice names the call that is sold, and buys back the action's."""
+    is_old_roll = choice.type == ActionType.ROLL_COVERED_CALL and not choice.label
+    calls = (decided.symbol, choice.symbol) if is_old_roll else (choice.symbol, choice.new_symbol)
+    return choice.type == action.type and calls == (action.symbol, action.new_symbol)
 
 
 def _number_of(decided: ProposedAction, state: AgentState, config: AgentConfig) -> int:

@@ -15,8 +15,8 @@ from models import ActionType, AgentError, AgentState, ExchangeClient, ProposedA
 from orders.order_log import OrderMemory
 from orders.trading_state import TradingStateKeeper, breaker_of
 from policies.call import ask_policy
-from risk_engine import judge_action, with_refusals
-from state_builder import build_agent_state
+from risk_engine import judge_action
+from state_builder import build_agent_state, with_choices
 
 
 def would_do(client: ExchangeClient, config: AgentConfig, mode: str) -> str:
@@ -43,7 +43,7 @@ def _limited(state: AgentState, client: ExchangeClient, config: AgentConfig, mod
         breaker = breaker_of(*last_record_of(config, mode), orders)
     keeper = TradingStateKeeper(orders, config.risk, breaker)
     limited = keeper.limit(state, disk_problem=None, may_trade=client.may_trade, cancelled=())
-    return with_refusals(limited, config)
+    return with_choices(limited, config)
 
 
 def _order(action: ProposedAction) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from core.log_lines.old_lines import SCHEMA_VERSION, migrated, read_tolerantly
-from models import AgentState, LedgerEntry, ProposedAction
+from models import AgentState, LedgerEntry, ProposedAction, ShadowDecision
 
 
 class LoggedDecision(BaseModel):
@@ -30,10 +30,12 @@ class LoggedDecision(BaseModel):
     policy: str = ""
     config_hash: str = ""
     policy_hash: str = ""
+    settings_mode: str = "research"
     fills: str = "ladder"
     agent_state: AgentState | None = None
     proposed_action: ProposedAction
     allowed: bool = True
+    shadows: tuple[ShadowDecision, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
     _lost: tuple[str, ...] = PrivateAttr(())
 

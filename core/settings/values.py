@@ -7,11 +7,12 @@ or a ValueError whose sentence says what is wrong and never repeats a secret. Pu
 from __future__ import annotations
 
 import math
+from datetime import date
 from urllib.parse import urlsplit
 
 TESTNET_HOST = "test.deribit.com"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-EXAMPLE_VALUES = frozenset({"your_client_id_here", "your_client_secret_here"})
+EXAMPLE_VALUES = frozenset({"your_client_id_here", "your_client_secret_here", "your_api_key_here"})
 STRAY_IN_PATHS = frozenset("\"'`$%*?<>|{};#!^\\")
 
 
@@ -83,6 +84,44 @@ def allowed_url(value: object) -> object:
     if problem is not None:
         raise ValueError(problem)
     return str(value).rstrip("/")
+
+
+def allowed_model_url(value: object) -> object:
+    """The base URL of a language model, without a slash at its end; "" where there is none."""
+    problem = model_url_problem(value) if isinstance(value, str) else "must be a URL"
+    if value != "" and problem is not None:
+        raise ValueError(problem)
+    return str(value).rstrip("/")
+
+
+def model_url_problem(url: str) -> str | None:
+    """Why a model may not be asked there, or None: anywhere over https, in plain http on this machine only."""
+    if " " in url or not (url.isascii() and url.isprintable()):
+        return "must be plain letters without spaces"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.username is not None or parts.password is not None:
+        return "must not carry a user name or password"
+    if parts.query or parts.fragment:
+        return "must end with the path, as in https://host/v1"
+    if not host or parts.scheme not in ("http", "https"):
+        return "must start with https:// (http:// on this machine only)"
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        return "plain http on this machine only: anyone on the way could read the key"
+    return None
+
+
+def day_or_unset(value: object) -> object:
+    """A day as YYYY-MM-DD, or nothing."""
+    if value == "":
+        return value
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError("must be a day as YYYY-MM-DD") from None
 
 
 def is_loopback(url: str) -> bool:

@@ -22,6 +22,7 @@ from logging_utils import (
 from models import ActionType, ConfigurationError, LedgerEntry, ProposedAction, Reason
 from orders.jsonl_file import JsonlLog
 from paper_exchange.market.clocks import SimulatedClock
+from policies.call import ask_policy
 from policy_rule_based import decide_action
 from tests.builders.agent import RUN, decision_lines, run_for, simulated_agent
 from tests.builders.configs import a_config
@@ -97,7 +98,7 @@ def test_the_state_in_the_log_is_complete_and_decides_the_same(tmp_path: Path) -
     for line, record in zip(decision_lines(tmp_path), records, strict=True):
         state = state_from_record(line)
         assert state == record.agent_state
-        assert decide_action(state, agent.config) == record.proposed_action
+        assert ask_policy(decide_action, state, agent.config).action == record.proposed_action
 
 
 def test_an_iteration_that_got_nowhere_has_a_line_that_says_why() -> None:

@@ -1,8 +1,7 @@
-"""The rule-based policy: when it sells, holds, rolls and buys back, how it scores, and how it explores."""
+"""The rule-based policy: when it sells, holds, rolls and buys back, and what it prefers."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,23 +9,13 @@ from typing import Any
 import pytest
 
 from models import ActionType, AgentState, ProposedAction, Underlying
-from policy_rule_based import (
-    POINTS_PER_DELTA,
-    POINTS_PER_SPREAD_PCT,
-    POINTS_PER_YIELD_PCT,
-    best_of,
-    decide_action,
-    iv_is_high,
-    score,
-    score_parts,
-)
+from policy_rule_based import decide_action, iv_is_high
 from risk_engine import check_action_allowed
 from state_builder import MarketMemory, build_agent_state
 from tests.builders.configs import a_config
 from tests.builders.states import (
     LATER_EXPIRY,
     NEXT_EXPIRY,
-    NOW,
     a_candidate,
     a_due_call,
     a_market,
@@ -105,31 +94,20 @@ def test_only_a_sold_call_of_the_same_coin_keeps_it_from_selling(other: Any) -> 
 # --- the score ------------------------------------------------------------------------------------
 
 
-def test_the_parts_of_a_score_are_named_and_add_up() -> None:
-    call = a_candidate(yield_if_flat_annual_pct=30.0, delta=0.25, spread_pct=10.0)
-    parts = {part.name: part.points for part in score_parts(call)}
-    assert parts == {
-        "yield": 30.0 * POINTS_PER_YIELD_PCT,
-        "delta": 0.25 * POINTS_PER_DELTA,
-        "spread": 10.0 * POINTS_PER_SPREAD_PCT,
-    }
-    assert score(call) == pytest.approx(sum(parts.values()))
-
-
 @pytest.mark.parametrize(
     "better",
     [{"yield_if_flat_annual_pct": 40.0}, {"delta": 0.15}, {"spread_pct": 1.0}],
 )
-def test_more_yield_less_delta_and_a_tighter_spread_score_higher(better: dict[str, Any]) -> None:
+def test_more_yield_less_delta_and_a_tighter_spread_are_sold_first(better: dict[str, Any]) -> None:
     plain, improved = a_candidate(), a_candidate(strike=120_000.0, **better)
-    assert best_of((plain, improved)) == improved
+    assert decide(a_state(candidates=(plain, improved))).symbol == improved.symbol
 
 
-def test_the_choices_of_a_sale_are_logged_with_scores_and_parts() -> None:
-    action = decide(a_state(candidates=THREE_CALLS))
-    assert [choice.symbol for choice in action.choices] == [THREE_CALLS[n].symbol for n in (1, 0, 2)]
-    for choice in action.choices:
-        assert choice.score == pytest.approx(sum(part.points for part in choice.score_parts))
+def test_the_weights_of_the_settings_decide_what_is_sold() -> None:
+    near, far = a_candidate(delta=0.3, yield_if_flat_annual_pct=45.0), a_candidate(strike=120_000.0, delta=0.1)
+    state = a_state(candidates=(near, far))
+    assert decide(state).symbol == near.symbol
+    assert decide(state, score={"delta_points": -400.0}).symbol == far.symbol
 
 
 # --- holding and rolling -----------------------------------------------------------------------------
@@ -265,50 +243,6 @@ def test_a_market_that_is_not_known_is_neither_in_the_money_nor_high() -> None:
     assert iv_is_high(state, "BTC", a_config().btc) is False
 
 
-# --- exploration --------------------------------------------------------------------------------------
-
-
-def test_without_exploration_the_best_call_has_all_the_odds() -> None:
-    action = decide(a_state(candidates=THREE_CALLS))
-    assert action.symbol == THREE_CALLS[1].symbol
-    assert [choice.probability for choice in action.choices] == [1.0, 0.0, 0.0]
-
-
-@pytest.mark.parametrize(("percent", "odds"), [(30.0, [0.8, 0.1, 0.1]), (100.0, [1 / 3, 1 / 3, 1 / 3])])
-def test_exploration_shares_its_percent_among_all_candidates(percent: float, odds: list[float]) -> None:
-    action = decide(a_state(candidates=THREE_CALLS), run={"exploration_pct": percent})
-    assert [choice.probability for choice in action.choices] == pytest.approx(odds)
-
-
-def test_the_same_state_always_draws_the_same_call() -> None:
-    state = a_state(candidates=THREE_CALLS)
-    drawn = {decide(state, run={"exploration_pct": 100.0}).symbol for _ in range(20)}
-    assert len(drawn) == 1
-
-
-def test_another_time_and_another_seed_draw_anew_at_the_odds_that_are_logged() -> None:
-    states = [a_state(candidates=THREE_CALLS, timestamp=NOW + timedelta(minutes=5 * n)) for n in range(600)]
-    drawn = Counter(decide(state, run={"exploration_pct": 100.0}).symbol for state in states)
-    assert all(150 <= count <= 250 for count in drawn.values())
-    seeds = [a_state(candidates=THREE_CALLS, seed=seed) for seed in range(50)]
-    assert len({decide(state, run={"exploration_pct": 100.0}).symbol for state in seeds}) == 3
-
-
-def test_a_drawn_call_says_that_it_was_drawn() -> None:
-    states = (a_state(candidates=THREE_CALLS, seed=seed) for seed in range(50))
-    actions = [decide(state, run={"exploration_pct": 100.0}) for state in states]
-    best = THREE_CALLS[1].symbol
-    assert all(action.reason.startswith("exploring") is (action.symbol != best) for action in actions)
-
-
-def test_rolls_and_buy_backs_are_never_drawn_at_random() -> None:
-    state = due_state(candidates=tuple(call.model_copy(update={"expiry": LATER_EXPIRY}) for call in THREE_CALLS))
-    symbols = {
-        decide(state.model_copy(update={"seed": n}), run={"exploration_pct": 100.0}).new_symbol for n in range(20)
-    }
-    assert len(symbols) == 1
-
-
 # --- what always holds ----------------------------------------------------------------------------------
 
 
@@ -322,32 +256,16 @@ def simulated_states(count: int, seed: int) -> list[AgentState]:
     return states
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_probabilities_sum_to_one_and_every_action_has_a_reason(seed: int) -> None:
-    for state in simulated_states(8, seed):
-        action = decide(state, run={"exploration_pct": 25.0})
-        assert sum(choice.probability for choice in action.choices) == pytest.approx(1.0)
-        assert len(action.reason) > 10
-
-
 def test_a_state_read_back_from_the_log_gives_the_same_action() -> None:
     for state in simulated_states(8, seed=3):
         read_back = AgentState.model_validate_json(state.model_dump_json())
-        explore = {"exploration_pct": 50.0}
-        assert decide(read_back, agent=explore) == decide(state, agent=explore)
+        assert decide(read_back) == decide(state)
 
 
 def test_what_it_proposes_on_a_simulated_market_the_risk_engine_allows() -> None:
     for state in simulated_states(8, seed=4):
         action = decide_action(state, a_config())
         assert check_action_allowed(state, action, a_config()) == (True, [])
-
-
-def test_every_kind_of_action_lists_the_choice_it_made() -> None:
-    for state in (due_state(), due_state(candidates=()), a_state(), a_state(candidates=())):
-        action = decide(state)
-        assert action.type in {choice.type for choice in action.choices}
-        assert sum(choice.probability for choice in action.choices) == 1.0
 
 
 # --- the coins take turns ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, RiskConfig, RunConfig
+from config import AgentConfig, BtcConfig, DeribitConfig, EthConfig, LlmConfig, RiskConfig, RunConfig, ScoreConfig
 
 KEY = ("made-up-id", "made-up-canary-secret")
 ANYTHING: Mapping[str, Any] = {
@@ -39,7 +39,9 @@ def a_config(**sections: Mapping[str, Any]) -> AgentConfig:
         risk=RiskConfig(**risk),
         btc=BtcConfig(**sections.get("btc", {})),
         eth=EthConfig(**sections.get("eth", {})),
+        score=ScoreConfig(**sections.get("score", {})),
         run=RunConfig(**sections.get("run", {})),
+        llm=LlmConfig(**sections.get("llm", {})),
     )
 
 

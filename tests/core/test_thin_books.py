@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from config import AgentConfig
+from core.choices.scoring import sale_parts
 from core.columns import Floats
 from core.quotes import are_offered_at_mark, spreads_in_pct
 from models import ActionType, AgentState, CandidateOption, ProposedAction
-from policy_rule_based import decide_action, score_parts
+from policy_rule_based import decide_action
 from risk_engine import judge_action
 from state_builder import assemble_state
 from tests.builders.configs import a_config
@@ -86,7 +87,7 @@ def test_the_least_premium_is_judged_at_the_price_asked() -> None:
 
 def test_an_unknown_spread_passes_the_filter_and_costs_points_as_a_wide_one() -> None:
     call = the_candidate(thin_config(max_spread_pct=1.0), bid_price_coin=None)
-    (spread,) = (part for part in score_parts(call) if part.name == "spread")
+    (spread,) = (part for part in sale_parts(call, None, a_config()) if part.name == "spread")
     assert spread.points == pytest.approx(-0.2 * 30.0)
 
 

@@ -37,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "models",
     },
     "policies": {"config", "core", "models"},
-    "policy_rule_based": {"config", "models"},
+    "policy_rule_based": {"config", "core", "models"},
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
     "paper_exchange": {"core", "core/chain", "core/columns"},  # a market has its chain in columns already
@@ -46,7 +46,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
     "deribit_client": {"config", "core", "core/chain", "deribit", "deribit/vocabulary", "models"},
-    "state_builder": {"config", "core", "core/chain", "models"},
+    "state_builder": {"config", "core", "core/chain", "models", "risk_engine"},  # what it allows is part of a state
     "execution": {"config", "core", "models", "orders"},
     "cli": {
         *(
@@ -104,6 +104,7 @@ EXCHANGE_PLAN: dict[str, set[str]] = {
 MOST_FILES_IN_A_FOLDER = 14
 CORE = (
     "core/action_form",
+    "core/choices/action_set",
     "core/breaker",
     "core/candidates",
     "core/chain",
@@ -125,6 +126,8 @@ CORE = (
     "core/pricing",
     "core/quotes",
     "core/sending/order_gate",
+    "core/choices/scoring",
+    "core/settings/modes",
     "core/settings/names",
     "core/settings/texts",
     "core/settings/values",
@@ -132,6 +135,10 @@ CORE = (
     "core/trading_hours",
     "deribit/symbols",
     "orders/order_planning",
+    "policies/exploration",
+    "policies/language_model/labels",
+    "policies/language_model/prompt",
+    "policies/language_model/reply",
     "policies/output",
     "policy_rule_based",
     "risk_engine",
@@ -172,8 +179,9 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/statistics/bootstrap.py": {"np.random"},
     "backtest/sweep/space.py": {"random"},  # which trials, seeded
     "deribit/wire.py": {"time", "datetime.now", "random"},
+    "policies/exploration.py": {"random"},  # seeded by the state
+    "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
-    "policy_rule_based.py": {"random"},
     "paper_exchange/__main__.py": {"time"},
     "paper_exchange/simulated/market.py": {"np.random"},
     "paper_exchange/simulated/process.py": {"np.random"},
@@ -360,7 +368,9 @@ def test_one_function_of_the_client_names_them() -> None:
 def test_only_these_can_reach_a_network() -> None:
     doors = {"httpx", "socket", "ssl", "http", "urllib.request", "requests", "distributed"}
     with_a_door = {name for name in FLOOR_PLAN for path in sources_of(name) if doors & modules_and_roots(path)}
-    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "backtest", "dashboard"}
+    assert with_a_door == {"deribit_client", "deribit", "cli", "paper_exchange", "policies", "backtest", "dashboard"}
+    policies = {relative_name(path) for path in sources_of("policies") if doors & modules_and_roots(path)}
+    assert policies == {"policies/language_model/request.py"}  # a model is asked there, and nobody else is
     research = {relative_name(path) for path in sources_of("backtest") if doors & modules_and_roots(path)}
     assert research == {"backtest/download/client.py", "backtest/sweep/dask_cluster.py"}  # looks; a cluster's scheduler
     pages = {relative_name(path) for path in sources_of("dashboard") if doors & modules_and_roots(path)}
@@ -436,7 +446,7 @@ def test_the_real_time_is_asked_for_in_the_system_clock_alone() -> None:
     assert len(re.findall(asking, ast.unparse(tree))) == len(re.findall(asking, ast.unparse(clock))) == 2
 
 
-@pytest.mark.parametrize("name", ["deribit/wire.py", "policy_rule_based.py"])
+@pytest.mark.parametrize("name", ["deribit/wire.py", "policies/exploration.py"])
 def test_dice_are_never_thrown_without_a_seed(name: str) -> None:
     uses = re.findall(r"\brandom\.\w+\(.?", ast.unparse(tree_of(PROJECT / name)))
     assert len(uses) == 1

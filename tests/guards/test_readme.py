@@ -69,7 +69,7 @@ def printed_by(arguments: list[str], folder: Path) -> str:
     with contextlib.redirect_stdout(output):
         assert main(arguments + folders) == 0
     said = re.split(r"\n(?!  \S)", output.getvalue().rstrip())  # two blanks begin the rest of a line
-    of_the_run = ("settings changed", "calls without a bid", "kill file", "stopped after")
+    of_the_run = ("mode:", "settings changed", "calls without a bid", "kill file", "stopped after")
     return "\n".join(line for line in said if not line.startswith(of_the_run))
 
 
@@ -81,7 +81,7 @@ def first_iteration(folder: Path) -> str:
 def edited_policy(folder: Path) -> Iterator[None]:
     """The README's own edit of the policy, as my_policy."""
     source = (config.PROJECT_FOLDER / "policy_rule_based.py").read_text()
-    edited = source.replace("POINTS_PER_DELTA = -40.0", "POINTS_PER_DELTA = -400.0")
+    edited = source.replace("OWN_POINTS_PER_DELTA = 0.0", "OWN_POINTS_PER_DELTA = -360.0")
     assert edited != source
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "my_policy.py").write_text(edited)

@@ -24,7 +24,6 @@ from pydantic import BaseModel, SecretStr
 
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
-from policies import call as policy_call
 from policies.call import PolicyAnswer, PolicyTimeoutError, SecondSignalError, ask_for_many, ask_policy, own_copy
 from policies.output import PolicyOutputError
 from policy_rule_based import decide_action
@@ -32,24 +31,18 @@ from tests.builders.configs import a_config
 from tests.builders.states import a_short_call, a_state, an_opening, an_order
 
 SHORT_SECONDS = 0.05
-ENDLESS = "policy_error: policy_rule_based did not return within 0.05 s"
+ENDLESS = "policy_error: test_call did not return within 0.05 s"
 
 Misbehaviour = Callable[[], object]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watchdog that barks at once."""
-    monkeypatch.setattr(policy_call, "POLICY_SECONDS", SHORT_SECONDS)
-
-
-def asked(misbehaviour: Misbehaviour) -> PolicyAnswer:
-    """What comes of a policy that does this."""
+def asked(misbehaviour: Misbehaviour, seconds: float = 30.0) -> PolicyAnswer:
+    """What comes of a policy that does this, under a watchdog that barks after so many seconds."""
 
     def policy(_state: AgentState, _config: AgentConfig) -> ProposedAction:
         return misbehaviour()  # type: ignore[return-value]
 
-    return ask_policy(policy, a_state(), a_config())
+    return ask_policy(policy, a_state(), a_config(run={"policy_seconds": seconds}))
 
 
 # --- what a policy may answer -----------------------------------------------------------------------
@@ -194,30 +187,27 @@ def waits_for_a_thread() -> object:
     return None
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("misbehaviour", [loops, sleeps, catches_every_exception, waits_for_a_thread])
 def test_a_policy_that_does_not_return_is_interrupted(misbehaviour: Misbehaviour) -> None:
     started = time.monotonic()
-    answer = asked(misbehaviour)
+    answer = asked(misbehaviour, SHORT_SECONDS)
     assert time.monotonic() - started < 30.0
     assert (answer.action.type, answer.action.reason, answer.error) == (ActionType.DO_NOTHING, ENDLESS, ENDLESS)
 
 
-def test_a_policy_that_returns_in_time_is_not_interrupted_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_call, "POLICY_SECONDS", 0.2)
-    assert asked(an_opening).error is None
+def test_a_policy_that_returns_in_time_is_not_interrupted_later() -> None:
+    assert asked(an_opening, 0.2).error is None
     time.sleep(0.25)
 
 
 @pytest.mark.parametrize("misbehaviour", [an_opening, lambda: 1 / 0, loops, raising(SystemExit(1))])
-@pytest.mark.usefixtures("impatient")
 def test_handler_and_timer_of_the_process_are_as_before(misbehaviour: Misbehaviour) -> None:
     def own_handler(_number: int, _frame: FrameType | None) -> None:
         """Somebody else's."""
 
     before = signal.signal(signal.SIGALRM, own_handler)
     try:
-        asked(misbehaviour)
+        asked(misbehaviour, SHORT_SECONDS)
         assert signal.getsignal(signal.SIGALRM) is own_handler
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     finally:
@@ -250,6 +240,21 @@ def test_a_key_that_a_policy_puts_into_its_error_is_in_no_reason_and_no_tracebac
     answer = ask_policy(policy, a_state(), config)
     assert answer.action.type == ActionType.DO_NOTHING
     assert "made-up-secret-9937" not in f"{answer}"
+
+
+def test_the_key_of_the_model_reaches_its_own_policy_and_no_other() -> None:
+    config = a_config(llm={"api_key": "made-up-model-key-4711"})
+    seen: list[object] = []
+
+    def policy(_state: AgentState, settings: AgentConfig) -> ProposedAction:
+        seen.append(settings.llm.api_key)
+        raise ValueError("it knows made-up-model-key-4711 all the same")
+
+    answers = [ask_policy(policy, a_state(), config)]
+    policy.__module__ = "policies.llm"
+    answers.append(ask_policy(policy, a_state(), config))
+    assert seen == [None, config.llm.api_key]
+    assert "4711" not in f"{answers}"
 
 
 # --- copies ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from tests.builders.agent import run_main, simulated_run
 from tests.builders.paper import START
 
 RULES = (PROJECT_FOLDER / "policy_rule_based.py").read_text()
-DELTA = "POINTS_PER_DELTA = -40.0"
+DELTA = "OWN_POINTS_PER_DELTA = 0.0"
 NOTHING = 'def decide_action(agent_state, config):\n    return {"type": "DO_NOTHING", "reason": "not today"}\n'
 
 
@@ -68,7 +68,7 @@ def test_a_copy_of_the_policy_under_another_name_changes_none_either(
 def test_an_edit_shows_the_decisions_it_changes_and_fails_only_where_it_is_asked_to(
     options: list[str], code: int, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    edited = a_policy(tmp_path, RULES.replace(DELTA, "POINTS_PER_DELTA = -400.0"))
+    edited = a_policy(tmp_path, RULES.replace(DELTA, "OWN_POINTS_PER_DELTA = -360.0"))
     ended, out, _ = replayed(capsys, log, "--policy", edited, *options)
     assert ended == code
     assert "120 decisions: " in out
@@ -190,7 +190,10 @@ def test_every_save_is_answered_also_two_of_one_second_and_of_one_size(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = a_policy(tmp_path, RULES, "watched_policy")
-    steep, steeper = RULES.replace(DELTA, "POINTS_PER_DELTA = -400."), RULES.replace(DELTA, "POINTS_PER_DELTA = -900.")
+    steep, steeper = (
+        RULES.replace(DELTA, "OWN_POINTS_PER_DELTA = -360."),
+        RULES.replace(DELTA, "OWN_POINTS_PER_DELTA = -860."),
+    )
     watched(log, policy, lambda: policy.write_text(steep), lambda: policy.write_text(steeper))
     answers = [line for line in capsys.readouterr().out.splitlines() if "decisions: " in line]
     assert len(answers) == 3

@@ -92,7 +92,9 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def edited_policy(folder: Path) -> str:
-    source = Path("policy_rule_based.py").read_text().replace("POINTS_PER_DELTA = -40.0", "POINTS_PER_DELTA = -400.0")
+    source = (
+        Path("policy_rule_based.py").read_text().replace("OWN_POINTS_PER_DELTA = 0.0", "OWN_POINTS_PER_DELTA = -360.0")
+    )
     (folder / "careful_policy.py").write_text(source)
     return str(folder / "careful_policy.py")
 

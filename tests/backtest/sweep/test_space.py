@@ -12,7 +12,7 @@ from models import ConfigurationError
 from policy_rule_based import decide_action, score_parts
 from tests.builders.states import a_candidate
 
-CONSTANTS = ("POINTS_PER_DELTA",)
+CONSTANTS = ("OWN_POINTS_PER_DELTA",)
 POLICIES = ["policy_rule_based"]
 
 
@@ -24,7 +24,7 @@ def test_a_grid_has_every_value_with_every_other_and_every_policy() -> None:
     axes = [read_axis("DELTA_MAX=0.2, 0.3", CONSTANTS), read_axis("points_per_delta=-40,-80,-400", CONSTANTS)]
     trials = grid(["first", "second"], axes)
     assert len(set(trials)) == 2 * 2 * 3
-    assert trials[0] == Trial("first", (("DELTA_MAX", "0.2"), ("POINTS_PER_DELTA", "-40")))
+    assert trials[0] == Trial("first", (("DELTA_MAX", "0.2"), ("OWN_POINTS_PER_DELTA", "-40")))
 
 
 def test_a_name_without_a_coin_is_the_setting_of_both() -> None:
@@ -34,9 +34,9 @@ def test_a_name_without_a_coin_is_the_setting_of_both() -> None:
 
 
 def test_a_constant_of_the_policy_is_no_setting() -> None:
-    (trial,) = grid(POLICIES, [read_axis("POINTS_PER_DELTA=-80", CONSTANTS)])
+    (trial,) = grid(POLICIES, [read_axis("OWN_POINTS_PER_DELTA=-80", CONSTANTS)])
     assert trial.settings == {}
-    assert trial.constants == {"POINTS_PER_DELTA": -80.0}
+    assert trial.constants == {"OWN_POINTS_PER_DELTA": -80.0}
 
 
 def test_draws_are_different_trials_as_fine_as_the_range_is_written_and_the_same_for_the_same_seed() -> None:
@@ -59,8 +59,8 @@ def test_another_constant_moves_the_score_and_is_put_back() -> None:
         return next(part.points for part in score_parts(a_candidate()) if part.name == "delta")
 
     before = points()
-    assert constants_of(decide_action)["POINTS_PER_DELTA"] == -40.0
-    with constants_set(decide_action, {"POINTS_PER_DELTA": -400.0}):
+    assert constants_of(decide_action)["OWN_POINTS_PER_DELTA"] == 0.0
+    with constants_set(decide_action, {"OWN_POINTS_PER_DELTA": -400.0}):
         assert points() == pytest.approx(10.0 * before)
     assert points() == before
 
@@ -70,7 +70,7 @@ def test_another_constant_moves_the_score_and_is_put_back() -> None:
     [
         ("DELTA_MAXX=0.2", "the nearest valid name is DELTA_MAX"),
         ("BTC_DELTAMAX=0.2", "the nearest valid name is BTC_DELTA_MAX"),
-        ("POINTS_PER_DELTAS=1", "the nearest valid name is POINTS_PER_DELTA"),
+        ("OWN_POINTS_PER_DELTAS=1", "the nearest valid name is OWN_POINTS_PER_DELTA"),
         ("AGENT_SEED=1,2", "no policy becomes better by it"),
         ("DERIBIT_CLIENT_SECRET=a,b", "no policy becomes better by it"),
         ("DELTA_MAX", "wanted DELTA_MAX=VALUE,VALUE or DELTA_MAX=LOW..HIGH"),
@@ -78,7 +78,7 @@ def test_another_constant_moves_the_score_and_is_put_back() -> None:
         ("DELTA_MAX=0.2,0.2", "0.2 stands there twice"),
         ("DELTA_MAX=0.4..0.2", "from a lower to a higher number"),
         ("DELTA_MAX=low..high", "'low' is not a number"),
-        ("POINTS_PER_DELTA=much", "'much' is not a number"),
+        ("OWN_POINTS_PER_DELTA=much", "'much' is not a number"),
     ],
 )
 def test_what_cannot_be_tried_is_a_sentence(text: str, sentence: str) -> None:

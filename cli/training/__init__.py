@@ -1,0 +1,1 @@
+"""Training mode: profiles side by side on one reading of the market."""
