@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cli.arguments import STOPPED_AT_ONCE
 from cli.assembly import Agent
+from cli.checks.doctor import check, check_order, doctor_line, settings_failure
 from cli.console import complain, say
-from cli.doctor import check, check_order, doctor_line, settings_failure
 from cli.endings import labels_left
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
