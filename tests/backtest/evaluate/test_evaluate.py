@@ -68,9 +68,10 @@ def log(log_folder: Path) -> Log:
 def every_price(log: Log, factor: float = 1.01) -> SettlementPrices:
     """Each expiry of each coin is settled at a price near the coin's last spot."""
     last = log.points[-1].state
-    calls = [call for point in log.points for call in (*point.state.candidates, *point.state.portfolio.positions)]
+    expiries = {(call.underlying, call.expiry) for point in log.points for call in point.state.candidates}
+    expiries |= {(call.underlying, call.expiry) for point in log.points for call in point.state.portfolio.positions}
     spots: dict[str, float] = {market.underlying: market.spot_usd for market in last.markets}
-    return SettlementPrices({(call.underlying, call.expiry): factor * spots[call.underlying] for call in calls})
+    return SettlementPrices({(coin, expiry): factor * spots[coin] for coin, expiry in expiries})
 
 
 def points_of(log: Log, policy: Path | None, prices: SettlementPrices) -> list[Considered]:
