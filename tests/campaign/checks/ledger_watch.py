@@ -72,8 +72,9 @@ def no_own_mark_counts(view: View) -> Iterator[str]:
         for risk in state.get("risks", ()):
             coin, at = risk["underlying"], datetime.fromisoformat(state["timestamp"])
             points = [p for p in view.trace.points if p.event.currency == coin and p.event.at <= at]
-            was = [p for p in points if p.event.at >= at - POSITIONS_LAG] or points[-1:]
-            is_covered = all(p.short_calls[coin] <= p.coins_held[coin] + EPSILON for p in (*was, *points[-1:]))
+            before = [p for p in points if p.event.at < at - POSITIONS_LAG][-1:]  # a state may show what was then
+            was = before + [p for p in points if p.event.at >= at - POSITIONS_LAG]
+            is_covered = all(p.short_calls[coin] <= p.coins_held[coin] + EPSILON for p in was)
             if risk["short_calls_coin"] <= risk["coins_held"] + EPSILON or not is_covered or not was:
                 continue
             if len(was) == 1 and not view.outside_between(was[0].event.at, at):
