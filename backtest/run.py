@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     except (ConfigurationError, RecordingError, SurfaceError) as error:
         print(wrapped(f"backtest.run: {error}"), file=sys.stderr)
         return 2
+    except OSError as error:
+        print(wrapped(f"backtest.run: {error.filename or options.out}: {error.strerror or error}"), file=sys.stderr)
+        return 2
 
 
 class RunDesk:
@@ -68,8 +71,8 @@ class RunDesk:
         markets = markets_of(self._options)
         case = self._case(self._policy(self._options.policy), markets)
         folder = self._options.out or case.config.run.data_dir / "backtests" / case.policy.name
-        result = self._watch(case.policy.name, _simulator(case, None if self._options.no_log else folder / "logs"))
         folder.mkdir(parents=True, exist_ok=True)
+        result = self._watch(case.policy.name, _simulator(case, None if self._options.no_log else folder / "logs"))
         write_tables(result, folder)  # before the other runs: these may take as long again
         found = Report(
             result,
@@ -143,7 +146,10 @@ class RunDesk:
             if self._is_stopped:
                 return
             simulator = _simulator(replace(case, make_setup=other.make_setup))
-            yield OtherQuotes(other.name, self._watch(f"{case.policy.name}, {other.name}", simulator))
+            try:
+                yield OtherQuotes(other.name, self._watch(f"{case.policy.name}, {other.name}", simulator))
+            except ConfigurationError as error:  # their data do not reach so far; the run itself stands
+                print(wrapped(f"backtest.run: {other.name} left out: {error}"), file=sys.stderr)
 
     def _sensitivity(self, case: Case, result: SimulationResult) -> Iterator[SensitivityRow]:
         return sensitivity_rows(case, result, self._watch)

@@ -7,6 +7,7 @@ their spacing. Out: bars and prices. Reads disk; what cannot be used is a Record
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from backtest.surface.observed import OptionTrades
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import parse_option_name
-from paper_exchange.recorded.files import RecordingError
+from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError
 from paper_exchange.recorded.tables import COINS, DeliveryKey, read_candles, read_delivery_prices
 
 TRADE_COLUMNS = ("timestamp", "instrument_name", "iv", "index_price")
@@ -91,7 +92,7 @@ def read_dvol(source: Path) -> dict[tuple[str, int], list[Bar]]:
 
 
 def read_trades(source: Path, coin: str) -> OptionTrades:
-    """Option trades as the download writes them (timestamp in ms, instrument_name, iv in percent, index_price).
+    """Option trades as the download writes them (timestamp in any unit, instrument_name, iv in percent, index_price).
 
     Rows without a volatility, of other coins or of anything but options are left out.
     """
@@ -107,11 +108,21 @@ def _names(path: Path, coin: str) -> bool:
 
 
 def _rows_of(path: Path) -> list[dict[Hashable, Any]]:
+    table = _table_of(path)
+    missing = [name for name in TRADE_COLUMNS if name not in table]
+    if missing:
+        raise RecordingError(f"{path}: cannot be read as option trades: there is no column {missing[0]}")
+    table = table[list(TRADE_COLUMNS)].assign(timestamp=_times_ms(table["timestamp"], path))
+    for name in ("iv", "index_price"):
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    return table.to_dict("records")
+
+
+def _table_of(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, encoding="utf-8-sig")
-        return table[list(TRADE_COLUMNS)].to_dict("records")
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise RecordingError(f"{path}: cannot be read as option trades: {error}") from error
+        return pd.read_csv(path, encoding="utf-8-sig")
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise RecordingError(f"{path}: cannot be read: {error}") from error
 
 
 def _read_trade(row: dict[Hashable, Any]) -> tuple[float, ...] | None:
@@ -130,10 +141,7 @@ def _files(source: Path) -> list[Path]:
 
 
 def _read_file(path: Path) -> tuple[int, list[Bar]]:
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig")
-    except (OSError, ValueError, EOFError) as error:
-        raise RecordingError(f"{path}: cannot be read: {error}") from error
+    table = _table_of(path)
     time_column = next((name for name in TIME_COLUMNS if name in table), None)
     close_column = next((name for name in CLOSE_COLUMNS if name in table), None)
     if time_column is None or close_column is None or len(table) == 0:
@@ -150,12 +158,18 @@ def _times_ms(column: pd.Series[Any], path: Path) -> TimeArray:
     try:
         if not pd.api.types.is_numeric_dtype(column):
             moments = pd.to_datetime(column, utc=True).dt.as_unit("ms")
-            return np.asarray(moments.astype("int64"), dtype=np.int64)
-        numbers = column.to_numpy(dtype=np.float64)
-        factor = next(factor for factor, below in MS_PER_UNIT if float(numbers[0]) < below)
-        return np.round(numbers * factor).astype(np.int64)
-    except (ValueError, StopIteration) as error:
+            times_ms = np.asarray(moments.astype("int64"), dtype=np.float64)
+        else:
+            numbers = column.to_numpy(dtype=np.float64)
+            times_ms = np.round(
+                numbers * next((factor for factor, below in MS_PER_UNIT if float(numbers[0]) < below), 1.0)
+            )
+    except (ValueError, IndexError) as error:
         raise RecordingError(f"{path}: a time cannot be read: {error}") from error
+    odd = np.flatnonzero(~((times_ms >= EARLIEST_MS) & (times_ms <= LATEST_MS)))
+    if len(odd) > 0:
+        raise RecordingError(f"{path}, line {odd[0] + 2}: not a time between 2009 and 2100")
+    return times_ms.astype(np.int64)
 
 
 def _width_ms(opened_ms: TimeArray, path: Path) -> int:

@@ -38,6 +38,7 @@ from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
 from tests.benchmarks.months import recorded_months
 from tests.benchmarks.phases import black76_ms, print_phases
 from tests.benchmarks.replaying import replays
+from tests.benchmarks.years import historical_years
 from tests.builders.wire import Answer, Wire
 
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
@@ -214,5 +215,6 @@ if __name__ == "__main__":
     chain_sizes()
     decisions(DECISIONS)
     recorded_months()
+    historical_years()
     replays(3_000, 8_640)
     long_run(chosen.iterations)

@@ -9,9 +9,11 @@ Skipped where the recordings are not. A normal test run takes two rows, as each 
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,8 +57,16 @@ GOLDEN = [
 ]
 
 
+WHOLE = ("--recording", str(DATA / "chains"), "--start", "2026-01-02", "--end", "2026-06-26T12:00")
+
+
 def earned(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, coin: str, delta: float, width: float
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    coin: str,
+    delta: float,
+    width: float,
+    recording: Sequence[str] = WHOLE,
 ) -> tuple[float, float, int, int]:
     """Premium, P&L, wins, calls, as summary.json has them."""
     policy = folder / f"fridays_{coin.lower()}_{round(100 * delta)}.py"  # a module's name is good for one file
@@ -70,9 +80,9 @@ def earned(
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    files = ["--recording", str(DATA / "chains"), "--delivery-prices", str(DATA / "settlement"), "--weekdays", "fri"]
-    period = ["--start", "2026-01-02", "--end", "2026-06-26T12:00", "--fills", "touch", "--no-presets"]
-    assert main([*files, *period, "--policy", str(policy), "--out", str(folder)]) == 0
+    prices = ["--delivery-prices", str(DATA / "settlement")]
+    how = ["--weekdays", "fri", "--fills", "touch", "--no-presets", "--no-log"]
+    assert main([*recording, *prices, *how, "--policy", str(policy), "--out", str(folder)]) == 0
     found = json.loads((folder / "summary.json").read_text())["coins"][coin]
     return found["coin"]["premium_coin"], found["coin"]["net_coin"], found["wins"], found["sold"]
 
@@ -105,6 +115,22 @@ def test_at_the_money_agrees_with_a_computation_of_its_own(
     assert premium == pytest.approx(math.fsum(week[0] for week in weeks), abs=1e-9)
     assert pnl == pytest.approx(math.fsum(week[1] for week in weeks), abs=1e-9)
     assert won == len([week for week in weeks if week[1] > 0.0])
+
+
+@pytest.mark.parametrize(("coin", "month", "delta"), [("BTC", "2026-02", 0.15), ("ETH", "2026-05", 0.30)])
+def test_a_month_by_itself_agrees_call_by_call_with_a_computation_of_its_own(
+    coin: Coin, month: str, delta: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = DATA / "chains" / f"{coin}_{month}.jsonl.gz"
+    earned(tmp_path, monkeypatch, coin, delta, 0.05, ["--recording", str(recording)])
+    with (tmp_path / "trades.csv").open() as file:
+        sold = [row for row in csv.DictReader(file) if row["exit"] != "open"]
+    weeks = {str(from_ms(int(week[0].at_ms[0])).date()): computed_week(week, delta) for week in weekly_chains(coin)}
+    assert len(sold) >= 3
+    for row in sold:
+        premium, pnl = weeks[row["opened_at"][:10]]
+        assert float(row["premium_coin"]) == pytest.approx(premium, abs=1e-9)
+        assert float(row["pnl_coin"]) == pytest.approx(pnl, abs=1e-9)
 
 
 def weekly_chains(coin: Coin) -> list[tuple[ChainRows, float]]:

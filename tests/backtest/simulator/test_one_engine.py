@@ -1,4 +1,4 @@
-"""One engine: agent_loop.py, CoveredCallEnv and CoveredCallSimulator decide and book the same on the same market."""
+"""One engine: agent_loop.py, CoveredCallEnv, CoveredCallSimulator and replay decide the same; ledgers are equal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from backtest.env_simulator import CoveredCallEnv
+from backtest.replay.again import Replay, decide_again
+from backtest.replay.logged import read_log, settings_of
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
 from logging_utils import read_logged_decisions
 from models import LedgerEntry, ProposedAction
@@ -42,6 +44,13 @@ def from_the_environment() -> list[What]:
     return found
 
 
+def replayed(log_folder: Path) -> Replay:
+    log, config = read_log(log_folder), a_config(seed=SEED)
+    return decide_again(
+        log, decide_action, {run_id: settings_of(points, config, None)[0] for run_id, points in log.runs.items()}
+    )
+
+
 def rounded(entries: list[LedgerEntry]) -> list[tuple[object, ...]]:
     return [(e.entry_type, e.symbol, e.booked_at, round(e.change_coin, 9), round(e.fee_coin, 9)) for e in entries]
 
@@ -58,5 +67,7 @@ def test_the_loop_the_environment_and_the_simulator_are_one_engine(tmp_path: Pat
     assert simulated == decisions == from_the_environment()
     booked = [entry for coin in result.coins for entry in coin.ledger]
     assert sorted(rounded(booked), key=repr) == sorted(rounded(ledger), key=repr)
+    again = replayed(tmp_path / "logs")
+    assert (again.decided, again.changes, again.errors) == (DECISIONS, (), 0)
     for coin in result.coins:
         assert coin.earnings.unexplained_coin == pytest.approx(0.0, abs=1e-9)

@@ -123,6 +123,7 @@ def test_compare_of_two_folders_finds_no_difference_in_a_run_and_itself(
         (["--start", "2026-02-01", "--end", "2026-01-20"], "the period is empty"),
         (["--start", "yesterday"], "'yesterday' is not a date such as 2026-03-31"),
         (["--recording", "nowhere"], "nowhere: no such file or folder"),
+        (["--trades", "nowhere"], "--correct-with and --trades go with --candles and --dvol"),
         (["--candles", "nowhere"], "a historical market needs both --candles and --dvol"),
         (["--candles", "nowhere", "--dvol", "nowhere"], "nowhere"),
         (["--weekdays", "someday"], "'someday' is not one of mon, tue"),
@@ -136,6 +137,12 @@ def test_what_is_wrong_is_one_sentence(
     said = " ".join(capsys.readouterr().err.split())
     assert sentence in said
     assert "Traceback" not in said
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file")
+    assert run.main(["--end", "2026-01-06", "--no-presets", "--out", str(tmp_path / "taken")]) == 2
+    assert "taken: " in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_recording_that_is_cut_off_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
 
 from backtest.historical.files import HistoryData
 from backtest.historical.market import HistoricalMarket
+from backtest.historical.setup import historical_setup
+from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
 from backtest.surface.known import KnownSeries
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, now_ms
 from paper_exchange.market.market import Bar, DeliveryPrice
+from paper_exchange.setups import Setup
+from policy_rule_based import decide_action
+from tests.backtest.simulator.runs import a_config
 from tests.backtest.surface.histories import START, a_history, a_market, ms
 
 MOMENTS = [START + timedelta(hours=7.5 * step) for step in range(8)]
@@ -26,7 +33,7 @@ def shown(market: HistoricalMarket) -> str:
             (
                 market.index_price(coin),
                 market.listings(coin),
-                market.quotes(coin),
+                [*market.quotes(coin)],
                 market.index_bars(coin, at_ms - 3 * DAY_MS, at_ms + DAY_MS, 60),
                 market.volatility_index_bars(coin, at_ms - 2 * DAY_MS, at_ms + DAY_MS, 3600),
                 [market.delivery_price(coin, ms(START.replace(hour=8), days=day)) for day in range(-3, 4)],
@@ -36,35 +43,61 @@ def shown(market: HistoricalMarket) -> str:
     )
 
 
-def difference_without_future(data: HistoryData) -> list[datetime]:
-    """Moments at which a market shows something else when all that ended later is cut off."""
-    return [
-        moment
-        for moment in MOMENTS
-        if shown(a_market(data, moment)) != shown(a_market(data.cut_at(ms(moment)), moment))
-    ]
+def as_it_is(data: HistoryData) -> HistoryData:
+    return data
+
+
+def difference_without_future(data: HistoryData, dated: Callable[[HistoryData], HistoryData] = as_it_is) -> int:
+    """At how many moments a market shows something else when all that ended later is cut off.
+
+    `dated` may give the data false times, as a leak would have them.
+    """
+    cut = [dated(data.cut_at(ms(moment))) for moment in MOMENTS]
+    whole = [shown(a_market(dated(data), moment)) for moment in MOMENTS]
+    return sum(shown(a_market(left, at)) != found for left, at, found in zip(cut, MOMENTS, whole, strict=True))
 
 
 @pytest.mark.parametrize("hourly_dvol", [True, False])
 def test_a_market_without_its_future_shows_the_same(hourly_dvol: bool) -> None:
     data = with_delivery_prices(a_history(hourly_dvol=hourly_dvol))
-    assert difference_without_future(data) == []
+    assert difference_without_future(data) == 0
 
 
-def test_the_days_own_close_as_if_known_in_the_morning_is_caught() -> None:
-    leak = a_history(hourly_dvol=False)
-    early = {key: [moved(bar, -DAY_MS) for bar in bars] for key, bars in leak.dvol.items()}
-    honest, leaking = a_market(leak), a_market(replace(leak, dvol=early))
-    assert shown(honest) != shown(leaking)
-    assert differs_when_tomorrow_changes(early)
-    assert not differs_when_tomorrow_changes(leak.dvol)
+def a_days_dvol_in_its_morning(data: HistoryData) -> HistoryData:
+    return replace(data, dvol={key: [moved(bar, -DAY_MS) for bar in bars] for key, bars in data.dvol.items()})
 
 
-def test_a_candle_that_is_not_finished_is_caught() -> None:
-    data = a_history()
-    early = {coin: [moved(bar, -HOUR_MS) for bar in bars] for coin, bars in data.candles.items()}
-    assert a_market(data).index_price("BTC") == closes_until(data, ms(START))[-1]
-    assert a_market(replace(data, candles=early)).index_price("BTC") != closes_until(data, ms(START))[-1]
+def an_hour_before_it_ends(data: HistoryData) -> HistoryData:
+    candles = {coin: [moved(bar, -HOUR_MS) for bar in bars] for coin, bars in data.candles.items()}
+    return replace(data, candles=candles)
+
+
+def tomorrows_settlement(data: HistoryData) -> HistoryData:
+    prices = {(coin, at_ms - DAY_MS): price for (coin, at_ms), price in data.delivery_prices.items()}
+    return replace(data, delivery_prices=prices)
+
+
+@pytest.mark.parametrize("leak", [a_days_dvol_in_its_morning, an_hour_before_it_ends, tomorrows_settlement])
+def test_a_planted_leak_is_caught(leak: Callable[[HistoryData], HistoryData]) -> None:
+    assert difference_without_future(with_delivery_prices(a_history(hourly_dvol=False)), leak) == len(MOMENTS)
+
+
+def decided_on(data: HistoryData, end: datetime) -> list[tuple[str, str | None, str | None, float]]:
+    config = a_config()
+    setup = partial(historical_setup_of, data, end)
+    result = CoveredCallSimulator(config, setup, NamedPolicy("tested", decide_action), Period(START, end)).run()
+    return [decision.what for decision in result.decisions]
+
+
+def historical_setup_of(data: HistoryData, end: datetime, seed: int, coins: Mapping[str, float]) -> Setup:
+    return historical_setup(data, START, end, coins, seed=seed)
+
+
+def test_a_run_without_its_future_decides_the_same() -> None:
+    data, half = with_delivery_prices(a_history()), START + timedelta(days=2)
+    without = decided_on(data.cut_at(ms(half)), half)
+    assert without == decided_on(data, START + timedelta(days=4))[: len(without)]
+    assert len({kind for kind, *_ in without}) > 1
 
 
 def test_tomorrows_delivery_price_is_not_there_until_tomorrow() -> None:
@@ -111,17 +144,3 @@ def with_delivery_prices(data: HistoryData) -> HistoryData:
 
 def moved(bar: Bar, by_ms: int) -> Bar:
     return replace(bar, opened_at_ms=bar.opened_at_ms + by_ms)
-
-
-def differs_when_tomorrow_changes(dvol: dict[tuple[str, int], list[Bar]]) -> bool:
-    """Whether quotes of START depend on the close of START's own day (bars carry it under a true or a false time)."""
-    data = a_history(hourly_dvol=False)
-    own_close = next(bar.close for bar in data.days("BTC") if bar.opened_at_ms == ms(START.replace(hour=0)))
-    changed = {
-        key: [replace(bar, close=99.0) if bar.close == own_close else bar for bar in bars] for key, bars in dvol.items()
-    }
-    return shown(a_market(replace(data, dvol=dvol))) != shown(a_market(replace(data, dvol=changed)))
-
-
-def closes_until(data: HistoryData, at_ms: int) -> list[float]:
-    return [bar.close for bar in data.candles["BTC"] if bar.opened_at_ms + HOUR_MS <= at_ms]
