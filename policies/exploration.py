@@ -1,7 +1,7 @@
 """Now and then another allowed action than the policy's, so that training data holds more than one choice.
 
-In: a state with its choices, the policy's action, settings. Out: the action that is to be done, with the probability
-of every choice. Epsilon-greedy: exploration_pct of the decisions are drawn evenly from doing nothing and the
+In: a state with its choices, the policy's action, settings. Out: the action that is to be done, with every choice whose
+probability is above 0. Epsilon-greedy: exploration_pct of the decisions are drawn evenly from doing nothing and the
 exploration_best choices with the highest scores. The draw comes after the risk engine's word, so the logged
 probabilities are those of what happens; it depends on seed and time of the state alone, so deciding again draws the
 same. Pure.
@@ -20,7 +20,7 @@ MAX_REASON_LETTERS = 1000
 
 
 def explored(state: AgentState, action: ProposedAction, config: AgentConfig) -> ProposedAction:
-    """The policy's action, or the one drawn instead, with the odds of every choice.
+    """The policy's action, or the one drawn instead, with the odds of what could have been.
 
     An action that is no choice (refused, or of another size than the settings') is left as it is, and nothing is drawn:
     it alone is proposed. A state of an older log has no choices; its action comes back as it is.
@@ -29,8 +29,7 @@ def explored(state: AgentState, action: ProposedAction, config: AgentConfig) -> 
         return action
     own = _choice_of(state, action)
     if own is None:
-        odds = [_option(choice, 0.0) for choice in state.choices]
-        return action.model_copy(update={"choices": (_own_option(action), *odds)})
+        return action.model_copy(update={"choices": (_own_option(action),)})
     share = config.run.exploration_pct / 100.0
     pool = _pool(state.choices, config.run.exploration_best) if share > 0.0 else []
     drawn = _draw(state, pool, share) or own
@@ -72,10 +71,10 @@ def _policy_odds(choices: Sequence[Choice], own: Choice, action: ProposedAction)
 def _odds(
     choices: Sequence[Choice], own: Mapping[str, float], pool: Sequence[Choice], share: float
 ) -> list[ActionOption]:
+    """What could have happened; the other choices of the state have 0, and a line is long enough without them."""
     drawn = {choice.label: share / len(pool) for choice in pool}
-    return [
-        _option(choice, (1.0 - share) * own.get(choice.label, 0.0) + drawn.get(choice.label, 0.0)) for choice in choices
-    ]
+    both = ((1.0 - share) * own.get(choice.label, 0.0) + drawn.get(choice.label, 0.0) for choice in choices)
+    return [_option(choice, chance) for choice, chance in zip(choices, both, strict=True) if chance > 0.0]
 
 
 def _option(choice: Choice, probability: float) -> ActionOption:
