@@ -52,4 +52,4 @@ def assert_nothing_for(action: ProposedAction, outcome: str, words: str) -> None
     assert call_of(action).outcome == outcome
     assert action.reason.startswith(f"{outcome}: ")
     assert words in action.reason
-    assert action.choices == ()
+    assert all(option.probability == (option.label == "nothing") for option in action.choices)
