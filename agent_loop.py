@@ -16,6 +16,7 @@ from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain, say
 from cli.endings import end_if_fatal, end_run, leave, write_lines
+from cli.latest_chain import keep_latest_chains
 from cli.locks import require_held
 from cli.training.side_by_side import Class
 from core.iteration import Steps
@@ -121,6 +122,8 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     while not agent.stop_requested:
         record = run_iteration(agent)
         display.show(record)
+        if record.request_count is not None:  # in process an iteration takes less time than the file
+            keep_chains(agent)
         end_if_fatal(agent)
         if wanted is not None and agent.recorder.iteration >= wanted:
             break
@@ -128,6 +131,7 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
             break
         end_if_fatal(agent)
     end_run(agent)
+    keep_chains(agent)
     display.end()
     failed = record is not None and record.error is not None and wanted is not None
     if agent.stop_requested:
@@ -135,6 +139,13 @@ def run_loop(agent: Agent, options: argparse.Namespace) -> int:
     if agent.trading.is_halted:
         return 6
     return 1 if failed or agent.recorder.unwritten else 0
+
+
+def keep_chains(agent: Agent) -> None:
+    """The chains behind the newest state, for whoever wants to look at them."""
+    seen = agent.memory.last_read
+    if seen is not None:
+        keep_latest_chains(agent.config.run.data_dir, seen.coins, seen.now)
 
 
 def run_profiles(trained: Class, options: argparse.Namespace) -> int:

@@ -89,7 +89,7 @@ class MarketMemory:
 
     To keep requests few, an iteration renews one of them at most, as long as none is really old. `last` is what was
     seen before, to notice what cannot be; `refused_symbols` the exchange has said it does not know, `unlisted_symbols`
-    its list of instruments lacked.
+    its list of instruments lacked. `last_read` is all that the newest state was made of.
     """
 
     last: LastSeen = field(default_factory=LastSeen)
@@ -100,6 +100,7 @@ class MarketMemory:
     closes: dict[str, tuple[Closes, datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
     spare_requests: int = 0
+    last_read: RawState | None = None
 
     def remember_trade(self, execution: ExecutionResult) -> None:
         """What the next reading must know: calls bought back are gone, refused instruments do not exist."""
@@ -123,7 +124,8 @@ def build_agent_state(
     anything needed cannot be read: a failed query never looks like an empty account.
     """
     memory = MarketMemory() if memory is None else memory
-    state = assemble_state(fetch(deribit_client, config, memory, take_back), config)
+    memory.last_read = raw = fetch(deribit_client, config, memory, take_back)
+    state = assemble_state(raw, config)
     memory.last.remember_state(state)
     doubts = [*memory.last.doubts_about(state.markets, state.timestamp)]
     if doubts:

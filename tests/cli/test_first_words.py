@@ -42,5 +42,5 @@ def test_no_run_ends_without_words(error: Exception, tmp_path: Path, capsys: pyt
         raise error
 
     options = parse_arguments(["--market", "simulated", "--log-dir", str(tmp_path), "--data-dir", str(tmp_path / "d")])
-    assert run_command(options, fails, no_trial) > 0
+    assert run_command(options, fails, no_trial, fails) > 0
     assert type(error).__name__ in capsys.readouterr().err

@@ -119,6 +119,7 @@ CORE = (
     "core/iteration",
     "core/market_context",
     "core/log_lines/decision_lines",
+    "core/log_lines/latest_chain",
     "core/log_lines/old_lines",
     "core/log_lines/order_events",
     "core/plausibility",
@@ -373,7 +374,8 @@ def test_only_these_can_reach_a_network() -> None:
     research = {relative_name(path) for path in sources_of("backtest") if doors & modules_and_roots(path)}
     assert research == {"backtest/download/client.py", "backtest/sweep/dask_cluster.py"}  # looks; a cluster's scheduler
     pages = {relative_name(path) for path in sources_of("dashboard") if doors & modules_and_roots(path)}
-    assert pages == {"dashboard/ask/model_client.py"}  # where the owner has named a model
+    # where the owner has named a model, or addresses for messages
+    assert pages == {"dashboard/ask/model_client.py", "dashboard/notify/channels.py", "dashboard/notify/__main__.py"}
 
 
 def modules_and_roots(path: Path) -> set[str]:

@@ -9,8 +9,9 @@ import pytest
 from backtest.sweep.space import Trial, drawn, grid, read_axis, refuse_double_names
 from backtest.sweep.trials import constants_of, constants_set
 from models import ConfigurationError
-from policy_rule_based import decide_action, score_parts
-from tests.builders.states import a_candidate
+from policy_rule_based import decide_action, score
+from tests.builders.configs import a_config
+from tests.builders.states import a_candidate, a_state
 
 CONSTANTS = ("OWN_POINTS_PER_DELTA",)
 POLICIES = ["policy_rule_based"]
@@ -21,7 +22,7 @@ def values_of(trials: list[Trial], name: str) -> list[str]:
 
 
 def test_a_grid_has_every_value_with_every_other_and_every_policy() -> None:
-    axes = [read_axis("DELTA_MAX=0.2, 0.3", CONSTANTS), read_axis("points_per_delta=-40,-80,-400", CONSTANTS)]
+    axes = [read_axis("DELTA_MAX=0.2, 0.3", CONSTANTS), read_axis("own_points_per_delta=-40,-80,-400", CONSTANTS)]
     trials = grid(["first", "second"], axes)
     assert len(set(trials)) == 2 * 2 * 3
     assert trials[0] == Trial("first", (("DELTA_MAX", "0.2"), ("OWN_POINTS_PER_DELTA", "-40")))
@@ -55,13 +56,15 @@ def test_a_space_smaller_than_the_draw_gives_all_it_has() -> None:
 
 
 def test_another_constant_moves_the_score_and_is_put_back() -> None:
+    call = a_candidate()
+
     def points() -> float:
-        return next(part.points for part in score_parts(a_candidate()) if part.name == "delta")
+        return score(call, a_state(), a_config())
 
     before = points()
     assert constants_of(decide_action)["OWN_POINTS_PER_DELTA"] == 0.0
     with constants_set(decide_action, {"OWN_POINTS_PER_DELTA": -400.0}):
-        assert points() == pytest.approx(10.0 * before)
+        assert points() == pytest.approx(before - 400.0 * call.delta)
     assert points() == before
 
 

@@ -9,12 +9,12 @@ import pytest
 from dashboard.ask.log_view import LogView, view_of
 from dashboard.log_index.index import LogIndex
 from tests.dashboard.ask.truth import Truth
-from tests.dashboard.logs import a_log_of_forty_days
+from tests.dashboard.logs import a_log_of_thirty_days
 
 
 @pytest.fixture(scope="session")
 def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_log_of_forty_days(tmp_path_factory.mktemp("forty_days"))
+    return a_log_of_thirty_days(tmp_path_factory.mktemp("thirty_days"))
 
 
 @pytest.fixture(scope="session")
