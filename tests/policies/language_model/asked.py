@@ -11,7 +11,7 @@ from policies.call import PolicyAnswer, ask_policy
 from policies.llm import decide_action
 from state_builder import with_choices
 from tests.builders.configs import agent_config
-from tests.builders.model_stub import MODEL, Answer, ModelStub, model_stub
+from tests.builders.models_elsewhere.stub import MODEL, Answer, ModelStub, model_stub
 from tests.builders.states import a_candidate, a_state
 
 LETTERS = ("A", "B", "C")

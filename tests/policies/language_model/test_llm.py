@@ -14,7 +14,7 @@ from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction, TradingState
 from policies.call import ask_policy
 from policies.llm import decide_action
-from tests.builders.model_stub import choosing, completion, model_stub, raw
+from tests.builders.models_elsewhere.stub import choosing, completion, model_stub, raw
 from tests.builders.states import NOW, a_candidate, a_short_call
 from tests.policies.language_model.asked import (
     a_model_config,

@@ -12,7 +12,7 @@ from policies.call import ask_policy
 from policies.language_model import request
 from policies.language_model.prompt import messages_of
 from policies.llm import decide_action
-from tests.builders.model_stub import Answer, choosing, completion, model_stub, raw
+from tests.builders.models_elsewhere.stub import Answer, choosing, completion, model_stub, raw
 from tests.builders.states import NOW, a_candidate
 from tests.policies.language_model.asked import a_model_config, a_state_to_choose_in, asked, assert_nothing_for, call_of
 
