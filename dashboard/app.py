@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from config import KEY_NAMES, AgentConfig, load_config
 from dashboard.clock import Clock, real_now
+from dashboard.line import routes as line
 from dashboard.live import routes as live
 from dashboard.log_index.index import LogIndex
 from dashboard.pages import Context, page
@@ -27,7 +28,7 @@ from dashboard.settings import DashboardSettings, checked
 from models import ConfigurationError
 
 STATIC = Path(__file__).resolve().parent / "static"
-ROUTERS = (live.router,)  # one line a room
+ROUTERS = (live.router, line.router)  # one line a room
 
 
 def create_app(settings: DashboardSettings, now: Clock = real_now, index: LogIndex | None = None) -> FastAPI:

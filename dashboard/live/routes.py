@@ -15,6 +15,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from dashboard.live.account import AccountView, Views
+from dashboard.live.chain_map import ChainMap, as_in_the_run, chain_map
+from dashboard.live.chains import chain_of_line
 from dashboard.live.payoff import short_calls
 from dashboard.live.sections import coverage, held_calls, next_settlement, strip, sum_rows
 from dashboard.live.sentence import sentence
@@ -81,8 +83,18 @@ def live_values(context: Context, view: AccountView, coin: str) -> dict[str, Any
         "candidates": () if state is None else state.candidates_for(coin),
         "items": timeline(context.index, view.last),
         "progress": context.index.progress,
+        "chain": _chain(context, view, coin, market),
         "pictures": _pictures(view, coin, market, calls, thresholds),
     }
+
+
+def _chain(context: Context, view: AccountView, coin: str, market: MarketSnapshot | None) -> ChainMap | None:
+    """The map of calls, where the chain of the newest state is still there."""
+    state, record = view.state, view.record
+    seen = None if state is None else chain_of_line(context.settings.data_dir, coin, state.timestamp)
+    if seen is None or state is None or record is None or market is None:
+        return None
+    return chain_map(seen, state, market, as_in_the_run(context.config, record.market, record.requires_bid))
 
 
 def _pictures(
