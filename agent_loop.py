@@ -15,9 +15,9 @@ from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain, say
+from cli.endings import end_if_fatal, end_run, leave, write_lines
 from cli.latest_chain import keep_latest_chains
 from cli.locks import require_held
-from cli.endings import end_if_fatal, end_run, leave, write_lines
 from cli.training.side_by_side import Class
 from core.iteration import Steps
 from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order

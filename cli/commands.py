@@ -16,13 +16,13 @@ from pathlib import Path
 
 from cli.arguments import STOPPED_AT_ONCE
 from cli.assembly import Agent
+from cli.checks.doctor import check, check_order, doctor_line, settings_failure
 from cli.console import complain, say
-from cli.doctor import check, check_order, doctor_line, settings_failure
+from cli.endings import labels_left
 from cli.locks import take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
 from cli.results.earnings_report import earnings_lines, report_text
 from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
-from cli.endings import labels_left
 from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from cli.training.side_by_side import RunProfiles, run_training
 from config import MARKET_FOLDERS, AgentConfig, changed_settings

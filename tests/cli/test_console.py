@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.doctor import check
+from cli.checks.doctor import check
 from cli.recorder import IterationEnd
 from cli.report import console_block, progress_text, status_text
 from core.breaker import Breaker

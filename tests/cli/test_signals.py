@@ -39,7 +39,7 @@ def interrupted(folder: Path, when: str, times: int = 1, *arguments: str) -> sub
     return subprocess.run(command, cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("when", ["import pydantic", "import cli.doctor", "agent.lock", "run_count"])
+@pytest.mark.parametrize("when", ["import pydantic", "import cli.checks.doctor", "agent.lock", "run_count"])
 def test_a_signal_during_the_start_ends_it_with_a_sentence(when: str, tmp_path: Path) -> None:
     ended = interrupted(tmp_path, when, 1, "--iterations", "5")
     assert (ended.returncode, ended.stderr) == (130, "stopped during the start: this run has sent no order\n")
