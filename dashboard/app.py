@@ -18,17 +18,20 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from config import KEY_NAMES, AgentConfig, load_config
+from dashboard.ask import routes as ask
 from dashboard.clock import Clock, real_now
+from dashboard.lab import routes as lab
 from dashboard.line import routes as line
 from dashboard.live import routes as live
 from dashboard.log_index.index import LogIndex
 from dashboard.pages import Context, page
+from dashboard.running import routes as running
 from dashboard.security import Guard
 from dashboard.settings import DashboardSettings, checked
 from models import ConfigurationError
 
 STATIC = Path(__file__).resolve().parent / "static"
-ROUTERS = (live.router, line.router)  # one line a room
+ROUTERS = (live.router, line.router, ask.router, lab.router, running.router)  # one line a room
 
 
 def create_app(settings: DashboardSettings, now: Clock = real_now, index: LogIndex | None = None) -> FastAPI:

@@ -25,7 +25,7 @@ from dashboard.settings import DashboardSettings
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 UNKNOWN = "–"
-NAVIGATION = [("/", "Live")]  # rooms add their own pages: (address, name)
+NAVIGATION = [("/", "Live"), ("/ask", "Ask"), ("/lab", "Lab")]  # rooms add their own pages: (address, name)
 
 
 @dataclass(frozen=True)

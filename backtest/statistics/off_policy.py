@@ -60,7 +60,7 @@ class LoggedDecisions:
 
 @dataclass(frozen=True)
 class PolicyValue:
-    """Mean reward a decision in the unit of the rewards; the effective sample size is in decisions."""
+    """Mean reward a decision in the unit of the rewards, its error NaN where not known; the sample is in decisions."""
 
     mean: float
     standard_error: float
@@ -136,12 +136,17 @@ def doubly_robust(decisions: LoggedDecisions, model_logged: Floats, model_edited
     return _value(model_edited + corrections, decisions)
 
 
-def full_information(outcomes: Floats, probabilities: Floats) -> PolicyValue:
+def full_information(outcomes: Floats, probabilities: Floats, groups: Sequence[str] | None = None) -> PolicyValue:
     """Exact over the decisions seen: rows are decisions, columns actions, NaN where an outcome is not known.
 
     The standard error is that of the decisions as a sample. An action the edited policy may take, but whose outcome is
     not known, raises NotEvaluableError: it is not worth 0.
     """
+    return mean_of(expected_outcomes(outcomes, probabilities), groups)
+
+
+def expected_outcomes(outcomes: Floats, probabilities: Floats) -> Floats:
+    """The same decision by decision, so that two policies can be compared on each."""
     if outcomes.shape != probabilities.shape or outcomes.ndim != 2 or len(outcomes) < 2:
         raise NotEnoughDataError(f"outcomes {outcomes.shape} and probabilities {probabilities.shape} do not match")
     if not np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-6) or not np.all(probabilities >= 0.0):
@@ -149,8 +154,12 @@ def full_information(outcomes: Floats, probabilities: Floats) -> PolicyValue:
     unknown = np.any((probabilities > 0.0) & ~np.isfinite(outcomes), axis=1)
     if unknown.any():
         raise NotEvaluableError([f"{unknown.sum()} decisions may take an action whose outcome is not known"])
-    values = np.where(probabilities > 0.0, probabilities * np.nan_to_num(outcomes), 0.0).sum(axis=1)
-    return PolicyValue(float(values.mean()), _standard_error(values, None), float(len(values)))
+    return np.asarray(np.where(probabilities > 0.0, probabilities * np.nan_to_num(outcomes), 0.0).sum(axis=1))
+
+
+def mean_of(values: Floats, groups: Sequence[str] | None = None) -> PolicyValue:
+    """Mean of what decisions made, each counted once."""
+    return PolicyValue(float(values.mean()), _standard_error(values, groups), float(len(values)))
 
 
 def _refuse_the_unanswerable(decisions: LoggedDecisions) -> None:
@@ -165,11 +174,11 @@ def _value(values: Floats, decisions: LoggedDecisions) -> PolicyValue:
 
 
 def _standard_error(values: Floats, groups: Sequence[str] | None) -> float:
-    """Of a mean; what deviates together within a group counts once (Liang and Zeger, 1986)."""
+    """Of a mean; what deviates together within a group counts once (Liang and Zeger, 1986). NaN of one group alone."""
     if groups is None:
         return float(values.std(ddof=1)) / math.sqrt(len(values))
     _, places = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.bincount(places, weights=values - values.mean())
     if len(sums) < 2:
-        raise NotEnoughDataError("one group alone has no standard error")
+        return math.nan
     return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(values)

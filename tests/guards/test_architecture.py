@@ -375,7 +375,7 @@ def test_only_these_can_reach_a_network() -> None:
     assert research == {"backtest/download/client.py", "backtest/sweep/dask_cluster.py"}  # looks; a cluster's scheduler
     pages = {relative_name(path) for path in sources_of("dashboard") if doors & modules_and_roots(path)}
     # where the owner has named a model, or addresses for messages
-    assert pages == {"dashboard/ask/model_client.py", "dashboard/notify/channels.py", "dashboard/notify/__main__.py"}
+    assert pages == {"dashboard/ask/model/client.py", "dashboard/notify/channels.py", "dashboard/notify/__main__.py"}
 
 
 def modules_and_roots(path: Path) -> set[str]:

@@ -13,11 +13,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import backtest.evaluate.__main__
 import backtest.replay.__main__
 import backtest.run
 import backtest.sweep.__main__
@@ -101,13 +102,21 @@ def policy_before_and_after(folder: Path) -> str:
         return printed_by(once, folder / "before") + "\n" + after
 
 
-def replayed(folder: Path) -> str:
-    """The first lines of a replay of the example run with the edited policy, up to the first change."""
-    output = io.StringIO()
+def replayed_and_evaluated(folder: Path) -> tuple[str, str]:
+    """What the two commands of the README say of the edited policy on the example run; of a replay its first lines."""
     printed_by(LONG_RUN, folder)
-    with edited_policy(folder), contextlib.redirect_stdout(output):
-        assert backtest.replay.__main__.main([str(folder / "logs" / "simulated"), "--policy", "my_policy"]) == 0
-    return "\n".join(re.split(r"\n(?=\d{4}-)", output.getvalue())[:2])
+    arguments = [str(folder / "logs" / "simulated"), "--policy", "my_policy"]
+    with edited_policy(folder):
+        replayed = said_by(backtest.replay.__main__.main, arguments)
+        evaluated = said_by(backtest.evaluate.__main__.main, arguments)
+    return "\n".join(re.split(r"\n(?=\d{4}-)", replayed)[:2]), evaluated
+
+
+def said_by(command: Callable[[list[str]], int], arguments: list[str]) -> str:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert command(arguments) == 0
+    return output.getvalue()
 
 
 def backtested(folder: Path) -> str:
@@ -178,8 +187,10 @@ def test_the_policy_edit_shown_does_what_the_readme_says(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("policy_as_shown")
-def test_the_replay_shown_is_what_the_command_prints(tmp_path: Path) -> None:
-    assert section("try replay") == fenced(replayed(tmp_path))
+def test_the_replay_and_the_evaluation_shown_are_what_the_commands_print(tmp_path: Path) -> None:
+    replay, evaluation = replayed_and_evaluated(tmp_path)
+    assert section("try replay") == fenced(replay)
+    assert section("evaluate") == fenced(evaluation)
 
 
 @pytest.mark.usefixtures("policy_as_shown")
@@ -259,10 +270,12 @@ def rewrite() -> None:
     """Put the current outputs and tables into the texts, and the settings into .env.example."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        replay, evaluation = replayed_and_evaluated(folder / "replay")
         outputs = {
             "iteration": fenced(first_iteration(folder / "one")),
             "policy": fenced(policy_before_and_after(folder)),
-            "try replay": fenced(replayed(folder / "replay")),
+            "try replay": fenced(replay),
+            "evaluate": fenced(evaluation),
             "try backtest": fenced(backtested(folder / "backtest")),
             "sweep": fenced(swept(folder / "sweep")),
             "with order": fenced(order_check(folder / "check")),

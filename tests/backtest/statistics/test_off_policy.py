@@ -111,9 +111,10 @@ def test_decisions_that_share_an_outcome_make_nothing_surer(estimate: Callable[[
     assert estimate(replace(repeated(decisions, 9), groups=None)).standard_error < once.standard_error / 2.9
 
 
-def test_one_group_alone_is_refused() -> None:
-    with pytest.raises(NotEnoughDataError, match="one group alone"):
-        self_normalised(replace(equal_weights(60), groups=["all"] * 60))
+def test_one_group_alone_has_a_mean_and_no_known_error() -> None:
+    value = self_normalised(replace(equal_weights(60), groups=["all"] * 60))
+    assert value.mean == pytest.approx(1.0)
+    assert np.isnan(value.standard_error)
 
 
 def test_full_information_is_exact() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard.ask.front import ask
 from dashboard.ask.log_view import LogView
-from dashboard.ask.model import ModelError, ask_with, problem_of
+from dashboard.ask.model.answering import ModelError, ask_with, problem_of
 
 QUESTION = "What did it earn against holding?"
 CHOICE = json.dumps({"calls": [{"name": "earned", "arguments": {}}]})

@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from core.settings.values import is_loopback
-from dashboard.ask.model import ModelError
+from dashboard.ask.model.answering import ModelError
 from models import ConfigurationError
 
 TIMEOUT_SECONDS = 30.0

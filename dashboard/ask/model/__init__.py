@@ -1,0 +1,1 @@
+"""A language model between question and answer, where the owner has named one."""

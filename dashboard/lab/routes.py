@@ -1,0 +1,138 @@
+"""The addresses of the lab: the form, the jobs, what came of them, two beside each other.
+
+In: forms (POST) and links (GET, which change nothing). Out: HTML, files to download. Everything that reaches a process
+has gone through lab/form.py.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from dashboard.lab.archive import SORTED_BY, Archive, beside, heat_map, summary
+from dashboard.lab.compare import first_difference
+from dashboard.lab.form import RunForm, command_of, form_settings, policies, recordings, watch_command
+from dashboard.lab.jobs import Job, Jobs
+from dashboard.pages import context_of, page
+from models import ConfigurationError
+
+router = APIRouter(prefix="/lab")
+MOST_FORM_BYTES = 20_000
+SHOWN_JOBS = 10
+
+
+def archive_of(request: Request) -> Archive:
+    """One for the application, made when it is first asked for."""
+    if not hasattr(request.app.state, "archive"):
+        request.app.state.archive = Archive(Jobs(context_of(request).settings.work_dir / "lab"))
+    found: Archive = request.app.state.archive
+    return found
+
+
+@router.get("")
+def lab(request: Request, sort: str = "name", words: str = "") -> HTMLResponse:
+    """The form, the newest jobs and the index of runs."""
+    return _lab(request, sort, words[:80], None)
+
+
+def _lab(request: Request, sort: str, words: str, problem: str | None) -> HTMLResponse:
+    archive = archive_of(request)
+    values = {
+        "title": "Lab",
+        "problem": problem,
+        "fields": RunForm.model_fields,
+        "settings": form_settings(),
+        "policies": policies(),
+        "recordings": list(recordings(context_of(request).settings.data_dir)),
+        "jobs": archive.jobs.newest(SHOWN_JOBS),
+        "rows": archive.rows(sort, words),
+        "sort": sort,
+        "sorted_by": SORTED_BY,
+        "words": words,
+    }
+    return page(request, "lab.html", values, 200 if problem is None else 422)
+
+
+@router.post("/run")
+async def run(request: Request) -> Response:
+    """Start a run or a sweep."""
+    fields = await _fields(request)
+    try:
+        command = command_of(fields, context_of(request).settings.data_dir)
+        name = archive_of(request).jobs.start(command, context_of(request).now())
+    except ConfigurationError as problem:
+        return _lab(request, "name", "", str(problem))
+    return RedirectResponse(f"/lab/job/{name}", 303)
+
+
+@router.post("/watch")
+async def watch(request: Request) -> Response:
+    """Edit and see: the log is decided again after every save of the policy."""
+    policy = (await _fields(request)).get("policy", "")
+    try:
+        command = watch_command(policy, context_of(request).settings.log_dir)
+        name = archive_of(request).jobs.start(command, context_of(request).now())
+    except ConfigurationError as problem:
+        return _lab(request, "name", "", str(problem))
+    return RedirectResponse(f"/lab/job/{name}", 303)
+
+
+@router.post("/cancel/{name}")
+def cancel(request: Request, name: str) -> Response:
+    """Ask a job to end with what it has."""
+    archive_of(request).jobs.cancel(name)
+    return RedirectResponse(f"/lab/job/{name}", 303)
+
+
+@router.get("/job/{name}")
+def job(request: Request, name: str) -> HTMLResponse:
+    """How a job does, and what came of it."""
+    found = _job(request, name)
+    results = found.folder / "results"
+    values = {
+        "title": f"Job {name}",
+        "job": found,
+        "summary": summary(results / "summary.json"),
+        "heat": heat_map(results),
+        "others": [other for other in archive_of(request).jobs.names() if other != name][:50],
+    }
+    return page(request, "job.html", values)
+
+
+@router.get("/job/{name}/{file}")
+def download(request: Request, name: str, file: str) -> FileResponse:
+    """A file of a run, to keep."""
+    path = archive_of(request).jobs.output(name, file)
+    if path is None:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(path, filename=f"{name}-{file}")
+
+
+@router.get("/compare")
+async def compare(request: Request, a: str = "", b: str = "") -> HTMLResponse:
+    """Two runs: every figure beside the other, and the first decision in which they differ."""
+    first, second = (_job(request, name).folder / "results" for name in (a, b))
+    difference = await run_in_threadpool(first_difference, first, second)
+    rows = beside(summary(first / "summary.json"), summary(second / "summary.json"))
+    values = {"title": f"{a} against {b}", "a": a, "b": b, "rows": rows, "difference": difference}
+    return page(request, "compare.html", values)
+
+
+def _job(request: Request, name: str) -> Job:
+    found = archive_of(request).jobs.job(name)
+    if found is None:
+        raise HTTPException(404, "There is no such job.")
+    return found
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    body = await request.body()
+    if len(body) > MOST_FORM_BYTES:
+        raise HTTPException(413, "This form is too long.")
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=100))
+    except ValueError:
+        raise HTTPException(413, "This form has too many fields.") from None
