@@ -23,9 +23,11 @@ def explored(state: AgentState, action: ProposedAction, config: AgentConfig) -> 
     """The policy's action, or the one drawn instead, with the odds of what could have been.
 
     An action that is no choice (refused, or of another size than the settings') is left as it is, and nothing is drawn:
-    it alone is proposed. A state of an older log has no choices; its action comes back as it is.
+    it alone is proposed. A state of an older log has no choices; its action comes back as it is, and so does that of a
+    language model that did not say how likely its letters were: no odds are better than made-up ones.
     """
-    if not state.choices:
+    call = action.model_call
+    if not state.choices or (call is not None and call.probabilities == "not given"):
         return action
     own = _choice_of(state, action)
     if own is None:
@@ -37,7 +39,7 @@ def explored(state: AgentState, action: ProposedAction, config: AgentConfig) -> 
     if drawn is own:
         return action.model_copy(update={"choices": tuple(odds)})
     why = f"exploring: {drawn.label} instead of {own.label}; {action.reason}"[:MAX_REASON_LETTERS]
-    return drawn.proposed(why, tuple(odds))
+    return drawn.proposed(why, tuple(odds)).model_copy(update={"model_call": action.model_call})
 
 
 def _choice_of(state: AgentState, action: ProposedAction) -> Choice | None:

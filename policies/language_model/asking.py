@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from policies.language_model.labels import LabelledAction
 from policies.language_model.prompt import PromptTooLongError, messages_of, schema_of
 from policies.language_model.reply import Reading, read_reply
 from policies.language_model.reply_cache import keep_reply, kept_reply, request_hash
-from policies.language_model.request import ModelUnreachableError, RawReply, ask_endpoint
+from policies.language_model.request import ModelUnreachableError, ask_endpoint
 
 DEADLINE_FRACTION = 0.9  # of the time limit of a policy: the reply must still be read within it
 MOST_LOGPROBS = 20  # what endpoints give at most
@@ -53,7 +53,8 @@ def ask_model(state: AgentState, actions: Sequence[LabelledAction], config: Agen
     name, host = request_hash(llm.base_url, body), urlsplit(llm.base_url).netloc
     kept = kept_reply(llm.cache_dir, name)
     if kept is not None:
-        return _read(state, kept, actions, config, Asked("chosen", "", llm.model, host, name, from_cache=True))
+        asked = Asked("chosen", "", llm.model, host, name, from_cache=True)
+        return _answered(state, *kept, actions, config, asked)
     if llm.cache == "only":
         return Asked("cache_miss", "cache_miss: this was never asked, and LLM_CACHE=only", llm.model, host, name)
     return _ask(state, body, actions, config, Asked("chosen", "", llm.model, host, name))
@@ -99,11 +100,11 @@ def _ask(
         with suppress(OSError):
             note_answered(folder, at, name, 0, error.wait_seconds)
         return _without_reply(asked, "unavailable", str(error), round(error.seconds, 3))
-    answer = _read(state, reply, actions, config, asked)
+    reading, seconds = read_reply(reply.content, [entry.label for entry in actions]), round(reply.seconds, 3)
     with suppress(OSError):  # the call itself is counted
-        note_answered(folder, at, name, _tokens_of(answer.reading), None)
-    keep_reply(llm.cache_dir, name, llm.base_url, body, reply)
-    return answer
+        note_answered(folder, at, name, (reading.prompt_tokens or 0) + (reading.reply_tokens or 0), None)
+    keep_reply(llm.cache_dir, name, llm.base_url, body, reading, seconds)
+    return _answered(state, reading, seconds, actions, config, asked)
 
 
 def _budget_problem(spent: Spent, at: datetime, config: AgentConfig) -> tuple[ModelOutcome, str] | None:
@@ -121,24 +122,23 @@ def _without_reply(asked: Asked, outcome: ModelOutcome, why: str, seconds: float
     return Asked(outcome, f"{outcome}: {why}", asked.model, asked.host, asked.prompt_hash, seconds)
 
 
-def _tokens_of(reading: Reading | None) -> int:
-    return 0 if reading is None else (reading.prompt_tokens or 0) + (reading.reply_tokens or 0)
-
-
 # --- one reply ---------------------------------------------------------------------------------------
 
 
-def _read(
-    state: AgentState, reply: RawReply, actions: Sequence[LabelledAction], config: AgentConfig, asked: Asked
+def _answered(
+    state: AgentState,
+    reading: Reading,
+    seconds: float,
+    actions: Sequence[LabelledAction],
+    config: AgentConfig,
+    asked: Asked,
 ) -> Asked:
-    reading = read_reply(reply.content, [entry.label for entry in actions])
     outcome, why = reading.outcome, reading.why
-    if outcome == "chosen":
-        entry = next(entry for entry in actions if entry.label == reading.label)
-        age = _age_problem(state, entry, reply.seconds, config)
+    entry = next((entry for entry in actions if entry.label == reading.label), None)
+    if outcome == "chosen" and entry is not None:
+        age = _age_problem(state, entry, seconds, config)
         outcome, why = ("chosen", "") if age is None else ("unavailable", f"unavailable: {age}")
-    seconds = round(reply.seconds, 3)
-    return Asked(outcome, why, asked.model, asked.host, asked.prompt_hash, seconds, asked.from_cache, reading)
+    return replace(asked, outcome=outcome, why=why, thinking_seconds=seconds, reading=reading)
 
 
 def _age_problem(state: AgentState, entry: LabelledAction, thinking_seconds: float, config: AgentConfig) -> str | None:

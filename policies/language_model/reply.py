@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.text import plain_ascii
+from core.text import plain_ascii, quotable
 from models import ModelOutcome
 from policies.output import PolicyOutputError, read_object_text
 
@@ -53,7 +53,7 @@ def read_reply(content: bytes, labels: Sequence[str]) -> Reading:
     try:
         label = _label_in(text, labels)
     except PolicyOutputError as error:
-        return Reading("invalid", f"invalid: {error.reason}", **common)
+        return Reading("invalid", f"invalid: {_shown(error.reason)}", **common)
     return Reading("chosen", "", label, log_odds=_log_odds(choice, label, labels), **common)
 
 
@@ -62,11 +62,16 @@ def _common(completion: dict[str, Any], choice: dict[str, Any], text: object) ->
     usage = usage if isinstance(usage, dict) else {}
     finish = choice.get("finish_reason")
     return {
-        "text": plain_ascii(text, SHOWN_LETTERS) if isinstance(text, str) else None,
-        "finish_reason": plain_ascii(finish, 40) if isinstance(finish, str) else None,
+        "text": _shown(text) if isinstance(text, str) else None,
+        "finish_reason": _shown(finish)[:40] if isinstance(finish, str) else None,
         "prompt_tokens": _count(usage.get("prompt_tokens")),
         "reply_tokens": _count(usage.get("completion_tokens")),
     }
+
+
+def _shown(text: str) -> str:
+    """Words of an endpoint, made safe: what may be the key that it was sent is masked before anything is cut."""
+    return plain_ascii(quotable(text, SHOWN_LETTERS), SHOWN_LETTERS)
 
 
 def _count(value: object) -> int | None:
@@ -82,10 +87,10 @@ def _label_in(text: object, labels: Sequence[str]) -> str:
         raise PolicyOutputError(f"unparseable: there is no field {FIELD}")
     stray = sorted(name for name in fields if name != FIELD)
     if stray:
-        raise PolicyOutputError(f"unknown_field: {plain_ascii(stray[0], 40)}")
+        raise PolicyOutputError(f"unknown_field: {_shown(stray[0])[:40]}")
     label = fields[FIELD]
     if not isinstance(label, str) or label not in labels:
-        raise PolicyOutputError(f"symbol_not_in_state: {plain_ascii(repr(label), 40)} is none of the letters")
+        raise PolicyOutputError(f"symbol_not_in_state: {_shown(repr(label))[:40]} is none of the letters")
     return label
 
 

@@ -11,7 +11,7 @@ from policies.call import PolicyAnswer, ask_policy
 from policies.llm import decide_action
 from state_builder import with_choices
 from tests.builders.configs import agent_config
-from tests.builders.model_stub import MODEL, Answer, ModelStub, model_stub
+from tests.builders.models_elsewhere.stub import MODEL, Answer, ModelStub, model_stub
 from tests.builders.states import a_candidate, a_state
 
 LETTERS = ("A", "B", "C")
@@ -52,4 +52,4 @@ def assert_nothing_for(action: ProposedAction, outcome: str, words: str) -> None
     assert call_of(action).outcome == outcome
     assert action.reason.startswith(f"{outcome}: ")
     assert words in action.reason
-    assert action.choices == ()
+    assert all(option.probability == (option.label == "nothing") for option in action.choices)

@@ -14,7 +14,7 @@ from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction, TradingState
 from policies.call import ask_policy
 from policies.llm import decide_action
-from tests.builders.model_stub import choosing, completion, model_stub, raw
+from tests.builders.models_elsewhere.stub import choosing, completion, model_stub, raw
 from tests.builders.states import NOW, a_candidate, a_short_call
 from tests.policies.language_model.asked import (
     a_model_config,
@@ -183,13 +183,12 @@ def test_the_budget_of_a_day_is_counted_from_the_log_and_begins_anew_at_midnight
         config = a_model_config(tmp_path, stub.url, **limits)
         days = [NOW + timedelta(days=day) for day in (0, 0, 0, 1)]
         questions = [
-            a_state_to_choose_in(config, timestamp=at, candidates=(a_candidate(delta=0.1 + 0.01 * n),))
+            a_state_to_choose_in(config, timestamp=at, candidates=(a_candidate(delta=0.1 + 0.01 * n, quoted_at=at),))
             for n, at in enumerate(days)
         ]
         answers = [decided(state, config) for state in questions]  # nothing is kept in memory between two of them
-    assert [call_of(action).outcome for action in answers] == ["chosen", "chosen", "budget", "unavailable"]
+    assert [call_of(action).outcome for action in answers] == ["chosen", "chosen", "budget", "chosen"]
     assert name in answers[2].reason
-    assert "thought too long" in answers[3].reason  # its quotes are those of the day before
 
 
 def test_calls_that_failed_count_too(tmp_path: Path) -> None:
@@ -221,8 +220,8 @@ def test_a_choice_on_quotes_that_have_grown_too_old_meanwhile_is_not_carried_out
 
 
 def test_the_reply_is_waited_for_no_longer_than_the_policy_may_take(tmp_path: Path) -> None:
-    with model_stub(raw(200, b" ", 3.0)) as stub:
+    with model_stub(raw(200, b" ", 4.0)) as stub:
         config = a_model_config(tmp_path, stub.url, timeout_seconds=20.0)
-        config = config.model_copy(update={"run": config.run.model_copy(update={"policy_seconds": 0.4})})
+        config = config.model_copy(update={"run": config.run.model_copy(update={"policy_seconds": 2.0})})
         action = decided(a_state_to_choose_in(config), config)
-    assert_nothing_for(action, "unavailable", "no reply within 0.36 s")
+    assert_nothing_for(action, "unavailable", "no reply within 1.8 s")

@@ -12,7 +12,7 @@ from policies.call import ask_policy
 from policies.language_model import request
 from policies.language_model.prompt import messages_of
 from policies.llm import decide_action
-from tests.builders.model_stub import Answer, choosing, completion, model_stub, raw
+from tests.builders.models_elsewhere.stub import Answer, choosing, completion, model_stub, raw
 from tests.builders.states import NOW, a_candidate
 from tests.policies.language_model.asked import a_model_config, a_state_to_choose_in, asked, assert_nothing_for, call_of
 
@@ -124,8 +124,9 @@ def test_an_endpoint_that_asks_to_wait_is_left_alone_until_then(tmp_path: Path) 
     with model_stub(raw(429, "{}", retry_after="600"), choosing("B")) as stub:
         config = a_model_config(tmp_path, stub.url)
         answers = [
-            ask_policy(decide_action, a_state_to_choose_in(config, timestamp=at), config).action
+            ask_policy(decide_action, state, config).action
             for at in (NOW, NOW.replace(minute=9, second=59), NOW.replace(minute=10))
+            for state in [a_state_to_choose_in(config, timestamp=at, candidates=(a_candidate(quoted_at=at),))]
         ]
         assert len(stub.bodies) == 2
     assert "left alone until 2026-01-05T12:10:00" in answers[1].reason

@@ -1,0 +1,1 @@
+"""Builders: a server that stands for a language model."""
