@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import config
-from config import AgentConfig, ConfigurationError, load_config
+from config import AgentConfig, load_config
 from core.settings.modes import PROFILES, SETS, UNTOUCHABLE
+from models import ConfigurationError
 
 
 def in_mode(name: str, **run: object) -> AgentConfig:
