@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -172,6 +173,12 @@ class DeribitClient(OrderGate):
         """Deribit's volatility index at its last hourly close, as a fraction; None where there is none."""
         params = {"currency": currency, "resolution": "3600", **_time_span(start_at, end_at)}
         return self._read("public/get_volatility_index_data", params, replies.read_dvol)
+
+    def get_dvol_days(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[PriceBar, ...]:
+        """Its daily closes, as fractions, oldest first; that of the running day is the one now."""
+        params = {"currency": currency, "resolution": "1D", **_time_span(start_at, end_at)}
+        read = partial(charts.read_dvol_days, now=end_at)
+        return self._read("public/get_volatility_index_data", params, read)
 
     # --- private reads --------------------------------------------------------
 

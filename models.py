@@ -187,7 +187,9 @@ class MarketSnapshot(Frozen):
     """One coin's market. None where unknown: unknown is never treated as zero.
 
     `rv_days` is how many days of closes stand behind `rv_fraction`, `rv_source` whose closes they are: the index's, or
-    those of its perpetual. Neither is in all older logs.
+    those of its perpetual. Neither is in all older logs. `term_slope_fraction`: ATM IV at 30 days less that at 7;
+    `iv_rank_fraction`: DVOL among those of a year (0 to 1); `rv_*_range_fraction`: from daily ranges (core/context/).
+    `unknown`: why a figure is None. Older logs called the return of a week the regime.
     """
 
     underlying: Underlying
@@ -202,8 +204,16 @@ class MarketSnapshot(Frozen):
     skew_25d_fraction: float | None = None
     return_1d_fraction: float | None = None
     return_7d_fraction: float | None = None
+    return_30d_fraction: float | None = None
+    rv_7d_fraction: float | None = None
+    rv_30d_fraction: float | None = None
+    rv_7d_range_fraction: float | None = None
+    rv_30d_range_fraction: float | None = None
+    iv_rank_fraction: float | None = None
+    term_slope_fraction: float | None = None
     regime: Literal["bull", "sideways", "bear"] | None = None
     option_count: int = 0
+    unknown: tuple[Reason, ...] = ()
 
 
 class CandidateOption(Frozen):
@@ -536,6 +546,9 @@ class ExchangeClient(Protocol):
         """The index over a range that ends now ("1d", "1m"), oldest first, at the exchange's own spacing."""
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None: ...
+
+    def get_dvol_days(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[PriceBar, ...]:
+        """Daily closes of DVOL as fractions, oldest first; that of the running day is the one now."""
 
     def get_open_orders(self) -> tuple[Order, ...]:
         """All resting orders of the account, whoever placed them."""

@@ -75,8 +75,8 @@ def decide_to_open(agent_state: AgentState, coin: Underlying, config: AgentConfi
         return nothing(f"{coin}: {room:.6g} coins are free, order_size is {size:g}")
     best = best_of(agent_state.candidates_for(coin), agent_state, config)
     if best is None:
-        return nothing(f"{coin}: no call is held and no candidate passed the filters")
-    return open_call(best, size)
+        return nothing(f"{coin}: {held_note(agent_state, coin)} and no candidate passed the filters")
+    return open_call(best, size, held_note(agent_state, coin))
 
 
 # --- the decision ---------------------------------------------------------------------------------
@@ -140,14 +140,19 @@ def nothing(reason: str) -> ProposedAction:
     return ProposedAction(type=ActionType.DO_NOTHING, reason=reason)
 
 
-def open_call(best: ScoredCall, size: float) -> ProposedAction:
+def held_note(agent_state: AgentState, coin: Underlying) -> str:
+    held = len(agent_state.short_calls(coin))
+    return {0: "no call is held", 1: "a call is held"}.get(held, f"{held} calls are held")
+
+
+def open_call(best: ScoredCall, size: float, held: str) -> ProposedAction:
     call = best.call
     return ProposedAction(
         type=ActionType.OPEN_COVERED_CALL,
         underlying=call.underlying,
         symbol=call.symbol,
         size=size,
-        reason=f"{call.underlying}: no call is held; {call.symbol} scores best ({best.points:.1f}) with "
+        reason=f"{call.underlying}: {held}; {call.symbol} scores best ({best.points:.1f}) with "
         f"{call.premium_usd:.0f} USD of premium, delta {call.delta:.2f}, {call.dte_days:.1f} days{offer_note(call)}",
     )
 

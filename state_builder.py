@@ -19,6 +19,8 @@ from config import AgentConfig
 from core.candidates import scan_chain
 from core.chain import Chain, Listing, Quotes, chain_of, listing_of
 from core.choices.action_set import possible_choices, scored
+from core.context.regimes import WINDOW_DAYS
+from core.context.year import Year, finished_days, with_newer_days
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
 from core.market_context import Closes, CoinData, market_snapshot, near_index
 from core.plausibility import LastSeen
@@ -44,6 +46,7 @@ from models import (
 from risk_engine import is_allowed
 
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
+YEAR_OLDEST = timedelta(hours=28)
 MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 INDEX_REACHES = ("1m", "1d")  # a month, hour by hour; where that is too little, as in a recording of a day, a finer day
@@ -85,7 +88,7 @@ class RawState:
 
 @dataclass
 class MarketMemory:
-    """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly).
+    """What changes rarely, kept between iterations: instruments (08:00 UTC), closes and DVOL (hourly), a year of days.
 
     To keep requests few, an iteration renews one of them at most, as long as none is really old. `last` is what was
     seen before, to notice what cannot be; `refused_symbols` the exchange has said it does not know, `unlisted_symbols`
@@ -99,6 +102,7 @@ class MarketMemory:
     listings: dict[str, tuple[Listing, datetime]] = field(default_factory=dict)
     closes: dict[str, tuple[Closes, datetime]] = field(default_factory=dict)
     dvol: dict[str, tuple[float | None, datetime]] = field(default_factory=dict)
+    years: dict[str, Year] = field(default_factory=dict)
     spare_requests: int = 0
     last_read: RawState | None = None
 
@@ -219,6 +223,7 @@ def _coin_data(shown: _Shown, memory: MarketMemory) -> CoinData:
         chain=shown.chain,
         closes=memory.closes[shown.coin][0],
         dvol_fraction=memory.dvol[shown.coin][0],
+        year=memory.years[shown.coin],
     )
 
 
@@ -265,6 +270,39 @@ def _renew_histories(
             memory.closes[coin] = (read_closes(client, coin, spot_usd, config), now)
         if _is_due(memory.dvol.get(coin), now, memory):
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
+        _renew_year(client, coin, memory, now)
+
+
+def _renew_year(client: ExchangeClient, coin: Underlying, memory: MarketMemory, now: datetime) -> None:
+    """A year of days, read once. Then new days follow from the closes of their hours; only DVOL's are asked for."""
+    year = memory.years.get(coin)
+    if year is None:
+        memory.spare_requests -= 2
+        year = Year(finished_days(_levels_of_a_year(client, coin), now), _dvol_days(client, coin, now), now)
+    days = with_newer_days(year.days, memory.closes[coin][0].of_index, now)
+    dvol_days, dvol_read_at = year.dvol_days, year.dvol_read_at
+    if _is_new_day(dvol_read_at, now) and (memory.spare_requests > 0 or now - dvol_read_at > YEAR_OLDEST):
+        memory.spare_requests -= 1
+        dvol_days, dvol_read_at = _dvol_days(client, coin, now), now
+    is_changed = len(days) != len(year.days) or days[-1:] != year.days[-1:] or dvol_read_at != year.dvol_read_at
+    memory.years[coin] = Year(days, dvol_days, dvol_read_at) if is_changed else year
+
+
+def _is_new_day(since: datetime, now: datetime) -> bool:
+    return since.date() != now.date()
+
+
+def _levels_of_a_year(client: ExchangeClient, coin: Underlying) -> tuple[PriceBar, ...]:
+    """None where the exchange refuses: nothing that trading needs depends on them."""
+    with suppress(RequestRefusedError, InvalidReplyError):
+        return client.get_index_levels(coin, "1y")
+    return ()
+
+
+def _dvol_days(client: ExchangeClient, coin: Underlying, now: datetime) -> tuple[PriceBar, ...]:
+    with suppress(RequestRefusedError, InvalidReplyError):
+        return finished_days(client.get_dvol_days(coin, now - timedelta(days=WINDOW_DAYS), now), now)
+    return ()
 
 
 def read_closes(client: ExchangeClient, coin: Underlying, spot_usd: float, config: AgentConfig) -> Closes:

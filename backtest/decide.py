@@ -14,7 +14,8 @@ from cli.policy_file import load_policy
 from config import AgentConfig
 from models import AgentState, ConfigurationError
 from policies.call import ask_policy
-from risk_engine import judge_action, with_refusals
+from risk_engine import judge_action
+from state_builder import with_choices
 
 
 def decided(asked: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def decided(asked: dict[str, Any]) -> dict[str, Any]:
         policy, _ = load_policy(str(asked["policy"]))
     except ConfigurationError as error:
         return {"problem": str(error)}
-    state = with_refusals(AgentState.model_validate_json(json.dumps(asked["state"])), config)
+    state = with_choices(AgentState.model_validate_json(json.dumps(asked["state"])), config)
     answer = ask_policy(policy, state, config)
     verdict = judge_action(state, answer.action, config)
     return {"action": answer.action.model_dump(mode="json"), "verdict": verdict.model_dump(mode="json")}

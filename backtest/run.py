@@ -1,7 +1,8 @@
 """`python -m backtest.run`: one command from data to a report: what a policy would have earned, beside simple ones.
 
 In: a policy, a market (simulated, or recorded or historical files), a period; settings from `.env` as everywhere. Out:
-report.html, trades.csv, equity.csv, chains.csv, decisions.csv, summary.json in a folder, and a summary on the terminal.
+report.html, trades.csv, equity.csv, chains.csv, decisions.csv, summary.json in a folder, its decision log in logs/
+there, and a summary on the terminal. Modelled quotes come as a band of two coefficient sets, beside real ones if asked.
 Ctrl-C keeps what is done. Exit codes: 0 done, 1 ended early, with a partial result, 2 nothing could be run. No network.
 """
 
@@ -13,16 +14,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backtest.report.files import summary_of, write_summary, write_tables, write_whole
+from backtest.report.contents import OtherQuotes, Report
+from backtest.report.files import summary_of_report, write_summary, write_tables, write_whole
 from backtest.report.page import report_page
 from backtest.report.progress import ProgressLine
 from backtest.report.text import summary_lines
 from backtest.simulator.compare import decided, difference_lines, first_difference, read_decided
 from backtest.simulator.exits import CallStyle, ExitStyle
-from backtest.simulator.markets import add_data_options, end_of, market_of
+from backtest.simulator.markets import Markets, NamedMarket, add_data_options, end_of, markets_of
 from backtest.simulator.presets import PRESETS
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sensitivity import Case, SensitivityRow, sensitivity_rows
@@ -32,8 +35,10 @@ from cli.policy_file import load_policy
 from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
 from deribit.wire import SystemClock
-from models import Clock, ConfigurationError
+from models import Clock, ConfigurationError, DecisionLog
+from orders.jsonl_file import JsonlLog
 from paper_exchange.recorded.files import RecordingError
+from paper_exchange.setups import Setup
 
 SIX_HOURS_SECONDS = 21_600.0
 
@@ -60,16 +65,21 @@ class RunDesk:
 
     def report(self) -> int:
         """The policy, the presets beside it, the files."""
-        case = self._case(self._policy(self._options.policy))
-        result = self._watch(case.policy.name, _simulator(case))
+        markets = markets_of(self._options)
+        case = self._case(self._policy(self._options.policy), markets)
         folder = self._options.out or case.config.run.data_dir / "backtests" / case.policy.name
+        result = self._watch(case.policy.name, _simulator(case, None if self._options.no_log else folder / "logs"))
         folder.mkdir(parents=True, exist_ok=True)
-        write_tables(result, folder)  # before the presets: these may take as long again
-        others = [] if self._options.no_presets else list(self._presets(case))
-        rows = list(self._sensitivity(case, result)) if self._options.sensitivity else []
-        write_summary(_summary(result, others, rows), folder)
-        write_whole(folder / "report.html", report_page(result, others, rows))
-        for line in (*summary_lines(result, others), f"report: {folder / 'report.html'}"):
+        write_tables(result, folder)  # before the other runs: these may take as long again
+        found = Report(
+            result,
+            presets=() if self._options.no_presets else tuple(self._presets(case)),
+            sensitivity=tuple(self._sensitivity(case, result)) if self._options.sensitivity else (),
+            other_quotes=tuple(self._on_other_quotes(case, markets.others)),
+        )
+        write_summary(summary_of_report(found), folder)
+        write_whole(folder / "report.html", report_page(found))
+        for line in (*summary_lines(found), f"report: {folder / 'report.html'}"):
             print(line)
         return 1 if result.problem is not None else 0
 
@@ -80,7 +90,8 @@ class RunDesk:
             if Path(name).is_dir():
                 rows.append(read_decided(Path(name)))
             else:
-                rows.append(decided(self._watch(name, _simulator(self._case(self._policy(name)))).decisions))
+                case = self._case(self._policy(name), markets_of(self._options))
+                rows.append(decided(self._watch(name, _simulator(case)).decisions))
         for line in difference_lines(first_difference(*rows), (first, second)):
             print(wrapped(line))
         return 0
@@ -102,9 +113,8 @@ class RunDesk:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _case(self, policy: NamedPolicy) -> Case:
-        make_setup, period = market_of(self._options)
-        return Case(self._settings(), make_setup, policy, period)
+    def _case(self, policy: NamedPolicy, markets: Markets) -> Case:
+        return Case(self._settings(), markets.make_setup, policy, markets.period)
 
     def _settings(self) -> AgentConfig:
         asked = {"fills": self._options.fills, "seed": self._options.seed, "interval_seconds": self._options.interval}
@@ -128,6 +138,13 @@ class RunDesk:
             )
             yield self._watch(preset.name, _simulator(its_own))
 
+    def _on_other_quotes(self, case: Case, others: Sequence[NamedMarket]) -> Iterator[OtherQuotes]:
+        for other in others:
+            if self._is_stopped:
+                return
+            simulator = _simulator(replace(case, make_setup=other.make_setup))
+            yield OtherQuotes(other.name, self._watch(f"{case.policy.name}, {other.name}", simulator))
+
     def _sensitivity(self, case: Case, result: SimulationResult) -> Iterator[SensitivityRow]:
         return sensitivity_rows(case, result, self._watch)
 
@@ -143,15 +160,16 @@ class RunDesk:
             line.end()
 
 
-def _simulator(case: Case) -> CoveredCallSimulator:
-    return CoveredCallSimulator(case.config, case.make_setup, case.policy, case.period, end_of=end_of)
+def _simulator(case: Case, log_folder: Path | None = None) -> CoveredCallSimulator:
+    make_log = None if log_folder is None else partial(_fresh_log, log_folder)
+    return CoveredCallSimulator(case.config, case.make_setup, case.policy, case.period, make_log, end_of)
 
 
-def _summary(
-    result: SimulationResult, others: Sequence[SimulationResult], rows: Sequence[SensitivityRow]
-) -> dict[str, Any]:
-    sensitivity = [{"if": row.what, "coin": row.coin, "net_coin": row.net_coin} for row in rows]
-    return {**summary_of(result), "compared_with": list(map(summary_of, others)), "sensitivity": sensitivity}
+def _fresh_log(folder: Path, setup: Setup) -> DecisionLog:
+    """Where an earlier run left its log, this one's takes its place, as the other files do."""
+    for old in folder.glob("decisions-*.jsonl"):
+        old.unlink()
+    return JsonlLog(folder, "decisions", setup.clock)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -174,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_options(parser)
     out = parser.add_argument_group("what comes out")
     out.add_argument("--out", type=Path, metavar="DIR", help="folder of the report and the tables")
+    out.add_argument("--no-log", action="store_true", help="leave out the log of its decisions, 12 kB each")
     out.add_argument("--no-presets", action="store_true", help="leave out the policies for comparison")
     out.add_argument(
         "--sensitivity", action="store_true", help="other volatility, spreads, fees and hours (8 more runs)"

@@ -1,32 +1,37 @@
-"""What the market has been doing: returns, realised volatility, at-the-money IV, IV/RV, skew, regime.
+"""What the market has been doing: returns, realised volatility, at-the-money IV, IV/RV, term slope, skew, regime.
 
 In: closes as PriceBar, the chain as columns. Out: fractions (0.65 = 65 % a year), None where
-the data do not suffice; unknown is never turned into a number. Pure: no network, no disk, no clock.
+the data do not suffice, with the reason; unknown is never turned into a number. What a year says is in context/.
+Pure: no network, no disk, no clock.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from config import AgentConfig
 from core.chain import Chain
 from core.columns import seconds_until, time_of
+from core.context.ranges import range_volatility
+from core.context.year import FINISHED_DAYS, LEAST_DVOL_DAYS, NO_YEAR, Year
 from core.pricing import SECONDS_PER_DAY, days_between, live_call_delta
-from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Underlying
+from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Reason, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
+NEAR_TARGET_DAYS = 7.0  # the other end of the term slope
 MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
-TREND_DAYS = 7.0
-TREND_FRACTION = 0.05
+LEAST_SPAN_FRACTION = 0.9  # of 7 or 30 days, for a figure that is named after them
+MONTH_DAYS, WEEK_DAYS = 30, 7
+ONE_HOUR = timedelta(hours=1)  # a month of hourly closes begins up to an hour later
 # How far a close of the perpetual may lie off the index. In production it stays within 1 %; on testnet it wanders. One
 # close that is 2 % off adds 2 * 0.02^2 to the sum of squares, which is 4 % of a month's at 50 % a year.
 MAX_OFF_INDEX_FRACTION = 0.02
@@ -43,6 +48,16 @@ class Closes:
     @cached_property
     def usable(self) -> tuple[PriceBar, ...]:
         return tuple([bar for bar in self.bars if bar.close > 0.0])
+
+    @property
+    def of_index(self) -> tuple[PriceBar, ...]:
+        """The closes, where they are the index's own."""
+        return self.usable if self.source == "index" else ()
+
+    @cached_property
+    def range_volatility(self) -> dict[int, float | None]:
+        """By days (WEEK_DAYS, MONTH_DAYS), up to the newest close."""
+        return {days: range_volatility(self.usable, days) for days in (WEEK_DAYS, MONTH_DAYS)}
 
     @cached_property
     def squared_returns(self) -> list[float]:
@@ -76,6 +91,7 @@ class CoinData:
     chain: Chain
     closes: Closes
     dvol_fraction: float | None
+    year: Year = NO_YEAR
 
     @property
     def instruments(self) -> dict[str, OptionInstrument]:
@@ -84,35 +100,90 @@ class CoinData:
 
 def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
     """One coin's volatility, skew and trend."""
-    smiles = list(_smiles(coin.chain, now))
+    smiles = list(_smiles(coin.chain, now, ATM_TARGET_DAYS))
     atm = atm_iv(smiles)
+    near = atm_iv(list(_smiles(coin.chain, now, NEAR_TARGET_DAYS)), NEAR_TARGET_DAYS)
     window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
     inside = closes_inside(coin.closes, now, window_days)
     rv = realised_volatility(inside, min_returns)
     nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
-    trend = past_return(coin.closes.bars, now, coin.spot_usd, TREND_DAYS)
+    figures = {
+        "forward_usd": None if nearest is None else nearest.forward_usd,
+        "atm_iv_fraction": atm,
+        "dvol_fraction": coin.dvol_fraction,
+        "rv_fraction": rv,
+        "iv_rv_ratio": iv_rv_ratio(atm, rv),
+        "skew_25d_fraction": None if nearest is None else skew_25_delta(nearest),
+        "term_slope_fraction": term_slope(atm, near),
+        **_past_figures(coin, now),
+    }
     return MarketSnapshot(
         underlying=coin.underlying,
         spot_usd=coin.spot_usd,
-        forward_usd=None if nearest is None else nearest.forward_usd,
-        atm_iv_fraction=atm,
-        dvol_fraction=coin.dvol_fraction,
-        rv_fraction=rv,
         rv_days=None if rv is None else inside.days,
         rv_source=None if rv is None else coin.closes.source,
-        iv_rv_ratio=iv_rv_ratio(atm, rv),
-        skew_25d_fraction=None if nearest is None else skew_25_delta(nearest),
-        return_1d_fraction=past_return(coin.closes.bars, now, coin.spot_usd, 1.0),
-        return_7d_fraction=trend,
-        regime=regime(trend),
         option_count=len(coin.chain),
+        unknown=tuple(why_unknown(coin, now, figures)),
+        **figures,
     )
 
 
-def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
-    """The call smiles of the two expiries around the target tenor; the others are not needed."""
+def _past_figures(coin: CoinData, now: datetime) -> dict[str, Any]:
+    """What past prices say, whatever the settings are."""
+    bars, spot_usd = coin.closes.bars, coin.spot_usd
+    return {
+        "return_1d_fraction": past_return(bars, now, spot_usd, 1.0),
+        "return_7d_fraction": past_return(bars, now, spot_usd, WEEK_DAYS),
+        "return_30d_fraction": return_of_a_month(bars, now, spot_usd),
+        "rv_7d_fraction": volatility_of_days(coin.closes, now, WEEK_DAYS),
+        "rv_30d_fraction": volatility_of_days(coin.closes, now, MONTH_DAYS),
+        "rv_7d_range_fraction": coin.closes.range_volatility[WEEK_DAYS],
+        "rv_30d_range_fraction": coin.closes.range_volatility[MONTH_DAYS],
+        "iv_rank_fraction": coin.year.iv_rank(coin.dvol_fraction),
+        "regime": coin.year.regime(now, spot_usd),
+    }
+
+
+def return_of_a_month(bars: Sequence[PriceBar], now: datetime, spot_usd: float) -> float | None:
+    """From the first close of a month of hours, where that is up to an hour younger than the month."""
+    whole = past_return(bars, now, spot_usd, MONTH_DAYS)
+    return whole if whole is not None else past_return(bars, now + ONE_HOUR, spot_usd, MONTH_DAYS)
+
+
+def why_unknown(coin: CoinData, now: datetime, figures: Mapping[str, Any]) -> Iterator[Reason]:
+    """Of each figure that is None, what is missing."""
+    closes = f"closes reach back {span_days(coin.closes.bars):.1f} days"
+    causes = {
+        "dvol_fraction": "the exchange shows no DVOL",
+        "iv_rank_fraction": f"DVOL of {len(coin.year.dvol_days)} days, {LEAST_DVOL_DAYS} are needed",
+        "regime": f"closes of {coin.year.days_known(now)} of the last {FINISHED_DAYS} days",
+    }
+    for name, figure in figures.items():
+        if figure is None:
+            is_of_past = name.startswith(("return", "rv"))
+            yield _reason(name, closes if is_of_past else causes.get(name, "too few options with a mark"))
+
+
+@lru_cache(maxsize=1_024)  # the same few, again and again
+def _reason(rule: str, text: str) -> Reason:
+    return Reason(rule=rule, text=text)
+
+
+def volatility_of_days(closes: Closes, now: datetime, days: int) -> float | None:
+    """Realised volatility, close to close, of so many days; None where the closes do not span them."""
+    inside = closes_inside(closes, now, days)
+    return realised_volatility(inside, 1) if inside.days >= LEAST_SPAN_FRACTION * days else None
+
+
+def term_slope(atm: float | None, near: float | None) -> float | None:
+    """ATM IV at 30 days minus that at 7: above 0 where far options cost more."""
+    return None if atm is None or near is None else atm - near
+
+
+def _smiles(chain: Chain, now: datetime, target_days: float) -> Iterator[Smile]:
+    """The call smiles of the two expiries around a tenor; the others are not needed."""
     expiries = chain.listing.expiries[chain.listing.expiries > time_of(now)]
-    position = int(np.searchsorted(expiries, time_of(now + timedelta(days=ATM_TARGET_DAYS)), side="right"))
+    position = int(np.searchsorted(expiries, time_of(now + timedelta(days=target_days)), side="right"))
     around = expiries[max(0, position - 1) : position + 1]
     quotes = chain.quotes
     for expiry, seconds in zip(around, seconds_until(around, time_of(now)), strict=True):
@@ -179,15 +250,6 @@ def _is_far_off(bar: PriceBar, level: PriceBar) -> bool:
 def _levels_at(moment: datetime, levels: Sequence[PriceBar]) -> Sequence[PriceBar]:
     first = bisect_left(levels, moment - SAME_TIME, key=_closed_at)
     return levels[first : bisect_right(levels, moment + SAME_TIME, key=_closed_at)]
-
-
-def regime(trend_fraction: float | None) -> Literal["bull", "sideways", "bear"] | None:
-    """A name for the return over TREND_DAYS days."""
-    if trend_fraction is None:
-        return None
-    if trend_fraction > TREND_FRACTION:
-        return "bull"
-    return "bear" if trend_fraction < -TREND_FRACTION else "sideways"
 
 
 def iv_rv_ratio(iv_fraction: float | None, rv_fraction: float | None) -> float | None:

@@ -28,3 +28,12 @@ def read_index_levels(result: object) -> tuple[PriceBar, ...]:
     if not isinstance(result, list) or not all(isinstance(point, list) and len(point) == 2 for point in result):
         raise InvalidReplyError("pairs of time and price were expected in the reply")
     return tuple(sorted(PriceBar(utc_from_ms(at), finite(price)) for at, price in result))
+
+
+def read_dvol_days(result: object, now: datetime) -> tuple[PriceBar, ...]:
+    """Daily candles of a volatility index (ms, open, high, low, close in percent) as closes in fractions."""
+    candles = Row(result).need("data")
+    if not isinstance(candles, list) or not all(isinstance(candle, list) and len(candle) >= 5 for candle in candles):
+        raise InvalidReplyError("rows of time, open, high, low and close were expected in the reply")
+    ends = (min(utc_from_ms(candle[0]) + timedelta(days=1), now) for candle in candles)
+    return tuple(sorted(PriceBar(end, finite(candle[4]) / 100.0) for end, candle in zip(ends, candles, strict=True)))

@@ -17,18 +17,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from pathlib import PurePath
 from types import FrameType, NoneType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from config import AgentConfig, without_secrets
+from core.text import plain_ascii
 from models import ActionType, AgentState, ProposedAction
 from policies.exploration import explored
 from policies.output import PolicyOutputError, read_action, reason_of
 from policies.side_effects import process_put_back
 
 POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model
+MAX_FILE_LETTERS = 60
 PLAIN = frozenset({float, str, int, bool, NoneType, datetime})  # most values by far, and none can be changed
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -101,7 +104,20 @@ def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
     except SecondSignalError:
         raise
     except BaseException as error:  # noqa: BLE001 - the owner's own code may raise anything
-        return _RawAnswer(None, reason_of(error), traceback_text())
+        return _RawAnswer(None, f"{reason_of(error)}{_place()}", traceback_text())
+
+
+def _place() -> str:
+    """Where in the policy's file the exception being handled has come from, as " (my_policy.py:38)"."""
+    step, places = sys.exc_info()[2], list[tuple[str, int]]()
+    while step is not None:
+        places.append((step.tb_frame.f_code.co_filename, step.tb_lineno))
+        step = step.tb_next
+    if len(places) < 2:  # the first is our own call: the policy was never entered
+        return ""
+    file = places[1][0]
+    line = [number for name, number in places if name == file][-1]
+    return f" ({plain_ascii(PurePath(file).name, MAX_FILE_LETTERS)}:{line})"
 
 
 def _explored(answer: _RawAnswer, state: AgentState, config: AgentConfig) -> _RawAnswer:

@@ -8,11 +8,13 @@ Reasons never repeat long or hostile text. Pure.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from core.text import plain_ascii
 from models import ActionType, AgentError, Frozen, ProposedAction
@@ -34,6 +36,7 @@ RULE_OF_FIELD = {
     "reason": "bad_reason",
     "choices": "bad_choices",
 }
+NO_ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -171,14 +174,39 @@ def reason_of(error: BaseException) -> str:
 def _words_of(error: BaseException) -> str:
     """What an exception says; its __str__ is the policy's own code and may raise anything itself."""
     try:
-        return str(error)
+        words = str(error)
     except BaseException:  # noqa: BLE001 - as everything a policy does
         return "(its message cannot be read)"
+    return f"{words}{_meant_attribute(words)}" if isinstance(error, AttributeError) else words
+
+
+def _meant_attribute(words: str) -> str:
+    """What a field that a model does not have was meant to be."""
+    found = NO_ATTRIBUTE.match(words)
+    owner = None if found is None else _model_named(BaseModel, found.group(1))
+    return "" if found is None or owner is None else _meant(found.group(2), _names_of(owner))
+
+
+def _model_named(base: type[BaseModel], name: str) -> type[BaseModel] | None:
+    below = base.__subclasses__()
+    here = next((model for model in below if model.__name__ == name), None)
+    deeper = (_model_named(model, name) for model in below)
+    return here or next((model for model in deeper if model is not None), None)
+
+
+def _names_of(model: type[BaseModel]) -> list[str]:
+    """Its fields, properties and methods, without those of every model."""
+    return [name for name in {*model.model_fields, *dir(model)} - {*dir(BaseModel)} if not name.startswith("_")]
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, sorted(names), 1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def _reason_of_problem(kind: str, place: tuple[int | str, ...], message: str) -> str:
     name = plain_ascii(".".join(str(part) for part in place), MAX_NAME_LENGTH)
     if kind == "extra_forbidden":
-        return f"unknown_field: {name}"
+        return f"unknown_field: {name}{_meant(name, ProposedAction.model_fields) if len(place) == 1 else ''}"
     rule = RULE_OF_FIELD.get(str(place[0]), "bad_action") if place else "bad_action"
     return f"{rule}: {name}: {message[:1].lower()}{message[1:]}"

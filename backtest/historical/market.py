@@ -117,6 +117,8 @@ class HistoricalMarket:
         self.clock: MarketClock = clock
         self.currencies = data.coins
         self.used_sets: Counter[str] = Counter()
+        self._corrected: Counter[str] = Counter()  # chains by coin
+        self._shown, self._extrapolated = 0, 0  # quotes
         self._surfaces, self._seed, self._alternative = surfaces, seed, alternative
         self._corrections = corrections or {}
         self._delivery_prices = data.delivery_prices
@@ -188,6 +190,18 @@ class HistoricalMarket:
         """The sets that have been used for a coin, with their errors: what stands beside a result."""
         return tuple(self._surfaces.named(name) for name in self.used_sets if name.startswith(currency))
 
+    @property
+    def extrapolated_fraction(self) -> float:
+        """Of all quotes shown until now, those outside what was fitted."""
+        return self._extrapolated / self._shown if self._shown else 0.0
+
+    def corrected_by(self) -> list[str]:
+        """A sentence a coin whose chains were corrected by what was observed."""
+        return [
+            f"{coin}: level, slope and skew corrected by {found.source} in {self._corrected[coin]} chains"
+            for coin, found in self._corrections.items()
+        ]
+
     # --- the chain as columns -----------------------------------------------------
 
     def chain(self, currency: str) -> HistoricalChain | None:
@@ -208,7 +222,10 @@ class HistoricalMarket:
         # An hour's quotes keep their spreads: the data has nothing finer.
         dice = np.random.default_rng([self._seed, self.currencies.index(currency), at_ms // HOUR_MS])
         self.used_sets[moment.surface.name] += 1
+        self._corrected[currency] += moment.correction is not None
         model = model_chain(moment, listed.strikes_usd, listed.expires_at_ms, dice)
+        self._shown += len(listed)
+        self._extrapolated += int(np.count_nonzero(model.is_extrapolated))
         return HistoricalChain(at_ms, moment.index_usd, listed, model, moment.surface)
 
     def _moment(self, currency: str, at_ms: int) -> ModelMoment | None:

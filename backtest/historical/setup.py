@@ -15,6 +15,7 @@ from backtest.surface.coefficients import SurfaceBook, read_surfaces
 from backtest.surface.correction import Corrections
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.market.market import MarketClock
 from paper_exchange.setups import Setup
 from paper_exchange.transport import PaperTransport
 
@@ -31,6 +32,19 @@ def historical_setup(
 ) -> Setup:
     """The agent loop, the environment and the simulator run on this as on any other source of quotes."""
     book = read_surfaces() if surfaces is None else surfaces
-    market = HistoricalMarket(data, HistoricalClock(start, end), book, seed, corrections, alternative)
+    return setup_by_clock(data, HistoricalClock(start, end), balances_coin, book, seed, corrections, alternative)
+
+
+def setup_by_clock(
+    data: HistoryData,
+    clock: MarketClock,
+    balances_coin: Mapping[str, float],
+    surfaces: SurfaceBook,
+    seed: int = 1,
+    corrections: Mapping[str, Corrections] | None = None,
+    alternative: int = 0,
+) -> Setup:
+    """The same by any clock, such as one that wakes at the snapshots of a recording."""
+    market = HistoricalMarket(data, clock, surfaces, seed, corrections, alternative)
     exchange = PaperExchange(market, PaperAccount(market, balances_coin))
     return Setup(PaperTransport(exchange), market.clock, exchange)

@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m backtest.replay",
         description="Decides every logged state again and shows which decisions have changed. Sends no order.",
     )
-    parser.add_argument("logs", help="decision logs: a folder, a file or a pattern")
+    parser.add_argument("logs", help="decision logs: a folder (of a backtest too), a file or a pattern")
     parser.add_argument("--policy", default="policy_rule_based", metavar="MODULE", help="module with decide_action")
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="interval of the log, where it is not seen")
     parser.add_argument("--delivery-prices", type=Path, metavar="PATH", help="settlement prices (csv) the log lacks")

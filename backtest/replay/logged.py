@@ -52,13 +52,19 @@ def read_log(pattern: str | Path) -> Log:
     """All of a log that can be decided again; FileNotFoundError where there is no file."""
     log = Log()
     with no_garbage():
-        for decision in read_logged_decisions(pattern):
+        for decision in read_logged_decisions(log_of_run(pattern)):
             log.ledger.extend(decision.ledger)
             if decision.agent_state is None:
                 log.without_state += 1
             else:
                 log.points.append(Point(decision, decision.agent_state))
     return log
+
+
+def log_of_run(pattern: str | Path) -> str | Path:
+    """Of the folder of a backtest the log it holds; anything else as it is."""
+    folder = Path(pattern)
+    return folder / "logs" if (folder / "summary.json").is_file() else pattern
 
 
 @contextmanager

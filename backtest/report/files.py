@@ -14,6 +14,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from backtest.report.contents import Report
 from backtest.simulator.result import CoinResult, Decision, SimulationResult
 from core.results.earnings import CoinEarnings, EquityPoint
 from core.results.sold_calls import CallChain, SoldCall
@@ -48,11 +49,21 @@ def write_whole(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def summary_of_report(report: Report) -> dict[str, Any]:
+    """The run's figures, those of the policies beside it, of what it depends on, and of other quotes."""
+    return {
+        **summary_of(report.result),
+        "compared_with": list(map(summary_of, report.presets)),
+        "sensitivity": [{"if": row.what, "coin": row.coin, "net_coin": row.net_coin} for row in report.sensitivity],
+        "on_other_quotes": [{"quotes": other.name, **summary_of(other.result)} for other in report.other_quotes],
+    }
+
+
 def summary_of(result: SimulationResult) -> dict[str, Any]:
     """All figures of a run but its rows."""
     return {
         "policy": result.policy,
-        "source": {"kind": result.source.kind, "rung": result.source.rung},
+        "source": asdict(result.source),
         "fills": result.fills,
         "seed": result.seed,
         "started_at": _time(result.started_at),

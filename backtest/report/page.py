@@ -1,17 +1,20 @@
 """report.html: one file without an outside address, light and dark, readable on a phone. Pure.
 
-In: the result of a run, of the policies beside it, sensitivity rows. Out: HTML text. Under each table and chart stands
-where its quotes come from. Everything that came from outside is escaped.
+In: a Report. Out: HTML text. Under each table and chart stands where its quotes come from. Everything that came from
+outside is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from html import escape
 
+from backtest.report.contents import Report
 from backtest.report.files import SUM_PARTS, usd_parts
-from backtest.report.svg import Series, line_chart
+from backtest.report.parts import figure, table
+from backtest.report.side_by_side import side_by_side_parts
+from backtest.report.svg import Series
 from backtest.simulator.result import CoinResult, SimulationResult
 from backtest.simulator.sensitivity import SensitivityRow
 from core.results.sold_calls import CallChain
@@ -32,35 +35,34 @@ th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: 
 """
 
 
-def report_page(
-    result: SimulationResult, others: Sequence[SimulationResult], sensitivity: Sequence[SensitivityRow] = ()
-) -> str:
+def report_page(report: Report) -> str:
     """The whole page."""
-    title = escape(f"{result.policy}, {result.source.kind} market")
+    title = escape(f"{report.result.policy}, {report.result.source.kind} market")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
-        f"<body><h1>{title}</h1>\n" + "\n".join(_body(result, others, sensitivity)) + "\n</body></html>\n"
+        f"<body><h1>{title}</h1>\n" + "\n".join(_body(report)) + "\n</body></html>\n"
     )
 
 
-def _body(
-    result: SimulationResult, others: Sequence[SimulationResult], sensitivity: Sequence[SensitivityRow]
-) -> Iterator[str]:
+def _body(report: Report) -> Iterator[str]:
+    result = report.result
     if result.started_at is not None and result.ended_at is not None:
         yield (
             f"<p>{result.started_at:%Y-%m-%d %H:%M} to {result.ended_at:%Y-%m-%d %H:%M} UTC, "
             f"{len(result.decisions)} decisions, fills {escape(result.fills)}, seed {result.seed}. "
             "Research on a paper account, not financial advice.</p>"
         )
-    yield from (f'<p class="careful">{escape(warning)}</p>' for warning in result.warnings)
+    notes = [*result.warnings, *([result.source.extrapolated] if result.source.extrapolated else [])]
+    yield from (f'<p class="careful">{escape(note)}</p>' for note in notes)
     yield "<h2>Against holding and simple policies</h2>"
-    yield _comparison([result, *others])
+    yield _comparison([result, *report.presets])
+    yield from side_by_side_parts(report)
     for coin in result.coins:
         yield from _coin_section(coin, result)
-    if sensitivity:
+    if report.sensitivity:
         yield "<h2>How much it depends on</h2>"
-        yield _sensitivity_table(sensitivity, result)
+        yield _sensitivity_table(report.sensitivity, result)
     yield "<h2>Chains</h2>"
     yield from _chains([chain for coin in result.coins for chain in coin.chains], result)
 
@@ -82,20 +84,19 @@ def _comparison(results: Sequence[SimulationResult]) -> str:
         for result in results
         for coin in result.coins
     ]
-    return _table(head, rows, results[0])
+    return table(head, rows, results[0].source.label)
 
 
 def _coin_section(coin: CoinResult, result: SimulationResult) -> Iterator[str]:
     name = escape(coin.coin)
     yield f"<h2>{name}</h2>"
     over = [(point.at, point.equity_coin - point.holding_coin) for point in coin.equity]
-    yield _figure(f"{coin.coin} over holding, in coin", [Series("over holding", over)], result)
+    yield figure(f"{coin.coin} over holding, in coin", [Series("over holding", over)], result.source.label)
     with_usd = [(point.at, point.equity_usd, point.holding_usd) for point in coin.equity]
     equity = [(at, equity_usd) for at, equity_usd, _ in with_usd if equity_usd is not None]
     holding = [(at, holding_usd) for at, _, holding_usd in with_usd if holding_usd is not None]
-    yield _figure(
-        f"{coin.coin} in USD: equity and holding", [Series("equity", equity), Series("holding", holding)], result
-    )
+    both = [Series("equity", equity), Series("holding", holding)]
+    yield figure(f"{coin.coin} in USD: equity and holding", both, result.source.label)
     yield _sum_table(coin, result)
     yield _attribution_table(coin, result)
 
@@ -113,7 +114,7 @@ def _sum_table(coin: CoinResult, result: SimulationResult) -> str:
         ("upside given up at expiry", "", _usd(coin.upside_given_up_usd)),
         ("deepest fall of equity in USD", "", f"{100.0 * coin.drawdown_usd_fraction:.1f} %"),
     ]
-    return _table(("sum", "coin", "USD at the last spot"), rows, result)
+    return table(("sum", "coin", "USD at the last spot"), rows, result.source.label)
 
 
 def _usd(amount_usd: float | None) -> str:
@@ -123,12 +124,14 @@ def _usd(amount_usd: float | None) -> str:
 def _attribution_table(coin: CoinResult, result: SimulationResult) -> str:
     why = coin.attribution
     rows = [(field.name.removesuffix("_coin"), f"{getattr(why, field.name) + 0.0:+.8f}") for field in fields(why)]
-    return _table(("what moved it", "coin"), [*rows, ("change of equity", f"{why.total_coin + 0.0:+.8f}")], result)
+    return table(
+        ("what moved it", "coin"), [*rows, ("change of equity", f"{why.total_coin + 0.0:+.8f}")], result.source.label
+    )
 
 
 def _sensitivity_table(rows: Sequence[SensitivityRow], result: SimulationResult) -> str:
     shown = [(row.what, row.coin, f"{row.net_coin + 0.0:+.5f}", f"{row.change_coin + 0.0:+.5f}") for row in rows]
-    return _table(("if", "coin", "net, coin", "change"), shown, result)
+    return table(("if", "coin", "net, coin", "change"), shown, result.source.label)
 
 
 def _chains(chains: Sequence[CallChain], result: SimulationResult) -> Iterator[str]:
@@ -145,18 +148,4 @@ def _chains(chains: Sequence[CallChain], result: SimulationResult) -> Iterator[s
         )
         for chain in chains[:MOST_CHAINS]
     ]
-    yield _table(("calls", "opened", "closed", "exit", "coin", "USD"), rows, result)
-
-
-def _figure(title: str, series: Sequence[Series], result: SimulationResult) -> str:
-    return f"<h3>{escape(title)}</h3>{line_chart(title, series)}{_source(result)}"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], result: SimulationResult) -> str:
-    cells = "".join(f"<th>{escape(word)}</th>" for word in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{cells}</tr>{lines}</table></div>{_source(result)}'
-
-
-def _source(result: SimulationResult) -> str:
-    return f'<p class="source">{escape(result.source.label)}</p>'
+    yield table(("calls", "opened", "closed", "exit", "coin", "USD"), rows, result.source.label)

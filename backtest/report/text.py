@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from backtest.report.contents import Report
 from backtest.simulator.result import CoinResult, SimulationResult
 from cli.results.earnings_report import earnings_lines
 from core.text import wrapped
@@ -14,8 +15,9 @@ from core.text import wrapped
 MOST_NAME_LETTERS = 24
 
 
-def summary_lines(result: SimulationResult, others: Sequence[SimulationResult]) -> Iterator[str]:
-    """The run, coin by coin, and the policies it is held against."""
+def summary_lines(report: Report) -> Iterator[str]:
+    """The run, coin by coin, the policies it is held against, and the same policy on other quotes."""
+    result = report.result
     if result.started_at is None or result.ended_at is None:
         yield "no decision was made"
         return
@@ -25,11 +27,16 @@ def summary_lines(result: SimulationResult, others: Sequence[SimulationResult]) 
         f"{len(result.decisions)} decisions, fills {result.fills}"
     )
     yield wrapped(result.source.label)
+    if result.source.extrapolated is not None:
+        yield wrapped(result.source.extrapolated)
     yield from (wrapped(f"careful: {warning}") for warning in result.warnings)
     yield from earnings_lines(coin.earnings for coin in result.coins)
     yield from map(_chain_line, result.coins)
-    if others:
-        yield from _comparison([result, *others])
+    if report.presets:
+        yield from _comparison("against holding", [(one.policy, one) for one in (result, *report.presets)])
+    if report.side_by_side:
+        yield from (wrapped(f"{one.name}: {one.result.source.label}") for one in report.other_quotes)
+        yield from _comparison("same policy, quotes", [(one.name, one.result) for one in report.side_by_side])
 
 
 def _chain_line(coin: CoinResult) -> str:
@@ -39,11 +46,10 @@ def _chain_line(coin: CoinResult) -> str:
     )
 
 
-def _comparison(results: Sequence[SimulationResult]) -> Iterator[str]:
-    coins = [coin.coin for coin in results[0].coins]
-    yield f"{'against holding':<{MOST_NAME_LETTERS}}" + "".join(f"{coin:>12}" for coin in coins) + f"{'USD':>12}"
-    for result in results:
+def _comparison(title: str, results: Sequence[tuple[str, SimulationResult]]) -> Iterator[str]:
+    coins = [coin.coin for coin in results[0][1].coins]
+    yield f"{title:<{MOST_NAME_LETTERS}}" + "".join(f"{coin:>12}" for coin in coins) + f"{'USD':>12}"
+    for name, result in results:
         nets = {coin.coin: coin.earnings.net_coin for coin in result.coins}
-        name = result.policy[:MOST_NAME_LETTERS]
         cells = "".join(f"{nets.get(coin, 0.0) + 0.0:>+12.5f}" for coin in coins)
-        yield f"{name:<{MOST_NAME_LETTERS}}{cells}{result.net_usd + 0.0:>+12,.0f}"
+        yield f"{name[:MOST_NAME_LETTERS]:<{MOST_NAME_LETTERS}}{cells}{result.net_usd + 0.0:>+12,.0f}"

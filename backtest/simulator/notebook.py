@@ -40,6 +40,11 @@ class Notebook:
         if record.agent_state is not None:
             self._marked.append(_marked(record.agent_state))
 
+    @property
+    def years(self) -> set[int]:
+        """In which anything was decided."""
+        return {decision.at.year for decision in self._decisions}
+
     def result(
         self, policy: str, source: QuoteSource, config: AgentConfig, problem: str | None = None
     ) -> SimulationResult:

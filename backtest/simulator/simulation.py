@@ -15,7 +15,7 @@ from functools import partial
 from agent_loop import run_iteration, wait_for_next
 from backtest.simulator.notebook import Notebook
 from backtest.simulator.result import SimulationResult
-from backtest.simulator.sources import source_of
+from backtest.simulator.sources import SalesWatch, source_of
 from cli.assembly import Agent, agent_from_parts, config_hash, policy_hash
 from cli.endings import end_if_fatal, write_lines
 from config import AgentConfig
@@ -100,9 +100,11 @@ class CoveredCallSimulator:
         setup = self._make_setup(run.seed, {"BTC": run.paper_btc_coin, "ETH": run.paper_eth_coin})
         self._go_to_start(setup)
         self.span = (setup.clock.now(), self._period.end if self._end_of is None else self._end_of(setup, self._period))
-        agent, notebook = self._agent_on(setup), Notebook()
+        agent, notebook, sales = self._agent_on(setup), Notebook(), SalesWatch(setup.exchange.market)
+        setup.account.observers.append(sales)
         problem = self._decide_until_the_end(agent, notebook, progress)
-        return notebook.result(self._policy.name, source_of(setup.exchange.market), agent.config, problem)
+        source = source_of(setup.exchange.market, notebook.years, sales)
+        return notebook.result(self._policy.name, source, agent.config, problem)
 
     def _decide_until_the_end(self, agent: Agent, notebook: Notebook, progress: Progress | None) -> str | None:
         """Why it ended early; None where it did not."""

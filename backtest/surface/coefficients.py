@@ -138,6 +138,10 @@ class SurfaceBook(_Figures):
         found = self.of(coin, dvol)
         return found[min(alternative, len(found) - 1)] if found else None
 
+    def has_alternative(self, coin: str) -> bool:
+        """Whether a coin has a second set for hourly or for daily DVOL."""
+        return len(self.of(coin, "hour")) > 1 or len(self.of(coin, "day")) > 1
+
     def usable(self, coin: str, is_hourly: bool, alternative: int = 0) -> SurfaceSet | None:
         """The set for hourly DVOL where there is both, else the one for daily."""
         hourly = self.chosen(coin, "hour", alternative) if is_hourly else None

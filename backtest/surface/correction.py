@@ -97,9 +97,10 @@ def correction_from(observed: Residuals, at_ms: int, carry_shift: float = 0.0, d
 
 
 class Corrections:
-    """Corrections of one coin by the time they became known."""
+    """Corrections of one coin by the time they became known; `source` says what they were measured on."""
 
-    def __init__(self, measured: Iterable[Correction] = ()) -> None:
+    def __init__(self, measured: Iterable[Correction] = (), source: str = "") -> None:
+        self.source = source
         self._measured = sorted(measured, key=lambda correction: correction.at_ms)
         self._times_ms = [correction.at_ms for correction in self._measured]
 

@@ -71,14 +71,14 @@ def corrections_from_chains(rows: ChainRows, history: CoinHistory, book: Surface
         _from_chain(rows.where(part), volatility[part], elasticity[part], history, book, coin)
         for part in _slices(starts, len(rows))
     )
-    return Corrections(correction for correction in found if correction is not None)
+    return Corrections((correction for correction in found if correction is not None), "recorded chains")
 
 
 def corrections_from_trades(trades: OptionTrades, history: CoinHistory, book: SurfaceBook, coin: str) -> Corrections:
     """One an hour in which something traded, from the trades of the day before it, fresh ones counting most."""
     hours = np.unique(trades.at_ms // HOUR_MS + 1) * HOUR_MS
     found = (trades_correction(trades, int(hour), history, book, coin) for hour in hours)
-    return Corrections(correction for correction in found if correction is not None)
+    return Corrections((correction for correction in found if correction is not None), "option trades")
 
 
 def standing_correction(

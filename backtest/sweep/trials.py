@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from backtest.simulator.markets import end_of, market_of
+from backtest.simulator.markets import end_of, markets_of
 from backtest.simulator.presets import random_entries
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.simulation import CoveredCallSimulator, MakeSetup, NamedPolicy, Period
@@ -49,11 +49,12 @@ class MarketFiles:
     start: str | None
     end: str | None
     weekdays: str | None
+    correct_with: Path | None = None
+    trades: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        given = (self.recording, self.candles, self.dvol, self.delivery_prices, self.surface)
-        return tuple(path for path in given if path is not None)
+        return tuple(path for path in vars(self).values() if isinstance(path, Path))
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,9 @@ def _policy_of(job: Job) -> tuple[Policy, str, Mapping[str, float]]:
 
 @lru_cache(maxsize=2)
 def market_from(files: MarketFiles) -> tuple[MakeSetup, Period]:
-    """The market, read once a process; raises as market_of does."""
-    return market_of(argparse.Namespace(**asdict(files)))
+    """The market, read once a process; raises as markets_of does."""
+    markets = markets_of(argparse.Namespace(**asdict(files)))
+    return markets.make_setup, markets.period
 
 
 class RandomEntries:

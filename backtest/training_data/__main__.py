@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backtest.replay.logged import read_log, settings_of
+from backtest.replay.logged import log_of_run, read_log, settings_of
 from backtest.replay.settled import delivery_prices_from, settlement_prices
 from backtest.training_data.files import Source, sha256_of, write_data
 from backtest.training_data.rows import Row, rows_of
@@ -64,7 +64,7 @@ def _rows_of_log(pattern: str, config: AgentConfig, options: argparse.Namespace)
         name=pattern,
         states=len(log.points),
         rows=len(rows),
-        files={path.name: sha256_of(path) for path in log_files(pattern)},
+        files={path.name: sha256_of(path) for path in log_files(log_of_run(pattern))},
         unknown_settings=tuple(strange),
         policies=tuple(sorted({f"{p.decision.policy} {p.decision.policy_hash}" for p in log.points})),
     )
@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m backtest.training_data",
         description="Writes a row a decision point: what was seen, every action allowed, what each was worth.",
     )
-    parser.add_argument("logs", nargs="+", help="decision logs: folders, files or patterns, each a source of its own")
+    parser.add_argument(
+        "logs", nargs="+", help="decision logs: folders (of backtests too), files or patterns, each a source of its own"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
     parser.add_argument("--delivery-prices", type=Path, metavar="PATH", help="settlement prices (csv) the logs lack")
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="interval of the logs, where it is not seen")

@@ -27,6 +27,7 @@ KEYWORDS: tuple[tuple[str, str], ...] = (
         r"|\bhow many (options|calls) pass",
         "funnel",
     ),
+    (r"\binsight|\bin common\b|\bpattern|\blearn", "insights"),
     (r"\bworst\b|\bbiggest loss|\blost (the )?most\b|\bbest (call|trade)|\bbest \d", "worst_calls"),
     (r"\bwhy\b.*\b(nothing|not|no (trade|call|sale|action)|idle|wait)|\bdo(ing)? nothing\b|\bidle\b", "why_nothing"),
     (r"\berror|\bwent wrong\b|\bfail|\bblocked\b|\bproblem|\bwarning|\bunknown outcome", "errors"),

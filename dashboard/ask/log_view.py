@@ -28,6 +28,9 @@ class Span:
     start: datetime = BEGINNING
     end: datetime = END
 
+    def holds(self, at: datetime) -> bool:
+        return self.start <= at < self.end
+
 
 @dataclass(frozen=True)
 class LogView:

@@ -172,4 +172,4 @@ def worst_calls(view: LogView, asked: Asked) -> Answer:
 
 
 def _is_in(call: SoldCall, span: Span) -> bool:
-    return call.opened_at is not None and span.start <= call.opened_at < span.end
+    return call.opened_at is not None and span.holds(call.opened_at)

@@ -16,6 +16,8 @@ from dashboard.ask import filters, money, reasons, runs, standing
 from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer
 from dashboard.ask.log_view import LogView
+from dashboard.insights.calls import rows_of_log
+from dashboard.insights.comparisons import insights_of
 
 SPAN = ("start", "end")
 
@@ -35,6 +37,13 @@ class Question:
         return (self.function.__doc__ or self.title).strip().splitlines()[0]
 
 
+def insights(view: LogView, asked: Asked) -> Answer:
+    """What calls that did well or badly have in common, with n and the uncertainty of each comparison."""
+    calls = [call for call in view.calls() if call.currency in asked.coins() and call.opened_at is not None]
+    inside = [call for call in calls if call.opened_at is not None and asked.span.holds(call.opened_at)]
+    return insights_of(rows_of_log(inside), f"Insights{asked.span_words}")
+
+
 _ALL = (
     Question("status", "How do things stand?", ("coin", *SPAN), standing.status),
     Question("what_changed", "What changed?", ("coin", *SPAN), standing.what_changed),
@@ -48,6 +57,7 @@ _ALL = (
     Question("funnel", "Which filter turns options away?", ("coin", *SPAN), filters.funnel),
     Question("near_misses", "What nearly passed?", ("coin", *SPAN), filters.near_misses),
     Question("what_if", "What if a setting were another?", ("setting", "value", "coin", *SPAN), filters.what_if),
+    Question("insights", "What do good and bad calls have in common?", ("coin", *SPAN), insights),
     Question("compare_runs", "How do two runs compare?", ("run", "second_run"), runs.compare_runs),
 )
 QUESTIONS: Mapping[str, Question] = {question.name: question for question in _ALL}

@@ -12,6 +12,8 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from dashboard.insights.calls import rows_of_run
+from dashboard.insights.comparisons import insights_of
 from dashboard.lab.archive import SORTED_BY, Archive, beside, heat_map, summary
 from dashboard.lab.compare import first_difference
 from dashboard.lab.form import RunForm, command_of, form_settings, policies, recordings, watch_command
@@ -97,6 +99,7 @@ def job(request: Request, name: str) -> HTMLResponse:
         "job": found,
         "summary": summary(results / "summary.json"),
         "heat": heat_map(results),
+        "insights": insights_of(rows_of_run(results / "trades.csv"), "Insights") if found.kind == "run" else None,
         "others": [other for other in archive_of(request).jobs.names() if other != name][:50],
     }
     return page(request, "job.html", values)

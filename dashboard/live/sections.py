@@ -102,8 +102,8 @@ def sum_rows(view: AccountView, coin: str) -> list[SumRow]:
         ("bought_back_coin", "bought back", found.bought_back_coin, False),
         ("settled_coin", "deliveries", found.settled_coin, False),
         ("fees_coin", "fees", found.fees_coin, False),
-        ("open_value_coin", "open, change of value", found.open_value_coin, False),
-        ("net_coin", "gained over holding", found.net_coin, True),
+        ("open_value_coin", "open calls", found.open_value_coin, False),
+        ("net_coin", "over holding", found.net_coin, True),
         *([("moved_coin", "deposits and the like, not earned", moved, False)] if moved else []),
         *([("unexplained_coin", "not in the ledger of the log", found.unexplained_coin, False)]
           if abs(found.unexplained_coin) > 5e-9 else []),

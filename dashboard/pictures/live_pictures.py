@@ -7,11 +7,10 @@ red lost, blue is open. USD and coin; volatility as fractions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from core.pricing import days_between
 from core.results.earnings import EquityPoint
 from core.results.sold_calls import SoldCall
 from dashboard.live.payoff import ShortCall
@@ -105,7 +104,8 @@ def payoff_pictures(calls: Sequence[ShortCall], spot_usd: float, coin: str, heig
     plot.text(plot.x(calls[0].strike_usd), 10.0, f"strike {number(calls[0].strike_usd, 0)}", "middle")
     in_coin = Plot(heights_px[1], plot.x_range, spread([amount for _, amount in expiry] + [size]),
                    f"value at expiry in {coin}", bottom_px=4.0)  # fmt: skip
-    in_coin.level(size, f"{size:g} {coin} held")
+    in_coin.level(size, "")
+    in_coin.text(0.0, in_coin.y(size) + 12.0, f"{size:g} {coin} held")
     in_coin.line([(price, amount) for price, amount in today if amount is not None], "today")
     in_coin.line(expiry, "payoff")
     return plot.svg() + in_coin.svg()
@@ -162,10 +162,8 @@ def ratio_picture(ratio: float | None, thresholds: Sequence[tuple[float, str]], 
     plot.bar(0.0, most, 0.5, "track", "")
     if ratio is not None:
         plot.bar(0.0, ratio, 0.5, "value", f"IV/RV {number(ratio, 2)}")
-    for level, words in thresholds:
-        plot.moment(level, words, "strike")
+    for number_, (level, words) in enumerate(thresholds):
+        is_under = number_ % 2 == 0  # words of two levels that lie close together do not meet
+        plot.moment(level, words if is_under else "", "strike")
+        plot.text(plot.x(level), 10.0, "" if is_under else words, "middle")
     return plot.svg()
-
-
-def days_left(call: ShortCall, now: datetime) -> float:
-    return days_between(now.astimezone(UTC), call.expiry)

@@ -42,6 +42,7 @@ from paper_exchange.market.errors import RpcError
 from paper_exchange.shown.account import TRADES_SHOWN, entries_between, orders_under, trades_where
 
 HOUR_SECONDS = 3_600
+DAY_SECONDS = 24 * HOUR_SECONDS
 # On the wire a login is due every 14 minutes, and its request puts off the renewal of an hourly series by an iteration.
 # It is counted here too, so that a run reads the same closes at the same time through either client.
 LOGIN_SECONDS = 840.0
@@ -159,6 +160,11 @@ class InProcessClient(OrderGate):
         with self._asked("public/get_volatility_index_data"):
             bars = lookup.volatility_bars(self._market, currency, to_ms(start_at), to_ms(end_at), HOUR_SECONDS)
             return bars[-1].close / 100.0 if bars else None
+
+    def get_dvol_days(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[PriceBar, ...]:
+        with self._asked("public/get_volatility_index_data"):
+            bars = lookup.volatility_bars(self._market, currency, to_ms(start_at), to_ms(end_at), DAY_SECONDS)
+            return tuple(readings.dvol_day_of(bar, end_at) for bar in bars)
 
     # --- private reads --------------------------------------------------------------
 

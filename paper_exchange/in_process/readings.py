@@ -32,7 +32,7 @@ from paper_exchange.account.ledger import LogEntry
 from paper_exchange.account.positions import Position
 from paper_exchange.account.valuation import CoinFigures, PositionFigures
 from paper_exchange.market.bands import band_of
-from paper_exchange.market.clocks import MINUTE_MS, from_ms
+from paper_exchange.market.clocks import DAY_MS, MINUTE_MS, from_ms
 from paper_exchange.market.market import Bar, Listing, Quote
 from paper_exchange.market.quote_columns import columns_of
 from paper_exchange.shown import quotes
@@ -132,6 +132,11 @@ def _mark_iv_fraction(quote: Quote) -> float | None:
 def bar_of(bar: Bar, minutes: int, now: datetime) -> PriceBar:
     """The close of a candle; that of the running one is the price now."""
     return PriceBar(min(from_ms(bar.opened_at_ms + minutes * MINUTE_MS), now), bar.close)
+
+
+def dvol_day_of(bar: Bar, now: datetime) -> PriceBar:
+    """The close of a day of DVOL, as a fraction; that of the running day is the one now."""
+    return PriceBar(min(from_ms(bar.opened_at_ms + DAY_MS), now), bar.close / 100.0)
 
 
 # --- the account ------------------------------------------------------------------

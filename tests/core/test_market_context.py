@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.context.year import Year
 from core.market_context import (
     Closes,
     Smile,
@@ -18,7 +19,6 @@ from core.market_context import (
     market_snapshot,
     past_return,
     realised_volatility,
-    regime,
     skew_25_delta,
 )
 from core.pricing import black76_delta
@@ -176,14 +176,6 @@ def test_a_return_is_unknown_where_history_does_not_reach_back() -> None:
     assert past_return((), NOW, 99.0, 1.0) is None
 
 
-@pytest.mark.parametrize(
-    ("trend", "name"),
-    [(0.0501, "bull"), (0.05, "sideways"), (0.0, "sideways"), (-0.05, "sideways"), (-0.0501, "bear"), (None, None)],
-)
-def test_a_week_is_bull_or_bear_beyond_five_percent_only(trend: float | None, name: str | None) -> None:
-    assert regime(trend) == name
-
-
 # --- one coin's snapshot ---------------------------------------------------------------------------
 
 
@@ -192,7 +184,10 @@ def test_a_snapshot_holds_every_figure_of_the_coin() -> None:
     assert (found.spot_usd, found.dvol_fraction, found.option_count) == (100_000.0, 0.55, 1)
     assert found.rv_fraction == pytest.approx(math.log(1.003) * math.sqrt(365 * 24))
     assert found.iv_rv_ratio == pytest.approx(0.5 / (math.log(1.003) * math.sqrt(365 * 24)))
-    assert (found.return_7d_fraction, found.regime) == (0.0, "sideways")
+    assert (found.return_7d_fraction, found.return_30d_fraction) == (0.0, 0.0)
+    assert found.rv_7d_fraction == pytest.approx(found.rv_30d_fraction)
+    # Of the two hourly prices of a zigzag the range of a day is one step: ln(1.003)^2 / (4 ln 2) a day.
+    assert found.rv_7d_range_fraction == pytest.approx(math.log(1.003) * math.sqrt(365.0 / (4.0 * math.log(2.0))))
 
 
 @pytest.mark.parametrize(("hours", "count", "days"), [(1.0, 30 * 24 + 1, 30.0), (6.0, 21, 5.0), (1.0, 100 * 24, 30.0)])
@@ -204,8 +199,34 @@ def test_a_snapshot_says_how_many_days_are_behind_its_volatility(hours: float, c
 def test_what_cannot_be_known_is_none_and_never_zero() -> None:
     blind = a_call(mark_iv_fraction=None)
     found = market_snapshot(a_coin(blind, bars=(), dvol_fraction=None), NOW, a_config())
-    figures = found.model_dump(exclude={"underlying", "spot_usd", "option_count"})
+    figures = found.model_dump(exclude={"underlying", "spot_usd", "option_count", "unknown"})
     assert set(figures.values()) == {None}
+    of_the_closes = {"rv_days", "rv_source"}  # which rv_fraction's reason speaks for
+    assert {reason.rule for reason in found.unknown} == figures.keys() - of_the_closes
+
+
+def test_a_figure_that_is_none_says_what_is_missing() -> None:
+    found = market_snapshot(a_coin(bars=some_bars([100_000.0] * 49), dvol_fraction=0.5), NOW, a_config())
+    reasons = {reason.rule: reason.text for reason in found.unknown}
+    assert found.return_1d_fraction == 0.0
+    assert reasons["return_7d_fraction"] == reasons["rv_30d_fraction"] == "closes reach back 2.0 days"
+    assert reasons["iv_rank_fraction"] == "DVOL of 0 days, 330 are needed"
+    assert reasons["regime"] == "closes of 0 of the last 364 days"
+
+
+def test_the_term_slope_is_the_iv_at_thirty_days_less_that_at_seven() -> None:
+    ivs = {5: 0.7, 9: 0.7, 25: 0.5, 35: 0.5}
+    calls = [a_call(expiry=NOW + timedelta(days=days), mark_iv_fraction=iv) for days, iv in ivs.items()]
+    found = market_snapshot(a_coin(*calls), NOW, a_config())
+    assert found.term_slope_fraction == pytest.approx(-0.2)
+
+
+def test_a_snapshot_takes_regime_and_rank_from_the_year() -> None:
+    days = some_bars([80_000.0] * 364, hours=24.0, end=NOW - timedelta(hours=12))
+    dvol = some_bars([0.4] * 200 + [0.8] * 164, hours=24.0, end=NOW - timedelta(hours=12))
+    found = market_snapshot(a_coin(year=Year(days, dvol), dvol_fraction=0.5), NOW, a_config())
+    assert found.regime == "bull"  # spot is at 100,000
+    assert found.iv_rank_fraction == pytest.approx(0.25)
 
 
 def test_expired_options_puts_and_unknown_symbols_say_nothing_about_iv() -> None:

@@ -7,16 +7,15 @@ import random
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from dashboard.__main__ import main
 from dashboard.settings import DashboardSettings, checked
 from models import ConfigurationError
 from tests.builders.agent import run_main
-from tests.dashboard.pages import a_dashboard, browser_of
+from tests.dashboard.pages import Browser, a_dashboard, browser_of
 
 TOKEN = "a-token-of-32-letters-0123456789"
-FUZZED = 300
+FUZZED = 60
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(log: Path) -> TestClient:
+def browser(log: Path) -> Browser:
     return browser_of(a_dashboard(log, log.parent / "data"))
 
 
@@ -37,18 +36,18 @@ PATHS = ("/", "/events", "/line/simulated-0001/1", "/line/simulated-0001/1/json"
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8800", "127.0.0.1:9999", "127.0.0.1.evil.example", ""])
-def test_another_name_for_this_machine_is_refused_on_every_route(browser: TestClient, path: str, host: str) -> None:
+def test_another_name_for_this_machine_is_refused_on_every_route(browser: Browser, path: str, host: str) -> None:
     assert browser.get(path, headers={"host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
-def test_a_page_of_another_site_is_refused_on_every_route(browser: TestClient, path: str, origin: str) -> None:
+def test_a_page_of_another_site_is_refused_on_every_route(browser: Browser, path: str, origin: str) -> None:
     assert browser.get(path, headers={"origin": origin}).status_code == 403
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != "/events"])
-def test_every_answer_forbids_whatever_is_not_our_own(browser: TestClient, path: str) -> None:
+def test_every_answer_forbids_whatever_is_not_our_own(browser: Browser, path: str) -> None:
     headers = browser.get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -59,12 +58,12 @@ def test_every_answer_forbids_whatever_is_not_our_own(browser: TestClient, path:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
-def test_there_is_no_documentation_of_the_interface(browser: TestClient, path: str) -> None:
+def test_there_is_no_documentation_of_the_interface(browser: Browser, path: str) -> None:
     assert browser.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_without_an_origin_of_our_own_nothing_is_changed(browser: TestClient, method: str) -> None:
+def test_without_an_origin_of_our_own_nothing_is_changed(browser: Browser, method: str) -> None:
     assert browser.request(method, "/").status_code == 403
     assert browser.request(method, "/", headers={"origin": "http://127.0.0.1:8800"}).status_code == 405
 
@@ -95,7 +94,7 @@ def test_the_process_keeps_no_key_of_the_exchange(log: Path, monkeypatch: pytest
     assert "canary" not in repr(app.state.context)
 
 
-def test_whatever_is_asked_no_answer_is_a_traceback_and_no_file_changes(browser: TestClient, log: Path) -> None:
+def test_whatever_is_asked_no_answer_is_a_traceback_and_no_file_changes(browser: Browser, log: Path) -> None:
     before = {path: path.read_bytes() for path in log.parent.rglob("*") if path.is_file()}
     dice = random.Random(13)
     for _ in range(FUZZED):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deribit.charts import read_bars, read_index_levels
+from deribit.charts import read_bars, read_dvol_days, read_index_levels
 from deribit.replies import Row, ms_from_utc
 from models import InvalidReplyError
 
@@ -34,3 +34,16 @@ def test_candles_whose_times_and_closes_differ_in_number_are_refused() -> None:
 def test_levels_of_the_index_keep_their_own_times_and_come_oldest_first() -> None:
     points = [[NOON_MS + 300_000, 90_050.0], [NOON_MS, 90_000]]
     assert read_index_levels(points) == ((NOON, 90_000.0), (NOON + timedelta(minutes=5), 90_050.0))
+
+
+def test_a_day_of_dvol_is_a_fraction_at_its_end_and_that_of_the_running_day_is_now() -> None:
+    midnight_ms = NOON_MS - 12 * HOUR_MS
+    rows = [[midnight_ms - 24 * HOUR_MS, 50.0, 52.0, 49.0, 51.0], [midnight_ms, 51.0, 53.0, 50.0, 52.0]]
+    midnight = NOON - timedelta(hours=12)
+    assert read_dvol_days({"data": rows}, NOON) == ((midnight, 0.51), (NOON, 0.52))
+
+
+@pytest.mark.parametrize("data", [{"last": 55.0}, [[NOON_MS, 55.0]], ["x"], [[NOON_MS, 1, 1, 1, None]]])
+def test_what_are_no_candles_of_dvol_is_refused(data: object) -> None:
+    with pytest.raises(InvalidReplyError):
+        read_dvol_days({"data": data}, NOON)

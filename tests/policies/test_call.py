@@ -18,6 +18,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePath
 from types import FrameType
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -126,7 +127,7 @@ def raise_wordless() -> object:
 def test_an_error_that_cannot_be_told_is_doing_nothing_all_the_same() -> None:
     answer = asked(raise_wordless)
     assert answer.action.type == ActionType.DO_NOTHING
-    assert answer.action.reason == "policy_error: WordlessError: (its message cannot be read)"
+    assert answer.action.reason.startswith("policy_error: WordlessError: (its message cannot be read) (test_call.py:")
 
 
 def leave_decimals_at_two_digits() -> object:
@@ -368,3 +369,33 @@ def test_many_states_get_the_answers_that_each_gets_by_itself(kill_note: str) ->
     assert [answer.error is None for answer in many] == [answer.error is None for answer in each]
     assert SECRET not in "".join(f"{answer.action} {answer.error}" for answer in many)
     assert "MOOD" not in os.environ
+
+
+POLICY_TEXT = """
+def decide_action(agent_state, config):
+    return deeper(agent_state)
+
+
+def deeper(agent_state):
+    for coin in ("BTC", "ETH"):
+        agent_state.{attribute}
+"""
+
+
+@pytest.mark.parametrize(
+    ("attribute", "meant"), [("candidate_for", "candidates_for"), ("tradin_state", "trading_state"), ("qwertz", None)]
+)
+def test_a_misspelt_field_is_named_with_its_line_and_the_nearest_one(attribute: str, meant: str | None) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(POLICY_TEXT.format(attribute=attribute), "/somewhere/my_policy.py", "exec"), names)
+    reason = ask_policy(names["decide_action"], a_state(), a_config()).action.reason
+    hint = "" if meant is None else f"; did you mean {meant}?"
+    said = f"AttributeError: 'AgentState' object has no attribute '{attribute}'{hint} (my_policy.py:8)"
+    assert reason == f"policy_error: {said}"
+
+
+def test_a_misspelt_field_of_an_action_is_named_with_the_nearest_one() -> None:
+    def misspells(*_: Any) -> Any:
+        return {"type": "DO_NOTHING", "reason": "none", "sise": 0.1}
+
+    assert ask_policy(misspells, a_state(), a_config()).action.reason == "unknown_field: sise; did you mean size?"

@@ -79,7 +79,8 @@ def test_a_type_is_one_of_four_words_and_nothing_else(kind: object) -> None:
 
 @pytest.mark.parametrize("name", ["override_risk", "dry_run", "price", "Size", "size "])
 def test_a_field_nobody_knows_is_named(name: str) -> None:
-    assert reason_for({**OPEN, name: 1}) == f"unknown_field: {name}"
+    meant = "; did you mean size?" if name.lower().startswith("size") else ""
+    assert reason_for({**OPEN, name: 1}) == f"unknown_field: {name}{meant}"
 
 
 def test_a_name_that_is_no_text_is_an_unknown_field() -> None:

@@ -26,7 +26,7 @@ def the_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_leaves_a_report_and_its_tables(the_report: Path) -> None:
-    names = {"report.html", "trades.csv", "equity.csv", "chains.csv", "decisions.csv", "summary.json"}
+    names = {"logs", "report.html", "trades.csv", "equity.csv", "chains.csv", "decisions.csv", "summary.json"}
     assert {path.name for path in the_report.iterdir()} == names
 
 

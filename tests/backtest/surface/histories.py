@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from backtest.historical.files import HistoryData
 from backtest.historical.market import HistoricalClock, HistoricalMarket
 from backtest.surface.coefficients import read_surfaces
+from backtest.surface.correction import Corrections
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, to_ms
 from paper_exchange.market.market import Bar
 
@@ -26,8 +28,13 @@ def a_history(days: int = DAYS, hourly_dvol: bool = True, coins: tuple[str, ...]
     return HistoryData(candles, dvol)
 
 
-def a_market(data: HistoryData | None = None, start: datetime = START, seed: int = 1) -> HistoricalMarket:
-    return HistoricalMarket(data or a_history(), HistoricalClock(start), read_surfaces(), seed)
+def a_market(
+    data: HistoryData | None = None,
+    start: datetime = START,
+    seed: int = 1,
+    corrections: Mapping[str, Corrections] | None = None,
+) -> HistoricalMarket:
+    return HistoricalMarket(data or a_history(), HistoricalClock(start), read_surfaces(), seed, corrections)
 
 
 def ms(moment: datetime, **later: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -241,6 +241,11 @@ class View:
                 break
             live = {label for labels in point.own_live_labels.values() for label in labels}
         return sorted(live)
+
+    def was_killed_in(self, calls: Sequence[WireCall]) -> bool:
+        """Whether a life was killed after these calls and before any other: they may not be all that it was about."""
+        life = self.lives[calls[-1].life]
+        return life.end == "crash" and self.by_life[life.number][-1] is calls[-1]
 
     def known_to_rest_after(self, number_of_call: int) -> list[str]:
         """Own orders on the book once this call was answered, and whose sending was answered undisturbed: of the others

@@ -152,7 +152,7 @@ def kill_file_ends_resting(view: View) -> Iterator[str]:
     for start, end in view.trace.kill_file_since:
         for (life, iteration, look), calls in view.by_limit.items():
             inside = calls[0].sent_at >= start and (end is None or calls[-1].sent_at < end)
-            was_disturbed = any(call.rows or call.heard_status is None for call in calls)  # or ended by a kill
+            was_disturbed = any(call.rows or call.heard_status is None for call in calls) or view.was_killed_in(calls)
             if look == 0 or not inside or was_disturbed:
                 continue
             live = view.known_to_rest_after(calls[-1].number)

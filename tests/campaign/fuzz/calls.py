@@ -49,6 +49,7 @@ READS: dict[str, tuple[str, Call]] = {
     "get_bars": ("public/get_tradingview_chart_data", lambda c: c.get_bars("BTC", START - 9 * HOUR, START)),
     "get_index_levels": ("public/get_index_chart_data", lambda c: c.get_index_levels("BTC", "1d")),
     "get_dvol": ("public/get_volatility_index_data", lambda c: c.get_dvol("BTC", START - 9 * HOUR, START)),
+    "get_dvol_days": ("public/get_volatility_index_data", lambda c: c.get_dvol_days("BTC", START - 99 * HOUR, START)),
     "authenticate": ("public/auth", _log_in_and_read),
     "get_open_orders": ("private/get_open_orders", lambda c: c.get_open_orders()),
     "get_positions": ("private/get_positions", lambda c: c.get_positions()),
