@@ -15,14 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agent_loop import run_iteration
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction
-from policies import call as policy_call
 from policy_rule_based import decide_action
-from tests.builders.agent import agent_at, scripted_desk, simulated_desk
+from tests.builders.agent import ScriptedDesk, agent_at, scripted_desk, simulated_desk
 from tests.builders.paper import CALL
 from tests.builders.wire import Fault, answer_lost
 from tests.campaign.bad_input.cases import Case, Check, no_order_problems, opens_first, policy_case
@@ -189,11 +186,9 @@ def sleeps(state: AgentState, settings: AgentConfig) -> object:
     return None
 
 
-def _sleeping(folder: Path) -> list[str]:
-    """The watchdog is the agent's own, set to bark after a moment instead of half a minute."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policy_call, "POLICY_SECONDS", 0.05)
-        return form_case("B52", "", sleeps, POLICY_ERROR).problems(folder)
+def _impatient_desk(folder: Path) -> ScriptedDesk:
+    """Where the watchdog barks after a moment instead of half a minute."""
+    return scripted_desk(folder, run={"policy_seconds": 0.05})
 
 
 def sells_again_at_once(*faults: Fault) -> Check:
@@ -233,7 +228,7 @@ JUDGED = [
     form_case("B52", "recurses", recurses, POLICY_ERROR),
     form_case("B52", "ends the process", leaves, POLICY_ERROR),
     form_case("B52", "prints 10 MB", prints_much, NOT_AN_ACTION),
-    Case("B52", "sleeps ten minutes", _sleeping),
+    policy_case("B52", "sleeps ten minutes", sleeps, POLICY_ERROR, desk=_impatient_desk),
     form_case("B53", "a price", opening_with(price=0.01), "unknown_field"),
 ]
 

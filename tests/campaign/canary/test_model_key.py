@@ -74,6 +74,6 @@ def test_no_echo_of_an_endpoint_leaves_the_key_anywhere(key_in_settings: Path, m
 @pytest.mark.parametrize("policy", LEAKY_POLICIES.values(), ids=list(LEAKY_POLICIES))
 def test_no_other_policy_gets_hold_of_it(key_in_settings: Path, policy: str) -> None:
     source = policy.replace("config.deribit", "config.llm").replace("DeribitConfig", "LlmConfig")
-    path = key_in_settings / "leaky_model_policy.py"
+    path = key_in_settings / f"leaky_{key_in_settings.name}.py"  # a module of its own each time
     path.write_text(source.replace("client_secret", "api_key"))
     assert found_after(key_in_settings, "--policy", str(path), "--iterations", "1") == []
