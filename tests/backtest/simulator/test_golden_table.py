@@ -117,12 +117,12 @@ def test_at_the_money_agrees_with_a_computation_of_its_own(
     assert won == len([week for week in weeks if week[1] > 0.0])
 
 
-@pytest.mark.parametrize(("coin", "month", "delta"), [("BTC", "2026-02", 0.15), ("ETH", "2026-05", 0.30)])
+@pytest.mark.parametrize(("coin", "friday", "delta"), [("BTC", "2026-02-06", 0.15), ("ETH", "2026-05-01", 0.25)])
 def test_a_month_by_itself_agrees_call_by_call_with_a_computation_of_its_own(
-    coin: Coin, month: str, delta: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coin: Coin, friday: str, delta: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording = DATA / "chains" / f"{coin}_{month}.jsonl.gz"
-    earned(tmp_path, monkeypatch, coin, delta, 0.05, ["--recording", str(recording)])
+    recording = DATA / "chains" / f"{coin}_{friday[:7]}.jsonl.gz"
+    earned(tmp_path, monkeypatch, coin, delta, 0.06, ["--recording", str(recording), "--start", f"{friday}T08:05"])
     with (tmp_path / "trades.csv").open() as file:
         sold = [row for row in csv.DictReader(file) if row["exit"] != "open"]
     weeks = {str(from_ms(int(week[0].at_ms[0])).date()): computed_week(week, delta) for week in weekly_chains(coin)}
