@@ -145,6 +145,8 @@ class _NoLog:
 
 def as_action(value: object) -> ProposedAction:
     """The action in a ProposedAction or a dict; TypeError for anything else, a dict that makes none included."""
+    if not isinstance(value, (ProposedAction, dict)):
+        raise TypeError(f"step takes a ProposedAction or the dict of one, not {type(value).__name__}")
     try:
         return read_action(value)
     except PolicyOutputError as error:

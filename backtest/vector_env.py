@@ -80,10 +80,13 @@ class CoveredCallVectorEnv(VectorEnv[Observations, Integers, NDArray[Any]]):
             raise ValueError(f"reward_kind is coin, usd or excess, not {reward_kind}")
         config = load_config(env_file=None) if config is None else config
         self.config = config.model_copy(update={"run": config.run.model_copy(update={"fills": "touch"})})
+        coins = self.config.enabled_underlyings
+        if len(coins) == 0:
+            raise ValueError("no coin is traded: BTC_ENABLED and ETH_ENABLED are both false")
         self.num_envs, self.steps, self.reward_kind = num_envs, steps, reward_kind
         self.bank = bank_of(self.config, tuple(market_seeds), steps, step_hours, folder)
         self._make_spaces()
-        coins, run = self.config.enabled_underlyings, self.config.run
+        run = self.config.run
         start_coin = [run.paper_btc_coin if coin == "BTC" else run.paper_eth_coin for coin in coins]
         steps_per_coin = [round(1.0 / MIN_TRADE_AMOUNT[coin]) for coin in coins]
         self.accounts = Accounts(self.bank, num_envs, start_coin, steps_per_coin)

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from backtest.vector.bank import Bank
-from core.columns import Floats, Integers
+from core.columns import Bools, Floats, Integers
 from core.pricing import trade_fee_coin
 
-FIRST_PLACES = 4
 PLACE_BITS, STEP_BITS = 12, 20
 NO_CALL = np.iinfo(np.int64).max  # the key of nothing
 COIN_DECIMALS = 12
@@ -24,17 +23,21 @@ DUST = 0.5e-12  # below any amount that has 12 decimals
 
 
 class Accounts:
-    """State of all accounts. `places` grow when an account holds more calls at once than any before it.
+    """State of all accounts. Places are added when an account holds more calls at once than any before it.
 
-    `base` is where a call's rows stand in the bank, 0 where a place is free. `key` orders the calls of a ledger as the
-    engine does: by expiry, then by when they were sold; its lowest bits are the place.
+    `base` is where a call's rows stand in the bank, 0 where a place is free. `sold_key` orders the calls of a ledger as
+    the engine does: by expiry, then by when they were sold; its lowest bits are the place. `key` is the same as long as
+    something of the call is held. Columns of places are flat, and a position in them is a place and a ledger in one:
+    most places are empty, and only those that are not are looked at.
     """
 
     def __init__(self, bank: Bank, count: int, start_coin: Sequence[float], steps_per_coin: Sequence[int]) -> None:
         self.bank, self.count, self.coins = bank, count, len(start_coin)
+        self.ledgers, self.places = self.coins * count, 1
         self.start_coin = np.repeat(np.array(start_coin, dtype=np.float64), count)
+        has_coins = self.start_coin > 0.0
+        self.per_start_coin = np.divide(1.0, self.start_coin, out=np.zeros_like(self.start_coin), where=has_coins)
         self.steps_per_coin = np.repeat(np.array(steps_per_coin, dtype=np.float64), count)
-        self.ledger = np.arange(self.coins * count)
         self._first_moment = np.repeat(np.arange(self.coins) * len(bank.day), count)
         # by account
         self.path, self.step = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
@@ -42,18 +45,26 @@ class Accounts:
         # by ledger
         self.balance_coin = self.start_coin.copy()
         # by place and ledger
-        shape = (FIRST_PLACES, len(self.ledger))
-        self.base, self.ends_at_step = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        self.key = np.full(shape, NO_CALL)
-        self.size, self.average_price_coin = np.zeros(shape), np.zeros(shape)
+        self.base, self.ends_at_step = np.zeros(self.ledgers, dtype=np.int64), np.zeros(self.ledgers, dtype=np.int64)
+        self.key, self.sold_key = np.full(self.ledgers, NO_CALL), np.full(self.ledgers, NO_CALL)
+        self.size, self.average_price_coin = np.zeros(self.ledgers), np.zeros(self.ledgers)
+        self._bought_out = np.zeros(0, dtype=np.int64)  # positions of which nothing is left, since the last 08:00 UTC
 
     def of_ledgers(self, by_account: Integers) -> Integers:
         """A column by account, as one by ledger."""
-        return np.tile(by_account, self.coins)
+        return np.concatenate([by_account] * self.coins)
 
     def moments(self) -> Integers:
         """Where each ledger's market stands now."""
         return self.of_ledgers(self.path * self.bank.moments_a_path + self.step) + self._first_moment
+
+    def held(self) -> Integers:
+        """Positions of the calls that are sold."""
+        return np.flatnonzero(self.key != NO_CALL)
+
+    def step_at(self, positions: Integers) -> Integers:
+        """The step of the account that each position belongs to."""
+        return self.step.take(positions % self.count)
 
     def begin(self, accounts: Integers, paths: Integers) -> None:
         """Fresh accounts at the start of these paths."""
@@ -61,52 +72,67 @@ class Accounts:
         self.orders_today[accounts] = self.unfilled_today[accounts] = 0
         ledgers = (accounts + self.count * np.arange(self.coins)[:, None]).ravel()
         self.balance_coin[ledgers] = self.start_coin[ledgers]
-        self.size[:, ledgers], self.average_price_coin[:, ledgers] = 0.0, 0.0
-        self.base[:, ledgers], self.key[:, ledgers] = 0, NO_CALL
+        self._forget((ledgers + self.ledgers * np.arange(self.places)[:, None]).ravel())
 
     # --- fills ------------------------------------------------------------------------------
 
-    def buy_back(self, ledgers: Integers, places: Integers, amount: Floats, price_coin: Floats) -> None:
+    def buy_back(self, positions: Integers, amount: Floats, price_coin: Floats) -> None:
         """Take amounts off calls that are sold."""
-        self._move_coins(ledgers, -amount * price_coin - trade_fee_coin(price_coin, 1.0) * amount)
-        left = np.round(self.size[places, ledgers] - amount, AMOUNT_DECIMALS)
-        self.size[places, ledgers] = left
-        self.average_price_coin[places, ledgers] *= left > 0.0
+        self._move_coins(positions % self.ledgers, -amount * price_coin - trade_fee_coin(price_coin, 1.0) * amount)
+        left = np.round(self.size.take(positions) - amount, AMOUNT_DECIMALS)
+        self.size[positions] = left
+        over = positions[left <= 0.0]
+        self.average_price_coin[over], self.key[over] = 0.0, NO_CALL
+        self._bought_out = np.concatenate([self._bought_out, over])
 
     def sell(self, ledgers: Integers, bases: Integers, steps: Integers, amount: Floats, price_coin: Floats) -> None:
         """Sell calls: more of one that is held, or a new one in a free place."""
-        places = self._places_for(ledgers, bases)
+        positions = self._positions_for(ledgers, bases)
         self._move_coins(ledgers, amount * price_coin - trade_fee_coin(price_coin, 1.0) * amount)
-        held, average_coin = self.size[places, ledgers], self.average_price_coin[places, ledgers]
-        self.average_price_coin[places, ledgers] = (average_coin * held + price_coin * amount) / (held + amount)
-        self.size[places, ledgers] = np.round(held + amount, AMOUNT_DECIMALS)
-        is_new = self.base[places, ledgers] != bases
-        ledgers, places, bases, rows = ledgers[is_new], places[is_new], bases[is_new], (bases + steps)[is_new]
-        self.base[places, ledgers] = bases
-        self.ends_at_step[places, ledgers] = self.bank.ends_at_step[rows]
-        sold_at = self.bank.expiry[rows] << STEP_BITS | steps[is_new]
-        self.key[places, ledgers] = sold_at << PLACE_BITS | places
+        is_new = self.base.take(positions) != bases
+        self._take_places(positions[is_new], bases[is_new], steps[is_new])
+        held, average_coin = self.size.take(positions), self.average_price_coin.take(positions)
+        self.average_price_coin[positions] = (average_coin * held + price_coin * amount) / (held + amount)
+        self.size[positions] = np.round(held + amount, AMOUNT_DECIMALS)
+        self.key[positions] = self.sold_key.take(positions)
 
-    def _places_for(self, ledgers: Integers, bases: Integers) -> Integers:
+    def _take_places(self, positions: Integers, bases: Integers, steps: Integers) -> None:
+        rows = bases + steps
+        self.base[positions] = bases
+        self.ends_at_step[positions] = self.bank.ends_at_step.take(rows)
+        sold_at = self.bank.expiry.take(rows) << STEP_BITS | steps
+        self.sold_key[positions] = sold_at << PLACE_BITS | positions // self.ledgers
+
+    def _positions_for(self, ledgers: Integers, bases: Integers) -> Integers:
         """Where each call stands; for those that are new to a ledger the first free place."""
-        held = self.base[:, ledgers]
-        found = held == bases
-        is_known = found.any(axis=0)
-        free = held == 0
-        if not (is_known | free.any(axis=0)).all():
-            self._add_places()
-            return self._places_for(ledgers, bases)
-        places: Integers = np.where(is_known, found.argmax(axis=0), free.argmax(axis=0))
-        return places
+        found = np.full(len(ledgers), -1)
+        for place in reversed(range(self.places)):
+            here = self.base.take(ledgers + place * self.ledgers)
+            found = np.where(here == 0, place, found)
+        for place in range(self.places):
+            here = self.base.take(ledgers + place * self.ledgers)
+            found = np.where(here == bases, place, found)
+        if len(found) > 0 and found.min() < 0:
+            self._add_place()
+            return self._positions_for(ledgers, bases)
+        positions: Integers = ledgers + found * self.ledgers
+        return positions
 
-    def _add_places(self) -> None:
-        """Twice as many."""
-        for name, empty in (("base", 0), ("ends_at_step", 0), ("key", NO_CALL), ("size", 0), ("average_price_coin", 0)):
+    def _add_place(self) -> None:
+        self.places += 1
+        for name in ("base", "ends_at_step", "key", "sold_key", "size", "average_price_coin"):
             column = getattr(self, name)
-            setattr(self, name, np.concatenate([column, np.full_like(column, empty)]))
+            empty = NO_CALL if name in ("key", "sold_key") else 0
+            setattr(self, name, np.concatenate([column, np.full(self.ledgers, empty, dtype=column.dtype)]))
+
+    def _forget(self, positions: Integers) -> None:
+        """Free places."""
+        self.base[positions] = 0
+        self.key[positions] = self.sold_key[positions] = NO_CALL
+        self.size[positions] = self.average_price_coin[positions] = 0.0
 
     def _move_coins(self, ledgers: Integers, change_coin: Floats) -> None:
-        moved = self.balance_coin[ledgers] + np.round(change_coin, COIN_DECIMALS)
+        moved = self.balance_coin.take(ledgers) + np.round(change_coin, COIN_DECIMALS)
         self.balance_coin[ledgers] = np.round(moved, COIN_DECIMALS)
 
     # --- time -------------------------------------------------------------------------------
@@ -116,31 +142,37 @@ class Accounts:
         self.step = np.minimum(self.step + 1, self.bank.moments_a_path - 1)  # of an episode that is over, stays
         moment = self.path * self.bank.moments_a_path + self.step
         self._deliver()
-        is_free = self.bank.is_new_session[self.of_ledgers(moment)] & (self.size == 0.0)
-        self.base[is_free], self.key[is_free] = 0, NO_CALL
-        is_same_day = self.bank.day[moment] == self.bank.day[moment - 1]
+        self._forget_bought_out(self.bank.is_new_session.take(moment))
+        is_same_day = self.bank.day.take(moment) == self.bank.day.take(moment - 1)
         self.orders_today *= is_same_day
         self.unfilled_today *= is_same_day
 
+    def _forget_bought_out(self, is_new_session: Bools) -> None:
+        """Until 08:00 UTC a call that was bought back keeps its place, and its rank should it be sold again."""
+        over = self._bought_out[self.key.take(self._bought_out) == NO_CALL]
+        is_over = is_new_session.take(over % self.count)
+        self._forget(over[is_over])
+        self._bought_out = over[~is_over]
+
     def _deliver(self) -> None:
         """In the order of their expiry, as the balance is rounded after each."""
-        is_due = (self.ends_at_step <= self.of_ledgers(self.step)) & (self.size > 0.0)
-        while is_due.any():
-            key = np.where(is_due, self.key, NO_CALL).min(axis=0)
-            ledgers = np.flatnonzero(key != NO_CALL)
-            places = key[ledgers] & ((1 << PLACE_BITS) - 1)
+        held = self.held()
+        due = held[self.ends_at_step.take(held) <= self.step_at(held)]
+        while len(due) > 0:
+            due = due[np.argsort(self.key.take(due))]
+            ledgers, first = np.unique(due % self.ledgers, return_index=True)
+            positions = due[first]
             # The last row of a call is that of the step before its end.
-            rows = self.base[places, ledgers] + self.ends_at_step[places, ledgers] - 1
-            each_coin = self.bank.payoff_coin[rows] + self.bank.delivery_fee_coin[rows]
-            self._move_coins(ledgers, -self.size[places, ledgers] * each_coin)
-            self.size[places, ledgers], self.average_price_coin[places, ledgers] = 0.0, 0.0
-            self.base[places, ledgers], self.key[places, ledgers] = 0, NO_CALL
-            is_due[places, ledgers] = False
+            rows = self.base.take(positions) + self.ends_at_step.take(positions) - 1
+            each_coin = self.bank.payoff_coin.take(rows) + self.bank.delivery_fee_coin.take(rows)
+            self._move_coins(ledgers, -self.size.take(positions) * each_coin)
+            self._forget(positions)
+            due = np.delete(due, first)
 
     # --- amounts ----------------------------------------------------------------------------
 
     def whole_steps(self, ledgers: Integers, amount: Floats) -> Floats:
         """The most whole steps of the exchange that are not above an amount; as core.pricing.floor_to_step."""
-        steps_per_coin = self.steps_per_coin[ledgers]
+        steps_per_coin = self.steps_per_coin.take(ledgers)
         floored: Floats = np.floor((np.round(amount, COIN_DECIMALS) + DUST) * steps_per_coin) / steps_per_coin
         return np.maximum(floored, 0.0)

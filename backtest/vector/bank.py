@@ -37,7 +37,7 @@ class Bank:
     sale_delta: Floats
     sale_margin_coin: Floats  # initial margin of one contract, its mark included
     sale_mark_coin: Floats
-    sale_price_coin: Floats  # what the risk engine expects
+    sale_earned_coin: Floats  # what the risk engine expects of one contract, after the fee
     sale_bid_coin: Floats  # what it trades at
     sale_shown_coin: Floats  # how much; 0 where an order would not trade
     sale_is_sent: Bools

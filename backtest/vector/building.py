@@ -22,7 +22,14 @@ from backtest.environment.rewards import Worth, worth_of
 from backtest.vector.bank import Bank
 from config import AgentConfig
 from core.candidates import MAX_CANDIDATES
-from core.pricing import black76_greeks, delivery_fee_coin, payoff_coin, short_call_initial_margin_coin, years_between
+from core.pricing import (
+    black76_greeks,
+    delivery_fee_coin,
+    payoff_coin,
+    short_call_initial_margin_coin,
+    trade_fee_coin,
+    years_between,
+)
 from models import (
     ActionType,
     AgentState,
@@ -80,7 +87,7 @@ class _Sale(NamedTuple):
     delta: float = 0.0
     margin_coin: float = 0.0
     mark_coin: float = 0.0
-    price_coin: float = 0.0
+    earned_coin: float = 0.0
     bid_coin: float = 0.0
     shown_coin: float = 0.0
     is_sent: bool = False
@@ -184,7 +191,7 @@ def _sales(state: AgentState, coin: Underlying, market: Market, config: AgentCon
                 delta=call.delta,
                 margin_coin=short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin),
                 mark_coin=call.mark_price_coin,
-                price_coin=call.sale_price_coin,
+                earned_coin=call.sale_price_coin - trade_fee_coin(call.sale_price_coin, 1.0),
                 bid_coin=quote.bid_coin or 0.0,
                 shown_coin=_shown(quote.bid_amount) if trades else 0.0,
                 is_sent=ticker.mark_price_coin > 0.0,

@@ -23,12 +23,26 @@ TICKS_OF_DELTA = 1e5  # the exchange shows a position's delta with five decimals
 class Due:
     """The sold call that expires first. Where a ledger holds none `size` is 0, and its row that of no call."""
 
-    place: Integers
+    position: Integers
     row: Integers
     base: Integers
     size: Floats
     delta: Floats  # of the whole position, negative
     average_price_coin: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Every call that is sold, in no order: its ledger, row and amount."""
+
+    ledger: Integers
+    row: Integers
+    size: Floats
+
+    def summed(self, column: Floats, ledgers: int) -> Floats:
+        """A column of these calls, added up by ledger."""
+        total: Floats = np.bincount(self.ledger, column, ledgers).astype(np.float64, copy=False)  # of none, whole ones
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +58,38 @@ class Figures:
     margin_coin: Floats
     net_delta: Floats
     is_reducing: Bools
+    held: Held
     due: Due
 
 
 def figures_of(accounts: Accounts, risk: RiskConfig) -> Figures:
     """At the marks of now."""
-    bank, size = accounts.bank, accounts.size
-    rows = accounts.base + accounts.of_ledgers(accounts.step)
-    short_coin = size.sum(axis=0)
-    deltas = -np.rint(size * bank.delta[rows] * TICKS_OF_DELTA) / TICKS_OF_DELTA
-    value_coin = (size * bank.mark_coin[rows]).sum(axis=0)
-    balance_coin = accounts.balance_coin
+    bank, balance_coin, ledgers, positions = accounts.bank, accounts.balance_coin, accounts.ledgers, accounts.held()
+    row = accounts.base.take(positions) + accounts.step_at(positions)
+    held = Held(positions % ledgers, row, accounts.size.take(positions))
+    short_coin = held.summed(held.size, ledgers)
+    value_coin = held.summed(held.size * bank.mark_coin.take(row), ledgers)
+    margin_coin = held.summed(held.size * bank.margin_coin.take(row), ledgers)
     moment = accounts.moments()
     return Figures(
         moment=moment,
-        spot_usd=bank.spot_usd[moment],
+        spot_usd=bank.spot_usd.take(moment),
         equity_coin=np.round(balance_coin - value_coin, COIN_DECIMALS),
         balance_coin=balance_coin.copy(),
         coins_held=np.maximum(balance_coin, 0.0),
         short_coin=short_coin,
-        margin_coin=np.round((size * bank.margin_coin[rows]).sum(axis=0), COIN_DECIMALS),
-        net_delta=deltas.sum(axis=0),
+        margin_coin=np.round(margin_coin, COIN_DECIMALS),
+        net_delta=held.summed(_delta(held.size, bank.delta.take(row)), ledgers),
         is_reducing=_is_reducing(accounts, short_coin, value_coin, risk),
-        due=_due(accounts, rows, deltas),
+        held=held,
+        due=_due(accounts),
     )
+
+
+def _delta(size: Floats, of_one: Floats) -> Floats:
+    """Of a position sold, as the exchange shows it."""
+    shown: Floats = -np.rint(size * of_one * TICKS_OF_DELTA) / TICKS_OF_DELTA
+    return shown
 
 
 def _is_reducing(accounts: Accounts, short_coin: Floats, value_coin: Floats, risk: RiskConfig) -> Bools:
@@ -80,16 +102,19 @@ def _is_reducing(accounts: Accounts, short_coin: Floats, value_coin: Floats, ris
     return is_short.reshape(accounts.coins, -1).any(axis=0) | has_sent | has_tried
 
 
-def _due(accounts: Accounts, rows: Integers, deltas: Floats) -> Due:
-    key = np.where(accounts.size > 0.0, accounts.key, NO_CALL).min(axis=0)
+def _due(accounts: Accounts) -> Due:
+    key = accounts.key.reshape(accounts.places, -1).min(axis=0)
     is_held = key != NO_CALL
     place = np.where(is_held, key & ((1 << PLACE_BITS) - 1), 0)
-    here = place, accounts.ledger
+    position = place * accounts.ledgers + np.arange(accounts.ledgers)
+    base = np.where(is_held, accounts.base.take(position), 0)
+    row = base + is_held * accounts.of_ledgers(accounts.step)
+    size = np.where(is_held, accounts.size.take(position), 0.0)
     return Due(
-        place=place,
-        row=np.where(is_held, rows[here], 0),
-        base=accounts.base[here],
-        size=accounts.size[here],
-        delta=deltas[here],
-        average_price_coin=accounts.average_price_coin[here],
+        position=position,
+        row=row,
+        base=base,
+        size=size,
+        delta=_delta(size, accounts.bank.delta.take(row)),
+        average_price_coin=accounts.average_price_coin.take(position),
     )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backtest.environment.actions import ACTIONS_A_COIN
 from backtest.vector.accounts import Accounts
+from backtest.vector.bank import Bank
 from backtest.vector.figures import Figures
 from config import AgentConfig
 from core.candidates import MAX_CANDIDATES
@@ -42,57 +44,62 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Sale:
-    """What would be sold, by candidate and ledger, and what would have been bought back before it, by ledger."""
+    """A sale that some ledgers could make, by these ledgers, and what they would buy back before it."""
 
+    ledger: Integers
     size: Floats
-    bought_back: Floats
-    freed_margin_coin: Floats
-    cost_coin: Floats
-    bought_delta: Floats
+    bought_back: Floats | float
+    freed_margin_coin: Floats | float
+    cost_coin: Floats | float
+    bought_delta: Floats | float
     orders: int
 
 
 def allowed_actions(accounts: Accounts, now: Figures, limits: Limits) -> Bools:
     """A line an action, in the order of backtest/environment/actions.py."""
-    none = np.zeros_like(limits.order_size)
-    sale = Sale(limits.order_size, none, none, none, none, orders=1)
+    allowed = np.zeros((ACTIONS_A_COIN, accounts.ledgers), dtype=np.bool_)
     due, bank = now.due, accounts.bank
-    may_buy_back = (due.size > 0.0) & bank.may_buy_back[due.row]
-    bases, expiries = bank.sale_base[:, now.moment], bank.sale_expiry[:, now.moment]
-    goes_on = (bases != due.base) & (expiries >= bank.expiry[due.row])
-    return np.concatenate(
-        [
-            _may_sell(sale, accounts, now, limits),
-            may_buy_back[None],
-            may_buy_back & goes_on & _may_sell(_roll(accounts, now, limits), accounts, now, limits),
-        ]
-    )
+    allowed[CLOSE] = may_buy_back = (due.size > 0.0) & bank.may_buy_back.take(due.row)
+    new = np.flatnonzero(now.short_coin + limits.order_size <= now.coins_held + ROUNDING)  # the others have no room
+    sale = Sale(new, limits.order_size.take(new), 0.0, 0.0, 0.0, 0.0, orders=1)
+    allowed[:CLOSE, new] = _may_sell(sale, accounts, now, limits)
+    held = np.flatnonzero(may_buy_back)
+    moment, row = now.moment.take(held), due.row.take(held)
+    goes_on = bank.sale_base.take(moment, axis=1) != due.base.take(held)
+    goes_on &= bank.sale_expiry.take(moment, axis=1) >= bank.expiry.take(row)
+    allowed[CLOSE + 1 :, held] = goes_on & _may_sell(_roll(held, accounts, now, limits), accounts, now, limits)
+    return allowed
 
 
-def _roll(accounts: Accounts, now: Figures, limits: Limits) -> Sale:
+def _roll(held: Integers, accounts: Accounts, now: Figures, limits: Limits) -> Sale:
     """A roll sells no more than there is room for once the old call is bought back at the ask, else at the mark."""
-    due, bank = now.due, accounts.bank
-    size = np.minimum(due.size, limits.max_order_size)
-    room = accounts.whole_steps(accounts.ledger, now.coins_held - now.short_coin + size + ROUNDING)
-    ask_coin = bank.ask_coin[due.row]
-    price_coin = np.where(ask_coin > 0.0, ask_coin, bank.mark_coin[due.row])
+    due, bank, row = now.due, accounts.bank, now.due.row.take(held)
+    held_size = due.size.take(held)
+    size = np.minimum(held_size, limits.max_order_size.take(held))
+    free_coin = now.coins_held.take(held) - now.short_coin.take(held) + size
+    ask_coin = bank.ask_coin.take(row)
+    price_coin = np.where(ask_coin > 0.0, ask_coin, bank.mark_coin.take(row))
     return Sale(
-        size=np.minimum(size, room),
+        ledger=held,
+        size=np.minimum(size, accounts.whole_steps(held, free_coin + ROUNDING)),
         bought_back=size,
-        freed_margin_coin=size * bank.margin_coin[due.row],
+        freed_margin_coin=size * bank.margin_coin.take(row),
         cost_coin=size * price_coin + trade_fee_coin(price_coin, 1.0) * size,
-        bought_delta=due.delta * size / np.maximum(due.size, ROUNDING),
+        bought_delta=due.delta.take(held) * size / held_size,
         orders=2,
     )
 
 
 def _may_sell(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> Bools:
-    bank, moment = accounts.bank, now.moment
-    is_allowed = bank.sale_is_fine[:, moment] & _may_send(sale, accounts, now, limits) & _is_covered(sale, now)
-    is_allowed &= _has_margin(sale, accounts, now, limits) & _has_delta(sale, accounts, now, limits)
+    """A line a candidate."""
+    moment = now.moment.take(sale.ledger)
+    of_ledger = _may_send(sale, accounts, now, limits) & _is_covered(sale, now) & _is_calm(sale, now, limits)
+    allowed: Bools = accounts.bank.sale_is_fine.take(moment, axis=1) & of_ledger
+    allowed &= _has_margin(sale, accounts.bank, moment, now, limits)
+    allowed &= _has_delta(sale, accounts.bank, moment, now, limits)
     if limits.config.risk.max_expiry_exposure_fraction < 1.0:  # at 1 it says no more than that the calls are covered
-        is_allowed &= _has_room_at_expiry(sale, accounts, now, limits)
-    return is_allowed
+        allowed &= _has_room_at_expiry(sale, accounts, now, limits)
+    return allowed
 
 
 def _may_send(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> Bools:
@@ -101,49 +108,51 @@ def _may_send(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> B
     is_allowed = ~now.is_reducing
     is_allowed &= accounts.orders_today + sale.orders <= risk.max_orders_per_day
     is_allowed &= accounts.unfilled_today + sale.orders <= risk.max_unfilled_orders_per_day
-    return np.tile(is_allowed, accounts.coins)
+    return is_allowed.take(sale.ledger % accounts.count)
 
 
 def _is_covered(sale: Sale, now: Figures) -> Bools:
     """coverage."""
-    after = now.short_coin - sale.bought_back + sale.size
-    return (after <= now.coins_held + ROUNDING) & (sale.size > 0.0)
+    after = now.short_coin.take(sale.ledger) - sale.bought_back + sale.size
+    return (after <= now.coins_held.take(sale.ledger) + ROUNDING) & (sale.size > 0.0)
 
 
-def _has_margin(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> Bools:
-    """margin and margin_threshold. A balance of nothing knows no margin, and passes the second alone."""
-    bank, risk, balance_coin = accounts.bank, limits.config.risk, now.balance_coin
-    price_coin = bank.sale_price_coin[:, now.moment]
-    used_coin = now.margin_coin - sale.freed_margin_coin
-    after_coin = used_coin + sale.size * bank.sale_margin_coin[:, now.moment]
-    earned_coin = sale.size * (price_coin - trade_fee_coin(price_coin, 1.0))
-    after_balance_coin = balance_coin + earned_coin - sale.cost_coin
-    is_inside = (100.0 * after_coin <= risk.max_margin_pct * after_balance_coin) & (after_balance_coin > 0.0)
+def _is_calm(sale: Sale, now: Figures, limits: Limits) -> Bools:
+    """margin_threshold; a balance of nothing knows no margin, and passes."""
+    risk, balance_coin = limits.config.risk, now.balance_coin.take(sale.ledger)
     threshold_pct = risk.max_margin_pct * risk.new_short_margin_pct_of_limit / 100.0
-    return is_inside & ((100.0 * used_coin <= threshold_pct * balance_coin) | (balance_coin <= 0.0))
+    used_coin = now.margin_coin.take(sale.ledger) - sale.freed_margin_coin
+    return (100.0 * used_coin <= threshold_pct * balance_coin) | (balance_coin <= 0.0)
 
 
-def _has_delta(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> Bools:
+def _has_margin(sale: Sale, bank: Bank, moment: Integers, now: Figures, limits: Limits) -> Bools:
+    """margin; a balance of nothing has none."""
+    used_coin = now.margin_coin.take(sale.ledger) - sale.freed_margin_coin
+    balance_coin = now.balance_coin.take(sale.ledger) - sale.cost_coin
+    after_coin = used_coin + sale.size * bank.sale_margin_coin.take(moment, axis=1)
+    after_balance_coin = balance_coin + sale.size * bank.sale_earned_coin.take(moment, axis=1)
+    limit_fraction = limits.config.risk.max_margin_pct / 100.0
+    return (after_coin <= limit_fraction * after_balance_coin) & (after_balance_coin > 0.0)
+
+
+def _has_delta(sale: Sale, bank: Bank, moment: Integers, now: Figures, limits: Limits) -> Bools:
     """net_delta."""
-    limit = limits.config.risk.max_net_delta_fraction * now.coins_held
-    sold_delta = accounts.bank.sale_delta[:, now.moment] * sale.size
-    return np.abs(now.net_delta - sale.bought_delta - sold_delta) <= limit + ROUNDING
+    limit = limits.config.risk.max_net_delta_fraction * now.coins_held.take(sale.ledger)
+    before = now.net_delta.take(sale.ledger) - sale.bought_delta
+    sold_delta = sale.size * bank.sale_delta.take(moment, axis=1)
+    is_inside: Bools = np.abs(before - sold_delta) <= limit + ROUNDING
+    return is_inside
 
 
 def _has_room_at_expiry(sale: Sale, accounts: Accounts, now: Figures, limits: Limits) -> Bools:
     """expiry_exposure."""
-    bank = accounts.bank
+    bank, held = accounts.bank, now.held
     limit = limits.config.risk.max_expiry_exposure_fraction * now.coins_held
-    held_expiry = bank.expiry[accounts.base + accounts.of_ledgers(accounts.step)]
-    lines = [
-        _sold_at(expiry, held_expiry, accounts.size)
-        - np.where(bank.expiry[now.due.row] == expiry, sale.bought_back, 0.0)
-        for expiry in bank.sale_expiry[:, now.moment]
-    ]
-    return np.array(lines) + sale.size <= limit + ROUNDING
-
-
-def _sold_at(expiry: Integers, held_expiry: Integers, size: Floats) -> Floats:
-    """Calls of an expiry that a ledger has sold."""
-    sold: Floats = np.where(held_expiry == expiry, size, 0.0).sum(axis=0)
-    return sold
+    bought_expiry = bank.expiry.take(now.due.row)
+    lines = []
+    for expiry in bank.sale_expiry.take(now.moment, axis=1):
+        is_same = bank.expiry.take(held.row) == expiry.take(held.ledger)
+        sold = held.summed(held.size * is_same, accounts.ledgers).take(sale.ledger)
+        lines.append(sold - np.where((bought_expiry == expiry).take(sale.ledger), sale.bought_back, 0.0))
+    is_inside: Bools = np.array(lines) + sale.size <= limit.take(sale.ledger) + ROUNDING
+    return is_inside

@@ -26,40 +26,43 @@ class Observer:
 
     def __init__(self, coins: Sequence[Underlying]) -> None:
         places = {name: place for place, (name, *_) in enumerate(columns())}
-        names = [f"{coin.lower()}_{name}" for name in (*OF_ACCOUNT, *OF_HELD) for coin in coins]
-        self._places = [places[name] for name in names]
-        bounds = np.array([(low, high) for _, _, low, high in columns()])[self._places]
+        names = (*OF_ACCOUNT, *OF_HELD)
+        self._blocks = [[places[f"{coin.lower()}_{name}"] for name in names] for coin in coins]
+        bounds = np.array([(low, high) for _, _, low, high in columns()])[self._blocks[0]]
         self._lows, self._highs = bounds[:, :1], bounds[:, 1:]
 
     def observe(self, accounts: Accounts, now: Figures) -> NDArray[np.float32]:
         """One line an account."""
-        seen: NDArray[np.float32] = accounts.bank.of_state[accounts.path * accounts.bank.moments_a_path + accounts.step]
-        figures = np.concatenate([*_of_account(accounts, now), *_of_held(accounts, now)])
-        lines = figures.reshape(len(self._places), accounts.count)
-        seen[:, self._places] = np.clip(lines, self._lows, self._highs).T
+        bank = accounts.bank
+        seen: NDArray[np.float32] = bank.of_state.take(accounts.path * bank.moments_a_path + accounts.step, axis=0)
+        figures = np.array([*_of_account(accounts, now), *_of_held(accounts, now)])
+        np.clip(figures, self._lows, self._highs, out=figures)
+        for place, block in enumerate(self._blocks):
+            ledgers = slice(place * accounts.count, (place + 1) * accounts.count)
+            seen[:, block[0] : block[-1] + 1] = figures[:, ledgers].T  # they stand side by side
         return seen
 
 
 def _of_account(accounts: Accounts, now: Figures) -> Iterator[Floats]:
     """As OF_ACCOUNT names them."""
-    start_coin = accounts.start_coin
-    yield _over(now.equity_coin, start_coin)
-    yield _over(np.maximum(now.coins_held - now.short_coin, 0.0), start_coin)
-    yield _over(now.short_coin, start_coin)
-    yield _over(now.net_delta, start_coin)
+    of_start = accounts.per_start_coin
+    yield now.equity_coin * of_start
+    yield np.maximum(now.coins_held - now.short_coin, 0.0) * of_start
+    yield now.short_coin * of_start
+    yield now.net_delta * of_start
     yield _over(100.0 * now.margin_coin, now.balance_coin)
 
 
 def _of_held(accounts: Accounts, now: Figures) -> Iterator[Floats]:
     """As OF_HELD names them."""
     due, bank = now.due, accounts.bank
-    ask_coin, mark_coin = bank.ask_coin[due.row], bank.mark_coin[due.row]
+    ask_coin, mark_coin = bank.ask_coin.take(due.row), bank.mark_coin.take(due.row)
     has_ask = ask_coin > 0.0
     cost_coin = np.where(has_ask, ask_coin, mark_coin)
     average_coin = due.average_price_coin
-    yield _over(due.size, accounts.start_coin)
-    yield bank.dte_days[due.row]
-    yield bank.moneyness[due.row]
+    yield due.size * accounts.per_start_coin
+    yield bank.dte_days.take(due.row)
+    yield bank.moneyness.take(due.row)
     yield _over(-due.delta, due.size)
     yield mark_coin
     yield np.where(has_ask, ask_coin, 0.0)

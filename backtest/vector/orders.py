@@ -22,50 +22,53 @@ def carry_out(accounts: Accounts, actions: Integers, place_of_coin: Integers, no
     """One action an account. `place_of_coin`: where among the traded coins each coin of the actions stands."""
     acting = np.flatnonzero(actions)
     coin, which = np.divmod(actions[acting] - 1, ACTIONS_A_COIN)
-    ledgers = place_of_coin[coin] * accounts.count + acting
+    ledgers = place_of_coin.take(coin) * accounts.count + acting
     is_buy = which >= CLOSE
     bought = np.zeros(len(ledgers))
     bought[is_buy] = _buy_back(accounts, ledgers[is_buy], now, limits)
     is_sale = (which < CLOSE) | ((which > CLOSE) & (bought > 0.0))
-    amount = np.where(is_buy, bought, limits.order_size[ledgers])
+    amount = np.where(is_buy, bought, limits.order_size.take(ledgers))
     line = np.where(is_buy, which - CLOSE - 1, which)
     _sell(accounts, ledgers[is_sale], line[is_sale], amount[is_sale], bought[is_sale], now)
 
 
 def _buy_back(accounts: Accounts, ledgers: Integers, now: Figures, limits: Limits) -> Floats:
     """How much of the call that expires first was bought back."""
-    bank, row = accounts.bank, now.due.row[ledgers]
-    asked = np.minimum(now.due.size[ledgers], limits.max_order_size[ledgers])
-    limit_coin = bank.limit_coin[row]
-    has_coins = limit_coin * asked + trade_fee_coin(limit_coin, 1.0) * asked <= accounts.balance_coin[ledgers]
-    shown = np.where(has_coins, bank.shown_coin[row], 0.0)
+    bank, row = accounts.bank, now.due.row.take(ledgers)
+    asked = np.minimum(now.due.size.take(ledgers), limits.max_order_size.take(ledgers))
+    limit_coin = bank.limit_coin.take(row)
+    cost_coin = limit_coin * asked + trade_fee_coin(limit_coin, 1.0) * asked
+    has_coins = cost_coin <= accounts.balance_coin.take(ledgers)
+    shown = np.where(has_coins, bank.shown_coin.take(row), 0.0)
     filled = accounts.whole_steps(ledgers, np.minimum(asked, shown))
-    _count(accounts, ledgers, is_counted=(filled > 0.0) | ~has_coins)
     is_filled = filled > 0.0
-    at = ledgers[is_filled]
-    accounts.buy_back(at, now.due.place[at], filled[is_filled], bank.ask_coin[row[is_filled]])
+    _count(accounts, ledgers, is_counted=is_filled | ~has_coins)
+    positions = now.due.position.take(ledgers[is_filled])
+    accounts.buy_back(positions, filled[is_filled], bank.ask_coin.take(row[is_filled]))
     return filled
 
 
 def _sell(accounts: Accounts, ledgers: Integers, line: Integers, amount: Floats, bought: Floats, now: Figures) -> None:
     """Sell candidates; `bought` is what was bought back just before."""
-    bank, moment = accounts.bank, now.moment[ledgers]
-    coins = np.maximum(accounts.balance_coin[ledgers], 0.0)
-    room = accounts.whole_steps(ledgers, coins - (now.short_coin[ledgers] - bought) + ROUNDING)
+    bank, short_coin = accounts.bank, now.short_coin.take(ledgers) - bought
+    offer = line * len(bank.spot_usd) + now.moment.take(ledgers)  # a line of the bank has all moments
+    coins = np.maximum(accounts.balance_coin.take(ledgers), 0.0)
+    room = accounts.whole_steps(ledgers, coins - short_coin + ROUNDING)
     amount = accounts.whole_steps(ledgers, np.minimum(amount, room))
-    is_sent = bank.sale_is_sent[line, moment] & (amount > 0.0)
-    ledgers, line, moment = ledgers[is_sent], line[is_sent], moment[is_sent]
-    amount, bought = amount[is_sent], bought[is_sent]
-    used_coin = now.margin_coin[ledgers] - bought * bank.margin_coin[now.due.row[ledgers]]
-    added_coin = bank.sale_margin_coin[line, moment] - bank.sale_mark_coin[line, moment] + TRADE_FEE_COIN
-    has_funds = amount * added_coin <= np.maximum(accounts.balance_coin[ledgers] - used_coin, 0.0)
-    shown = np.where(has_funds, bank.sale_shown_coin[line, moment], 0.0)
+    is_sent = bank.sale_is_sent.take(offer) & (amount > 0.0)
+    ledgers, offer, amount, bought = ledgers[is_sent], offer[is_sent], amount[is_sent], bought[is_sent]
+    freed_coin = bought * bank.margin_coin.take(now.due.row.take(ledgers))
+    free_coin = accounts.balance_coin.take(ledgers) - now.margin_coin.take(ledgers) + freed_coin
+    # An order holds its margin without the mark, and the fee.
+    added_coin = bank.sale_margin_coin.take(offer) - bank.sale_mark_coin.take(offer) + TRADE_FEE_COIN
+    has_funds = amount * added_coin <= np.maximum(free_coin, 0.0)
+    shown = np.where(has_funds, bank.sale_shown_coin.take(offer), 0.0)
     filled = accounts.whole_steps(ledgers, np.minimum(amount, shown))
     is_filled = filled > 0.0
     _count(accounts, ledgers, is_counted=is_filled | ~has_funds)
-    at, where = ledgers[is_filled], (line[is_filled], moment[is_filled])
-    steps = accounts.step[at % accounts.count]
-    accounts.sell(at, bank.sale_base[where], steps, filled[is_filled], bank.sale_bid_coin[where])
+    ledgers, offer, steps = ledgers[is_filled], offer[is_filled], accounts.step_at(ledgers[is_filled])
+    bases, bids_coin = bank.sale_base.take(offer), bank.sale_bid_coin.take(offer)
+    accounts.sell(ledgers, bases, steps, filled[is_filled], bids_coin)
 
 
 def _count(accounts: Accounts, ledgers: Integers, is_counted: Bools) -> None:

@@ -20,7 +20,8 @@ from backtest.vector.bank import Bank
 from backtest.vector.building import build_bank
 from config import PROJECT_FOLDER, AgentConfig
 
-MADE_BY = ("*.py", "core", "deribit", "orders", "paper_exchange", "backtest/environment", "backtest/vector")
+MADE_BY = ("*.py", "core/**/*.py", "deribit/*.py", "orders/*.py", "paper_exchange/**/*.py", "backtest/environment/*.py")
+BUILDERS = ("backtest/env_simulator.py", "backtest/vector/bank.py", "backtest/vector/building.py")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 MANY_STEPS = 1_000  # from here on a person waits for the bank and wants to know why
 
@@ -51,16 +52,14 @@ def _digest(config: AgentConfig, seeds: tuple[int, ...], steps: int, step_hours:
 
 
 def _sources() -> Iterator[Path]:
-    for place in MADE_BY:
-        found = PROJECT_FOLDER.glob(place) if "*" in place else (PROJECT_FOLDER / place).rglob("*.py")
-        yield from sorted(found)
-    yield PROJECT_FOLDER / "backtest" / "env_simulator.py"
+    for pattern in (*MADE_BY, *BUILDERS):
+        yield from sorted(PROJECT_FOLDER.glob(pattern))
 
 
 def _read(path: Path) -> Bank | None:
     """None where there is no file, or one that is not whole: then it is built again."""
     try:
-        with np.load(path, allow_pickle=False) as columns:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as columns:
             return Bank(**{field.name: columns[field.name] for field in fields(Bank)})
     except UNREADABLE:
         return None

@@ -127,8 +127,9 @@ def test_the_dict_of_an_action_is_as_good_as_the_action() -> None:
 def test_anything_else_is_a_type_error_and_no_step(action: Any) -> None:
     environment = an_environment(steps=1)
     environment.reset()
-    with pytest.raises(TypeError, match="ProposedAction or the dict of one"):
+    with pytest.raises(TypeError, match="ProposedAction or the dict of one") as error:
         environment.step(action)
+    assert "decide_action" not in str(error.value)  # no policy was asked
     assert environment.step(NOTHING)[2]  # the one step of the episode is still there
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs import registration
 from gymnasium.utils.env_checker import check_env
 
 from backtest.env_simulator import CoveredCallEnv
@@ -23,8 +25,12 @@ def an_environment(steps: int = 3, render_mode: str | None = None) -> CoveredCal
 
 
 @pytest.mark.filterwarnings("default")  # check_env warns of what is a matter of taste
-def test_gymnasium_finds_nothing_wrong_with_it() -> None:
-    check_env(an_environment(render_mode="rgb_array"), skip_render_check=True)
+def test_gymnasium_finds_nothing_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "registry", {})
+    gymnasium.register("CoveredCalls-v0", entry_point="backtest.gym_env:CoveredCallGymEnv", order_enforce=False)
+    check_env(
+        gymnasium.make("CoveredCalls-v0", render_mode="rgb_array").unwrapped
+    )  # made so, all render modes are seen
 
 
 def test_every_column_has_a_name_of_its_own_a_unit_and_finite_bounds() -> None:

@@ -35,6 +35,7 @@ from paper_exchange.setups import SIMULATION_START
 from paper_exchange.simulated.market import SimulatedMarket
 from paper_exchange.transport import PaperTransport
 from state_builder import MarketMemory, assemble_state, build_agent_state, fetch
+from tests.benchmarks.learning import learning
 from tests.benchmarks.months import recorded_months
 from tests.benchmarks.phases import black76_ms, print_phases
 from tests.benchmarks.replaying import replays
@@ -217,4 +218,5 @@ if __name__ == "__main__":
     recorded_months()
     historical_years()
     replays(3_000, 8_640)
+    learning()
     long_run(chosen.iterations)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from backtest.env_simulator import CoveredCallEnv
 from backtest.environment.actions import ACTION_COUNT
 from backtest.gym_env import CoveredCallGymEnv
-from backtest.vector.accounts import NO_CALL
 from backtest.vector_env import CoveredCallVectorEnv
 from core.columns import Integers
 from models import AgentState, Underlying
@@ -150,8 +149,8 @@ def _of_engine(state: AgentState, coin: Underlying) -> list[float]:
 def _of_vector(vector: CoveredCallVectorEnv, ledger: int) -> list[float]:
     now, accounts = vector._figures, vector.accounts
     assert now is not None
-    places = np.flatnonzero((accounts.size[:, ledger] > 0.0) & (accounts.key[:, ledger] != NO_CALL))
-    rows = accounts.base[places, ledger] + accounts.step[ledger % accounts.count]
-    columns = (vector.bank.expiry[rows], accounts.size[places, ledger], accounts.average_price_coin[places, ledger])
+    held = [position for position in accounts.held() if position % accounts.ledgers == ledger]
+    rows = accounts.base[held] + accounts.step[ledger % accounts.count]
+    columns = (vector.bank.expiry[rows], accounts.size[held], accounts.average_price_coin[held])
     flat = [figure for call in sorted(zip(*columns, strict=True)) for figure in call]
     return [now.balance_coin[ledger], now.equity_coin[ledger], now.margin_coin[ledger], *flat]
