@@ -95,9 +95,11 @@ def refusals(decisions: LoggedDecisions) -> tuple[str, ...]:
 
 
 def _draws_of_changes(decisions: LoggedDecisions) -> dict[str, int]:
+    """How often the log drew what an edit made more likely; what both policies explore alike says nothing of it."""
     draws = dict.fromkeys((change for change in decisions.changes if change != ""), 0)
-    for change, probability in zip(decisions.changes, decisions.edited_probabilities, strict=True):
-        if change != "" and probability > 0.0:
+    is_favoured = decisions.edited_probabilities > decisions.logged_probabilities
+    for change, is_drawn in zip(decisions.changes, is_favoured, strict=True):
+        if change != "" and is_drawn:
             draws[change] += 1
     return draws
 

@@ -595,7 +595,7 @@ def test_fifty_simulated_iterations_end_with_code_0_and_fifty_lines(tmp_path: Pa
 def test_the_run_says_which_settings_are_not_the_defaults(tmp_path: Path) -> None:
     ended = simulated_run(tmp_path, "--once", "--seed", "7", "--interval", "600")
     first = ended.out.split("kill file")[0]
-    assert first.startswith("settings changed: ")
+    assert first.startswith("mode: research; testnet only, in every mode\nsettings changed: ")
     assert "AGENT_SEED=7" in first
     assert "AGENT_INTERVAL_SECONDS=600.0" in first
 

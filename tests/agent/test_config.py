@@ -780,7 +780,9 @@ def test_the_example_file_changes_nothing_and_every_line_of_it_can_be_used(env_f
     assert changed_settings(loaded(env_file, env_example())) == []
     in_use = re.sub(r"^#(?=[A-Z]+_)", "", env_example(), flags=re.MULTILINE)
     in_use = in_use.replace("your_client_id_here", CLIENT_ID).replace("your_client_secret_here", CLIENT_SECRET)
-    assert changed_settings(loaded(env_file, in_use)) == ["DERIBIT_CLIENT_ID=set", "DERIBIT_CLIENT_SECRET=set"]
+    in_use = in_use.replace("your_api_key_here", "made-up-api-key-1")
+    set_by_hand = ["DERIBIT_CLIENT_ID=set", "DERIBIT_CLIENT_SECRET=set", "LLM_API_KEY=set"]
+    assert changed_settings(loaded(env_file, in_use)) == set_by_hand
 
 
 @pytest.mark.parametrize(

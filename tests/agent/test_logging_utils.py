@@ -42,6 +42,7 @@ FLAT_FIELDS = [
     "policy",
     "config_hash",
     "policy_hash",
+    "settings_mode",
     "action_type",
     "underlying",
     "symbol",

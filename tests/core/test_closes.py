@@ -39,9 +39,10 @@ class Exchange:
         return market
 
     def asked(self) -> list[str]:
-        """Which charts were asked for: the range of the index, or the resolution of the candles."""
+        """Which charts were asked for, the year's aside: the range of the index, or the resolution of the candles."""
         charts = [call for call in self.wire.sent if call.method in (INDEX, CANDLES)]
-        return [str(call.params.get("range", call.params.get("resolution"))) for call in charts]
+        ranges = [str(call.params.get("range", call.params.get("resolution"))) for call in charts]
+        return [asked for asked in ranges if asked != "1y"]
 
 
 def index_of(count: int, step_seconds: float = 3600.0, last: datetime = NOW) -> Fault:

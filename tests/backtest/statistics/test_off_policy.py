@@ -136,8 +136,8 @@ def test_an_unknown_outcome_matters_only_where_the_edited_policy_may_go() -> Non
 
 
 def decisions_with(draws: int, rows: int = 200) -> LoggedDecisions:
-    """Half the rows are changed by the edit; in so many of them its action was drawn, with an even coin."""
-    edited = np.concatenate([np.full(rows // 2, 0.5), np.full(draws, 0.5), np.zeros(rows // 2 - draws)])
+    """Half the rows are changed by the edit; in so many of them what it prefers was drawn, with an even coin."""
+    edited = np.concatenate([np.full(rows // 2, 0.5), np.full(draws, 0.6), np.zeros(rows // 2 - draws)])
     changes = ("",) * (rows // 2) + ("close",) * (rows // 2)
     return LoggedDecisions(np.ones(rows), np.full(rows, 0.5), edited, changes)
 

@@ -65,7 +65,8 @@ def no_own_mark_counts(view: View) -> Iterator[str]:
     """I1, the other way round: no state calls a coin uncovered on which the ledger has a coin behind every call.
 
     What the agent sold would then be bought back because of its own mark. Exempt: a time in which positions may lag
-    or somebody else changed the account, as the state then shows what was a moment before.
+    or somebody else changed the account, as the state then shows what was a moment before; and a coin of which
+    somebody else's put is held, whose mark takes coins away between two events of the ledger.
     """
     for record in view.trace.decisions:
         state = record.get("agent_state") or {}
@@ -77,7 +78,9 @@ def no_own_mark_counts(view: View) -> Iterator[str]:
             is_covered = all(p.short_calls[coin] <= p.coins_held[coin] + EPSILON for p in was)
             if risk["short_calls_coin"] <= risk["coins_held"] + EPSILON or not is_covered or not was:
                 continue
-            if len(was) == 1 and not view.outside_between(was[0].event.at, at):
+            others = state["portfolio"]["positions"] + state["portfolio"]["other_positions"]
+            has_put = any(it["symbol"].startswith(f"{coin}-") and it["symbol"].endswith("-P") for it in others)
+            if len(was) == 1 and not has_put and not view.outside_between(was[0].event.at, at):
                 yield f"{coin} called uncovered at {at}: {risk['short_calls_coin']:g} on {risk['coins_held']:.6g} coins"
 
 

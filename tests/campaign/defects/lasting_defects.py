@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import agent_loop
 import risk_engine
+from cli import endings
 from cli.recorder import Recorder
 from core import exposure, trading_hours
 from core.breaker import Breaker
@@ -265,7 +265,7 @@ def the_policy_may_change_the_process() -> Iterator[None]:
 @defect("I24")
 def one_fatal_answer_ends_the_process() -> Iterator[None]:
     """A captive portal is believed at once."""
-    with replaced(agent_loop, must_end=lambda agent, error: True):
+    with replaced(endings, must_end=lambda agent, error: True):
         yield
 
 
@@ -277,7 +277,7 @@ def fatal_answers_do_not_stop_it() -> Iterator[None]:
         agent.client._rpc.fatal_answer = None
         return False
 
-    with replaced(agent_loop, must_end=go_on):
+    with replaced(endings, must_end=go_on):
         yield
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.campaign.defects.defects import DEFECTS
+from tests.campaign.defects.mutants import MODULES
+
+
+def test_the_modules_of_defects_have_registered_theirs() -> None:
+    assert len(DEFECTS) > 10 * len(MODULES)
 
 
 @pytest.mark.parametrize("name", DEFECTS)
