@@ -140,9 +140,22 @@ def _adds_up(choices: Sequence[ActionOption]) -> bool:
 
 
 def _action_of(choice: ActionOption, decided: ProposedAction, state: AgentState, config: AgentConfig) -> ProposedAction:
-    """A choice names the call to sell, of a close the one to buy back; sizes as decided, else as in the settings."""
+    """What a choice stands for: the decided action, else the state's own choice of that label.
+
+    In older logs a choice names the call to sell, of a close the one to buy back; sizes as decided, else as in the
+    settings.
+    """
     if choice.type == ActionType.DO_NOTHING:
         return NOTHING
+    if choice.label and (choice.type, choice.symbol, choice.new_symbol) == (
+        decided.type,
+        decided.symbol,
+        decided.new_symbol,
+    ):
+        return decided
+    known = next((one for one in state.choices if choice.label and one.label == choice.label), None)
+    if known is not None:
+        return known.proposed("by its odds", ())
     sold = choice.type != ActionType.CLOSE_COVERED_CALL
     call = state.candidate(choice.symbol) if sold else state.position(choice.symbol)
     if call is None:
