@@ -57,7 +57,8 @@ class ColumnFiles:
         return self._open[place].columns(head.line_number)
 
     def _heads(self, path: Path) -> list[RecordHead]:
-        place = self._folder / f"{_hash(path)}-{LAYOUT}.npz"
+        name = _hash(path)
+        place = self._folder / f"{name}-{LAYOUT}.npz"
         arrays = _read(place)
         if arrays is not None:
             self._place_of[path] = place
@@ -67,8 +68,9 @@ class ColumnFiles:
             heads.append(head)
             snapshots.append(snapshot_columns(record, head))
         for words in torn:
-            say(words)  # as often as it is read: such a file is not kept
-        if heads and not torn and _write(place, _arrays_of(heads, snapshots)):
+            say(words)  # each time that it is read: such a file is not kept
+        is_whole = len(heads) > 0 and not torn and _hash(path) == name  # it may have grown meanwhile
+        if is_whole and _write(place, _arrays_of(heads, snapshots)):
             self._place_of[path] = place
         return heads
 
@@ -135,7 +137,7 @@ def _heads_in(arrays: Arrays, path: Path) -> list[RecordHead]:
 
 def _read(place: Path) -> Arrays | None:
     try:
-        with np.load(place) as file:
+        with place.open("rb") as opened, np.load(opened) as file:
             return {name: file[name] for name in FIELDS_OF_FILE}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

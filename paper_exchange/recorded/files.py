@@ -87,6 +87,7 @@ def in_time(heads: list[RecordHead], recording: Path) -> list[RecordHead]:
 
 
 def recording_files(recording: Path) -> list[Path]:
+    """The file, or those below the folder. Raises RecordingError where there is none."""
     if recording.is_file():
         return [recording]
     if not recording.is_dir():
@@ -104,6 +105,7 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def say(words: str) -> None:
+    """To the person who started this."""
     print(words, file=sys.stderr)
 
 
@@ -125,7 +127,7 @@ def scan_file(path: Path, on_torn: Callable[[str], None] = say) -> Iterator[tupl
         if not _is_being_written(path):
             what = "the gzip file is cut off" if isinstance(error, EOFError) else f"cannot be read: {error}"
             raise RecordingError(f"{path}, line {line_number + 1}: {what}") from error
-        print(f"{path}, line {line_number + 1}: unfinished last line left out", file=sys.stderr)
+        on_torn(f"{path}, line {line_number + 1}: unfinished last line left out")
 
 
 def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
