@@ -138,7 +138,7 @@ def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account
         if options.market == "simulated":
             return setups.simulated_setup(config.run.seed, coins)
         if options.market == "recorded":
-            columns_folder = config.run.data_dir / "columns"
+            columns_folder = config.run.data_dir / "columns" if keeps_account else None  # a check leaves no file
             return setups.recorded_setup(
                 options.recording, coins, options.candles, options.delivery_prices, columns_folder
             )
