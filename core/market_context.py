@@ -83,7 +83,7 @@ def _known_squares(usable: tuple[PriceBar, ...], before: Closes) -> list[float]:
     return before.squared_returns[gone:] if shared == usable[: len(shared)] else []
 
 
-@lru_cache(maxsize=8)  # the same for the minutes of an hour
+@lru_cache(maxsize=32)  # of both coins and several windows: the same for the minutes of an hour
 def _summed(closes: Closes, first: int, end: int) -> float:
     return math.fsum(closes.squared_returns[first : max(first, end - 1)])
 
