@@ -267,7 +267,8 @@ def _renew_histories(
     now = client.server_now()
     for coin, spot_usd in ((chain.coin, chain.spot_usd) for chain in chains):
         if _is_due(memory.closes.get(coin), now, memory):
-            memory.closes[coin] = (read_closes(client, coin, spot_usd, config), now)
+            before = memory.closes[coin][0] if coin in memory.closes else None
+            memory.closes[coin] = (read_closes(client, coin, spot_usd, config, before), now)
         if _is_due(memory.dvol.get(coin), now, memory):
             memory.dvol[coin] = (client.get_dvol(coin, now - timedelta(hours=6), now), now)
         _renew_year(client, coin, memory, now)
@@ -305,8 +306,12 @@ def _dvol_days(client: ExchangeClient, coin: Underlying, now: datetime) -> tuple
     return ()
 
 
-def read_closes(client: ExchangeClient, coin: Underlying, spot_usd: float, config: AgentConfig) -> Closes:
+def read_closes(
+    client: ExchangeClient, coin: Underlying, spot_usd: float, config: AgentConfig, before: Closes | None = None
+) -> Closes:
     """The closes behind realised volatility: the index's, else its perpetual's where they agree with the index.
+
+    `before`: the reading before this one, which saves work.
 
     The index's last month is all there is of it in hours: of a longer rv_window_days only that month is used.
     Raises DeribitError where the exchange does not answer; that it refuses, or has too little, is no error.
@@ -316,11 +321,12 @@ def read_closes(client: ExchangeClient, coin: Underlying, spot_usd: float, confi
         for reach in INDEX_REACHES:
             levels = client.get_index_levels(coin, reach)
             if len(levels) > config.run.rv_min_returns:
-                return Closes(levels, "index")
+                return Closes(levels, "index", before)
     now = client.server_now()
     candles = client.get_bars(coin, now - timedelta(days=config.run.rv_window_days + 1), now)
     believed = near_index(candles, (*levels, PriceBar(now, spot_usd)))
-    return Closes(believed, "perpetual") if len(believed) > len(levels) else Closes(levels, "index")
+    is_perpetual = len(believed) > len(levels)
+    return Closes(believed, "perpetual", before) if is_perpetual else Closes(levels, "index", before)
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

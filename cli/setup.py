@@ -138,7 +138,10 @@ def _paper_setup(config: AgentConfig, options: argparse.Namespace, keeps_account
         if options.market == "simulated":
             return setups.simulated_setup(config.run.seed, coins)
         if options.market == "recorded":
-            return setups.recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
+            columns_folder = config.run.data_dir / "columns" if keeps_account else None  # a check leaves no file
+            return setups.recorded_setup(
+                options.recording, coins, options.candles, options.delivery_prices, columns_folder
+            )
         account_file = config.run.data_dir / "paper_account.json"
         return setups.dry_run_setup(account_file, coins, SystemClock(), network_transport(), keeps_account)
 

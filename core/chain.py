@@ -39,7 +39,10 @@ class Quotes:
 
     def of(self, symbol: str) -> OptionQuote | None:
         """One option's quote, None where the chain does not show it."""
-        return self.row(self.symbols.index(symbol)) if symbol in self.symbols else None
+        try:
+            return self.row(self.symbols.index(symbol))
+        except ValueError:
+            return None
 
     def row(self, number: int) -> OptionQuote:
         return OptionQuote(
@@ -91,6 +94,14 @@ def number_or_none(entry: float) -> float | None:
     return None if math.isnan(number) else number
 
 
+class TradableCalls(NamedTuple):
+    """Calls that may be traded until they expire; `rows` are their places in the chain."""
+
+    rows: Integers
+    strike_usd: Floats
+    expiry: Times
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """What each option is. `steps` are pairs of columns (above price, tick), rising; infinite where there is none.
@@ -124,6 +135,12 @@ class Terms:
             rows = np.flatnonzero(self.is_call & (self.expiry == expiry))
             self._calls[expiry] = rows[np.argsort(self.strike_usd[rows], kind="stable")]
         return self._calls[expiry]
+
+    @cached_property
+    def tradable_calls(self) -> TradableCalls:
+        """Found once for all moments of these terms."""
+        rows = np.flatnonzero(self.is_listed & self.is_call & self.is_tradable)
+        return TradableCalls(rows, self.strike_usd[rows], self.expiry[rows])
 
     @cached_property
     def _calls(self) -> dict[np.datetime64, Integers]:

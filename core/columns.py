@@ -20,6 +20,7 @@ Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Times = NDArray[np.datetime64]  # UTC in microseconds, NaT where nobody knows
 
+ONE_SECOND = np.timedelta64(1, "s")
 Number = TypeVar("Number", float, Floats)
 
 
@@ -82,5 +83,5 @@ def utc_of(time: np.datetime64) -> datetime:
 
 def seconds_until(end: Times, start: np.datetime64) -> Floats:
     """From one moment to each of many; the same to the last digit as datetime's total_seconds()."""
-    seconds: Floats = (end - start) / np.timedelta64(1, "s")
+    seconds: Floats = (end - start) / ONE_SECOND
     return seconds

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -40,14 +40,24 @@ SAME_TIME = timedelta(minutes=5)  # a level of the index that is further away sa
 
 @dataclass(frozen=True, eq=False)
 class Closes:
-    """A coin's past prices, oldest first, and whose they are. What follows from them is computed once a reading."""
+    """A coin's past prices, oldest first, and whose they are. What follows from them is computed once a reading.
+
+    `usable`: those above zero. `squared_returns`: of each usable close but the first, the log return since the one
+    before it, squared. `before` is the reading before this one: what it shares with this is not computed again.
+    """
 
     bars: tuple[PriceBar, ...]
     source: PriceSource = "index"
+    before: InitVar[Closes | None] = None
+    usable: tuple[PriceBar, ...] = field(init=False)
+    squared_returns: list[float] = field(init=False)
 
-    @cached_property
-    def usable(self) -> tuple[PriceBar, ...]:
-        return tuple([bar for bar in self.bars if bar.close > 0.0])
+    def __post_init__(self, before: Closes | None) -> None:
+        usable = tuple([bar for bar in self.bars if bar.close > 0.0])
+        known = [] if before is None else _known_squares(usable, before)
+        new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise(usable[len(known) :])]
+        object.__setattr__(self, "usable", usable)
+        object.__setattr__(self, "squared_returns", known + new)
 
     @property
     def of_index(self) -> tuple[PriceBar, ...]:
@@ -59,18 +69,31 @@ class Closes:
         """By days (WEEK_DAYS, MONTH_DAYS), up to the newest close."""
         return {days: range_volatility(self.usable, days) for days in (WEEK_DAYS, MONTH_DAYS)}
 
-    @cached_property
-    def squared_returns(self) -> list[float]:
-        """Of each usable close but the first: the log return since the one before it, squared."""
-        return [math.log(after.close / before.close) ** 2 for before, after in pairwise(self.usable)]
+    def summed(self, first: int, end: int) -> float:
+        """The sum of the squared returns among the usable closes from `first` to before `end`."""
+        return _summed(self, first, end)
+
+
+def _known_squares(usable: tuple[PriceBar, ...], before: Closes) -> list[float]:
+    """Those of the closes at the start of `usable` that stood at the end of the reading before."""
+    if not usable:
+        return []
+    gone = bisect_left(before.usable, usable[0].closed_at, key=_closed_at)
+    shared = before.usable[gone:]
+    return before.squared_returns[gone:] if shared == usable[: len(shared)] else []
+
+
+@lru_cache(maxsize=32)  # of both coins and several windows: the same for the minutes of an hour
+def _summed(closes: Closes, first: int, end: int) -> float:
+    return math.fsum(closes.squared_returns[first : max(first, end - 1)])
 
 
 class Window(NamedTuple):
-    """The usable closes of a stretch of time: how many, the days from the first to the last, the squared returns."""
+    """The usable closes of a stretch of time: how many, the days from the first to the last, the squares summed."""
 
     closes: int
     days: float
-    squared_returns: Sequence[float]
+    squares_sum: float
 
 
 class Smile(NamedTuple):
@@ -204,7 +227,7 @@ def realised_volatility(inside: Window, min_returns: int) -> float | None:
     """
     if inside.closes <= min_returns or inside.days < MIN_SPAN_DAYS:
         return None
-    return math.sqrt(math.fsum(inside.squared_returns) / (inside.days / 365.0))
+    return math.sqrt(inside.squares_sum / (inside.days / 365.0))
 
 
 def closes_inside(closes: Closes, now: datetime, window_days: float) -> Window:
@@ -212,13 +235,13 @@ def closes_inside(closes: Closes, now: datetime, window_days: float) -> Window:
     bars = closes.usable
     first = bisect_left(bars, now - timedelta(days=window_days), key=_closed_at)
     end = bisect_right(bars, now, key=_closed_at)
-    inside = bars[first:end]
-    return Window(len(inside), span_days(inside), closes.squared_returns[first : max(first, end - 1)])
+    return Window(max(0, end - first), span_days(bars, first, end), closes.summed(first, end))
 
 
-def span_days(bars: Sequence[PriceBar]) -> float:
-    """Days from the first to the last close."""
-    return days_between(bars[0].closed_at, bars[-1].closed_at) if bars else 0.0
+def span_days(bars: Sequence[PriceBar], first: int = 0, end: int | None = None) -> float:
+    """Days from the first to the last close, of all or of those from `first` to before `end`."""
+    end = len(bars) if end is None else end
+    return days_between(bars[first].closed_at, bars[end - 1].closed_at) if end > first else 0.0
 
 
 def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:

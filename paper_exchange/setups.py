@@ -52,10 +52,17 @@ def simulated_setup(seed: int, balances_coin: Mapping[str, float], start: dateti
 
 
 def recorded_setup(
-    recording: Path, balances_coin: Mapping[str, float], candles: Path | None, delivery_prices: Path | None
+    recording: Path,
+    balances_coin: Mapping[str, float],
+    candles: Path | None,
+    delivery_prices: Path | None,
+    columns_folder: Path | None = None,
 ) -> Setup:
-    """A fresh account on recorded chains, with the recorded coins alone. Raises RecordingError."""
-    market = RecordedMarket(recording, candles=candles, delivery_prices=delivery_prices)
+    """A fresh account on recorded chains, with the recorded coins alone. Raises RecordingError.
+
+    `columns_folder`: where parsed chains are kept for the next time.
+    """
+    market = RecordedMarket(recording, None, candles, delivery_prices, columns_folder)
     return _in_process(market, {coin: amount for coin, amount in balances_coin.items() if coin in market.currencies})
 
 

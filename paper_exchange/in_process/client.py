@@ -36,6 +36,7 @@ from paper_exchange.account import orders as account_orders
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.positions import Position
 from paper_exchange.in_process import readings
+from paper_exchange.in_process.levels import LevelMemory
 from paper_exchange.market import lookup
 from paper_exchange.market.clocks import now_ms, to_ms
 from paper_exchange.market.errors import RpcError
@@ -63,6 +64,7 @@ class InProcessClient(OrderGate):
     ) -> None:
         super().__init__(config, order_log)
         self._account, self._market = account, account.market
+        self._levels = LevelMemory(account.market)
         self._read_kill_note = read_kill_note
         self._login_ends_at_seconds = 0.0
         self._caught_up = (-1, -1)  # time in milliseconds and revision of the account, when it last caught up
@@ -153,8 +155,7 @@ class InProcessClient(OrderGate):
 
     def get_index_levels(self, currency: str, reach: str) -> tuple[PriceBar, ...]:
         with self._asked("public/get_index_chart_data"):
-            levels = lookup.index_levels(self._market, currency, reach)
-            return tuple([readings.level_of(at_ms, level_usd) for at_ms, level_usd in levels])
+            return self._levels.levels(currency, reach)
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None:
         with self._asked("public/get_volatility_index_data"):

@@ -68,12 +68,22 @@ def chart_bars(market: Market, currency: str, start_ms: int, end_ms: int, minute
     return market.index_bars(currency, start_ms, end_ms, minutes)
 
 
-def index_levels(market: Market, currency: str, reach: str) -> list[tuple[int, float]]:
-    """Points (ms, USD) of the index over one of INDEX_CHART_RANGES: its level at the end of each full interval."""
+def index_levels(market: Market, currency: str, reach: str, known_until_ms: int = 0) -> list[tuple[int, float]]:
+    """Points (ms, USD) of the index over one of INDEX_CHART_RANGES: its level at the end of each full interval.
+
+    `known_until_ms`: those up to then are left out.
+    """
     length, minutes = INDEX_CHART_RANGES[reach]
     at_ms, width_ms = now_ms(market.clock), minutes * MINUTE_MS
-    bars = market.index_bars(currency, at_ms - length * MINUTE_MS, at_ms - width_ms, minutes)
+    start_ms = max(at_ms - length * MINUTE_MS, known_until_ms - width_ms + 1)
+    bars = market.index_bars(currency, start_ms, at_ms - width_ms, minutes)
     return [(bar.opened_at_ms + width_ms, bar.close) for bar in bars]
+
+
+def first_level_ms(market: Market, reach: str) -> int:
+    """No point of such a range is earlier."""
+    length, minutes = INDEX_CHART_RANGES[reach]
+    return now_ms(market.clock) - (length - minutes) * MINUTE_MS
 
 
 def volatility_bars(market: Market, currency: str, start_ms: int, end_ms: int, seconds: int) -> Sequence[Bar]:

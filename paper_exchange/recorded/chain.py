@@ -1,8 +1,9 @@
-"""One recorded snapshot as listings and quotes.
+"""One recorded snapshot as columns, and as listings and quotes.
 
 In: a parsed line of a recording (rows of public/get_book_summary_by_currency; premiums in coin, volatility in
-percent). Out: listings, and quotes as columns (fractions, ms). An empty side is null or 0 in the file and NaN here;
-sizes are not recorded. Rows that are not plain inverse options, or have no mark, are skipped. Pure.
+percent). Out: SnapshotColumns, which can be kept on disk (columns_file.py); from them listings, and quotes (fractions,
+ms). An empty side is null or 0 in the file and NaN here; sizes are not recorded. Rows that are not plain inverse
+options, or have no mark, are skipped. Pure.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from core.chain import Quotes, number_or_none
-from core.columns import Floats, Integers
+from core.columns import Floats
 from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
 from paper_exchange.market.names import expiry_code, parse_option_name
@@ -26,37 +27,101 @@ from paper_exchange.recorded.files import RecordHead, row_number
 
 Row = dict[str, Any]
 MARK_FIELDS = ("mark_price", "mark_iv", "underlying_price")
-FIELDS = ("bid_price", "ask_price", *MARK_FIELDS)
+QUOTED_FIELDS = ("bid_price", "ask_price", *MARK_FIELDS)
+FIELDS = (*QUOTED_FIELDS, "last", "open_interest", "volume")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SnapshotColumns:
+    """The options of one line: `figures` has a row for each of FIELDS, NaN where it is missing or not finite.
+
+    `underlying_indexes`: the name of each option's forward, empty where the line does not say.
+    """
+
+    names: tuple[str, ...]
+    figures: Floats
+    underlying_indexes: Sequence[str]
+
+
+class Listed(NamedTuple):
+    """What follows from the names of a snapshot alone."""
+
+    listings: dict[str, Listing]
+    row_of: dict[str, int]
+    first_expiry_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedChain:
     """All options of one coin at one recorded moment."""
 
-    listings: dict[str, Listing]
+    listed: Listed
     quotes: QuoteColumns
+
+    def listings_after(self, at_ms: int) -> list[Listing]:
+        """Those that expire later."""
+        listings = [*self.listed.listings.values()]
+        if self.listed.first_expiry_ms > at_ms:
+            return listings
+        return [listing for listing in listings if listing.expires_at_ms > at_ms]
 
     def quotes_after(self, at_ms: int) -> QuoteColumns:
         """Those of options that expire later."""
-        return self.quotes.without([name for name, listing in self.listings.items() if listing.expires_at_ms <= at_ms])
+        if self.listed.first_expiry_ms > at_ms:
+            return self.quotes
+        return self.quotes.without({name for name, one in self.listed.listings.items() if one.expires_at_ms <= at_ms})
 
 
-def parse_chain(record: Row, head: RecordHead, listed_at_ms: int) -> RecordedChain:
-    """Listings and quotes of one line; `listed_at_ms` stands for the listing time, which is not recorded."""
-    rows: list[Row] = []
-    listings: list[Listing] = []
-    for row in record["book_summaries"]:
-        listing = listing_of(str(row.get("instrument_name")), listed_at_ms)
-        if listing is not None and listing.currency == head.currency:
-            rows.append(row)
-            listings.append(listing)
-    columns = _columns(rows, head)
-    are_marked = np.flatnonzero(np.isfinite([columns[field] for field in MARK_FIELDS]).all(axis=0))
-    shown = [*{listings[row].name: row for row in are_marked.tolist()}.values()]  # the last row of a name counts
-    quotes = _quotes(
-        [listings[row] for row in shown], [rows[row] for row in shown], columns, np.array(shown, int), head
+def snapshot_columns(record: Row, head: RecordHead) -> SnapshotColumns:
+    """One line as columns; of several rows of one name the last counts."""
+    rows = [row for row in record["book_summaries"] if _coin_of(str(row.get("instrument_name"))) == head.currency]
+    figures = np.array([_column(field, values, rows, head) for field, values in _values(rows)])
+    are_marked = np.flatnonzero(np.isfinite(figures[[FIELDS.index(field) for field in MARK_FIELDS]]).all(axis=0))
+    shown = [*{rows[row]["instrument_name"]: row for row in are_marked.tolist()}.values()]
+    return SnapshotColumns(
+        names=tuple([rows[row]["instrument_name"] for row in shown]),
+        figures=figures[:, np.array(shown, dtype=np.int64)],
+        underlying_indexes=[str(rows[row].get("underlying_index") or "") for row in shown],
     )
-    return RecordedChain({listings[row].name: listings[row] for row in shown}, quotes)
+
+
+@lru_cache(maxsize=8192)
+def _coin_of(name: str) -> str | None:
+    """None for what is no plain inverse option."""
+    parts = parse_option_name(name)
+    return None if parts is None else parts.currency
+
+
+def _values(rows: Sequence[Row]) -> list[tuple[str, Sequence[object]]]:
+    """FIELDS of all rows as they stand there."""
+    try:
+        quoted = [*zip(*map(itemgetter(*QUOTED_FIELDS), rows), strict=True)] or [()] * len(QUOTED_FIELDS)
+    except KeyError:  # a field is left out somewhere
+        quoted = [tuple([row.get(field) for row in rows]) for field in QUOTED_FIELDS]
+    others = [tuple([row.get(field) for row in rows]) for field in FIELDS[len(QUOTED_FIELDS) :]]
+    return [*zip(FIELDS, [*quoted, *others], strict=True)]
+
+
+def _column(field: str, values: Sequence[object], rows: Sequence[Row], head: RecordHead) -> Floats:
+    if not set(map(type, values)) <= {float, NoneType}:
+        values = [row_number(row, field, head.place) for row in rows]
+    column = np.array(values, dtype=np.float64)
+    return np.where(np.isfinite(column), column, np.nan)
+
+
+def chain_at(columns: SnapshotColumns, head: RecordHead, listed_at_ms: int) -> RecordedChain:
+    """Listings and quotes of a snapshot; `listed_at_ms` stands for the listing time, which is not recorded."""
+    listed = _listed(columns.names, listed_at_ms)
+    return RecordedChain(listed, _quotes(columns, listed, head))
+
+
+@lru_cache(maxsize=8)
+def _listed(names: tuple[str, ...], listed_at_ms: int) -> Listed:
+    """Snapshot after snapshot often shows the same options."""
+    found = ((name, listing_of(name, listed_at_ms)) for name in names)
+    listings = {name: listing for name, listing in found if listing is not None}
+    row_of = {name: row for row, name in enumerate(names)}
+    return Listed(listings, row_of, min((one.expires_at_ms for one in listings.values()), default=0))
 
 
 @lru_cache(maxsize=8192)
@@ -77,24 +142,22 @@ def listing_of(name: str, listed_at_ms: int) -> Listing | None:
     )
 
 
-def _quotes(
-    listings: Sequence[Listing], rows: Sequence[Row], columns: dict[str, Floats], shown_rows: Integers, head: RecordHead
-) -> QuoteColumns:
-    bid, ask, mark, mark_iv, forward_usd = (columns[field][shown_rows] for field in FIELDS)
+def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> QuoteColumns:
+    bid, ask, mark, mark_iv, forward_usd, last, open_interest, volume = columns.figures
     shown = Quotes(
-        symbols=tuple([listing.name for listing in listings]),
+        symbols=columns.names,
         bid_price_coin=_positive(bid),
         ask_price_coin=_positive(ask),
         mark_price_coin=mark,
         mark_iv_fraction=mark_iv / 100.0,
         underlying_price_usd=forward_usd,
-        quoted_at=all_quoted_at(head.recorded_at_ms, len(rows)),
+        quoted_at=all_quoted_at(head.recorded_at_ms, len(columns.names)),
     )
 
     def quote(number: int) -> Quote:
-        listing, row = listings[number], rows[number]
+        listing = listed.listings[columns.names[number]]
         synthetic = f"SYN.{listing.currency}-{expiry_code(listing.expires_at_ms)}"
-        last_coin = row_number(row, "last", head.place)
+        last_coin = number_or_none(last[number])
         return Quote(
             name=listing.name,
             bid_coin=number_or_none(shown.bid_price_coin[number]),
@@ -104,33 +167,14 @@ def _quotes(
             mark_coin=float(shown.mark_price_coin[number]),
             mark_iv_fraction=float(shown.mark_iv_fraction[number]),
             underlying_price_usd=float(shown.underlying_price_usd[number]),
-            underlying_index=row.get("underlying_index") or synthetic,
+            underlying_index=columns.underlying_indexes[number] or synthetic,
             timestamp_ms=head.recorded_at_ms,
-            open_interest=row_number(row, "open_interest", head.place) or 0.0,
-            volume=row_number(row, "volume", head.place) or 0.0,
+            open_interest=number_or_none(open_interest[number]) or 0.0,
+            volume=number_or_none(volume[number]) or 0.0,
             last_coin=last_coin if last_coin is not None and last_coin > 0.0 else None,
         )
 
-    return QuoteColumns(shown, {name: number for number, name in enumerate(shown.symbols)}, quote)
-
-
-def _columns(rows: Sequence[Row], head: RecordHead) -> dict[str, Floats]:
-    """FIELDS of all rows, NaN where one is missing, null or not finite."""
-    try:
-        values = [*zip(*map(itemgetter(*FIELDS), rows), strict=True)]
-    except KeyError:  # a field is left out somewhere
-        values = [tuple([row.get(field) for row in rows]) for field in FIELDS]
-    return {
-        field: _column(field, column, rows, head)
-        for field, column in zip(FIELDS, values or [()] * len(FIELDS), strict=True)
-    }
-
-
-def _column(field: str, values: Sequence[object], rows: Sequence[Row], head: RecordHead) -> Floats:
-    if not set(map(type, values)) <= {float, NoneType}:
-        values = [row_number(row, field, head.place) for row in rows]
-    column = np.array(values, dtype=np.float64)
-    return np.where(np.isfinite(column), column, np.nan)
+    return QuoteColumns(shown, listed.row_of, quote)
 
 
 def _positive(column: Floats) -> Floats:

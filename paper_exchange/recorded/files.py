@@ -14,7 +14,7 @@ import math
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,18 @@ class RecordHead:
 
 def scan_recording(recording: Path) -> list[RecordHead]:
     """Heads of all lines, by time. Raises RecordingError if anything is damaged or nothing is there."""
-    heads = [head for path in _files(recording) for head in _scan_file(path)]
+    return in_time([head for path in recording_files(recording) for head, _ in scan_file(path)], recording)
+
+
+def in_time(heads: list[RecordHead], recording: Path) -> list[RecordHead]:
+    """By time; raises RecordingError where there is none."""
     if len(heads) == 0:
         raise RecordingError(f"{recording}: no snapshot in it")
     return sorted(heads, key=lambda head: head.recorded_at_ms)
 
 
-def _files(recording: Path) -> list[Path]:
+def recording_files(recording: Path) -> list[Path]:
+    """The file, or those below the folder. Raises RecordingError where there is none."""
     if recording.is_file():
         return [recording]
     if not recording.is_dir():
@@ -99,14 +104,20 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def _scan_file(path: Path) -> Iterator[RecordHead]:
+def say(words: str) -> None:
+    """To the person who started this."""
+    print(words, file=sys.stderr)
+
+
+def scan_file(path: Path, on_torn: Callable[[str], None] = say) -> Iterator[tuple[RecordHead, dict[str, Any]]]:
+    """Each line's head, and the line itself; `on_torn` is told of an unfinished last line. Raises RecordingError."""
     offset = 0
     line_number = 0
     try:
         with _open(path) as lines:
             for line_number, line in enumerate(lines, start=1):
                 if _is_torn(line):
-                    print(f"{path}, line {line_number}: unfinished last line left out", file=sys.stderr)
+                    on_torn(f"{path}, line {line_number}: unfinished last line left out")
                 elif line.strip() != b"":
                     yield _head(line, path, line_number, offset)
                 offset += len(line)
@@ -116,7 +127,7 @@ def _scan_file(path: Path) -> Iterator[RecordHead]:
         if not _is_being_written(path):
             what = "the gzip file is cut off" if isinstance(error, EOFError) else f"cannot be read: {error}"
             raise RecordingError(f"{path}, line {line_number + 1}: {what}") from error
-        print(f"{path}, line {line_number + 1}: unfinished last line left out", file=sys.stderr)
+        on_torn(f"{path}, line {line_number + 1}: unfinished last line left out")
 
 
 def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
@@ -137,13 +148,13 @@ def _is_torn(line: bytes) -> bool:
     return not line.endswith(b"\n") and line.strip() != b"" and not _is_json(line)
 
 
-def _head(line: bytes, path: Path, line_number: int, offset: int) -> RecordHead:
+def _head(line: bytes, path: Path, line_number: int, offset: int) -> tuple[RecordHead, dict[str, Any]]:
     place = f"{path}, line {line_number}"
     if not line.rstrip().endswith(b"}"):
         raise RecordingError(f"{place}: the line is cut off")
     recorded_at_ms, currency, index_price_usd = _head_fields(line, place)
-    _check_rows(line, place)
-    return RecordHead(recorded_at_ms, currency, index_price_usd, path, line_number, offset, len(line))
+    record = _record_with_good_rows(line, place)
+    return RecordHead(recorded_at_ms, currency, index_price_usd, path, line_number, offset, len(line)), record
 
 
 def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
@@ -163,20 +174,18 @@ def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
     return recorded_at, currency, float(index_price)
 
 
-def _check_rows(line: bytes, place: str) -> None:
+def _record_with_good_rows(line: bytes, place: str) -> dict[str, Any]:
     """Damage within a line is found before the run, not when its hour comes."""
-    try:
-        rows = _checked_record(from_json(line), place)["book_summaries"]
-    except ValueError:
-        raise RecordingError(f"{place}: not JSON") from None
+    record = parse_record(line, place)
+    rows = record["book_summaries"]
     if not set(map(type, rows)) <= {dict}:
         raise RecordingError(f"{place}: a row of book_summaries is not an object")
-    if _SUSPECT.search(line) is None:
-        return
-    for row in rows:
-        if parse_option_name(str(row.get("instrument_name"))) is not None:
-            for field in NUMBER_FIELDS:
-                row_number(row, field, place)
+    if _SUSPECT.search(line) is not None:
+        for row in rows:
+            if parse_option_name(str(row.get("instrument_name"))) is not None:
+                for field in NUMBER_FIELDS:
+                    row_number(row, field, place)
+    return record
 
 
 def _is_json(line: bytes) -> bool:

@@ -16,7 +16,8 @@ from paper_exchange.market.bars import group_bars, opened_at, point
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, RecordedClock, now_ms
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.market.names import parse_option_name
-from paper_exchange.recorded.chain import RecordedChain, listing_of, parse_chain
+from paper_exchange.recorded.chain import RecordedChain, SnapshotColumns, chain_at, listing_of, snapshot_columns
+from paper_exchange.recorded.columns_file import ColumnFiles
 from paper_exchange.recorded.files import RecordHead, RecordingError, RecordReader, scan_recording
 from paper_exchange.recorded.tables import COINS, check_overlap, read_candles, read_delivery_prices
 
@@ -32,9 +33,15 @@ class RecordedMarket:
         clock: MarketClock | None = None,
         candles: Path | None = None,
         delivery_prices: Path | None = None,
+        columns_folder: Path | None = None,
     ) -> None:
-        """Reads every line's head, so most damage shows here. Raises RecordingError."""
-        heads = [head for head in scan_recording(files) if head.currency in COINS]
+        """Reads every line, so that damage shows here. Raises RecordingError.
+
+        `columns_folder`: where parsed chains are kept for the next time (columns_file.py).
+        """
+        self._columns = None if columns_folder is None else ColumnFiles(columns_folder)
+        found = scan_recording(files) if self._columns is None else self._columns.scan(files)
+        heads = [head for head in found if head.currency in COINS]
         if len(heads) == 0:
             raise RecordingError(f"{files}: no BTC or ETH snapshot in it")
         self.kind = "recorded"
@@ -57,8 +64,7 @@ class RecordedMarket:
         chain = self._chain(currency)
         if chain is None:
             return ()
-        at_ms = now_ms(self.clock)
-        return [listing for listing in chain.listings.values() if listing.expires_at_ms > at_ms]
+        return chain.listings_after(now_ms(self.clock))
 
     def listing(self, name: str) -> Listing | None:
         """From the current chain; an expired one from its name, so that old positions can be settled."""
@@ -68,7 +74,7 @@ class RecordedMarket:
         if parts.expires_at_ms <= now_ms(self.clock):
             return listing_of(name, self._listed_at_ms)
         chain = self._chain(parts.currency)
-        return None if chain is None else chain.listings.get(name)
+        return None if chain is None else chain.listed.listings.get(name)
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         chain = self._chain(currency)
@@ -142,8 +148,11 @@ class RecordedMarket:
         for head in sorted(heads, key=lambda head: (head.path, head.offset)):
             loaded = self._chains.get(head.currency)
             if loaded is None or loaded[0] is not head:
-                record = self._reader.read(head)
-                self._chains[head.currency] = head, parse_chain(record, head, self._listed_at_ms)
+                self._chains[head.currency] = head, chain_at(self._snapshot(head), head, self._listed_at_ms)
+
+    def _snapshot(self, head: RecordHead) -> SnapshotColumns:
+        kept = None if self._columns is None else self._columns.columns(head)
+        return snapshot_columns(self._reader.read(head), head) if kept is None else kept
 
 
 class _Track:

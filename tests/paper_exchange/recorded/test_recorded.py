@@ -16,7 +16,7 @@ from paper_exchange.recorded.files import RecordingError
 from paper_exchange.recorded.market import RecordedMarket
 from paper_exchange.setups import recorded_setup
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "market_data"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "market_data"
 needs_shared_data = pytest.mark.skipif(not SHARED.exists(), reason="the shared recordings are not here")
 
 MIDNIGHT_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
