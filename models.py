@@ -121,6 +121,17 @@ class Choice(Action):
             choices=choices,
         )
 
+    def drawn_with(self, probability: float) -> ActionOption:
+        """This choice as one that is done with a probability; above 1 by rounding is 1."""
+        return ActionOption(
+            type=self.type,
+            symbol=self.symbol,
+            new_symbol=self.new_symbol,
+            label=self.label,
+            score=self.score,
+            probability=min(1.0, probability),
+        )
+
 
 class ActionOption(Frozen):
     """One of the actions a policy chose from, and how likely it was.

@@ -76,18 +76,7 @@ def _odds(
     """What could have happened; the other choices of the state have 0, and a line is long enough without them."""
     drawn = {choice.label: share / len(pool) for choice in pool}
     both = ((1.0 - share) * own.get(choice.label, 0.0) + drawn.get(choice.label, 0.0) for choice in choices)
-    return [_option(choice, chance) for choice, chance in zip(choices, both, strict=True) if chance > 0.0]
-
-
-def _option(choice: Choice, probability: float) -> ActionOption:
-    return ActionOption(
-        type=choice.type,
-        symbol=choice.symbol,
-        new_symbol=choice.new_symbol,
-        label=choice.label,
-        score=choice.score,
-        probability=min(1.0, probability),
-    )
+    return [choice.drawn_with(chance) for choice, chance in zip(choices, both, strict=True) if chance > 0.0]
 
 
 def _own_option(action: Action) -> ActionOption:

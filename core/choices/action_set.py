@@ -44,11 +44,11 @@ def _buy_backs(
     coin, symbol, market = held.underlying, held.symbol, state.market(held.underlying)
     size = min(held.size, config.strategy(coin).max_order_size)
     parts = () if market is None else buy_back_parts(held, market.spot_usd, config.score)
-    ridded = total(parts)
-    yield _choice(f"close {symbol}", ActionType.CLOSE_COVERED_CALL, coin, (symbol, None), size, ridded, parts)
+    score_of_closing = total(parts)
+    yield _choice(f"close {symbol}", ActionType.CLOSE_COVERED_CALL, coin, (symbol, None), size, score_of_closing, parts)
     for call in calls:
         label, symbols = f"roll {symbol} > {call.symbol}", (symbol, call.symbol)
-        yield _choice(label, ActionType.ROLL_COVERED_CALL, coin, symbols, size, ridded + call.score)
+        yield _choice(label, ActionType.ROLL_COVERED_CALL, coin, symbols, size, score_of_closing + call.score)
 
 
 def _choice(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from config import AgentConfig
-from models import ActionOption, ActionType, Choice, ModelCall, ProposedAction
+from models import ActionType, ModelCall, ProposedAction
 from policies.language_model.asking import Asked
 from policies.language_model.labels import LabelledAction
 from policies.language_model.prompt import TEMPLATE
@@ -37,20 +37,9 @@ def chosen(asked: Asked, actions: Sequence[LabelledAction], config: AgentConfig)
     odds = None if log_odds is None else probabilities_of(log_odds, label, labels, config.llm.temperature)
     said = "its probability is not known" if odds is None else f"with probability {odds[label]:.2f}"
     reason = f"{asked.model} chose {label} ({choice.label}) of A to {labels[-1]}, {said}"
-    options = () if odds is None else tuple(_option(entry.action, odds[entry.label]) for entry in actions)
+    options = () if odds is None else tuple(entry.action.drawn_with(odds[entry.label]) for entry in actions)
     action = choice.proposed(reason[:MOST_REASON_LETTERS], options)
     return action.model_copy(update={"model_call": _model_call(asked, "not given" if odds is None else "logprobs")})
-
-
-def _option(choice: Choice, probability: float) -> ActionOption:
-    return ActionOption(
-        type=choice.type,
-        symbol=choice.symbol,
-        new_symbol=choice.new_symbol,
-        label=choice.label,
-        score=choice.score,
-        probability=min(1.0, probability),
-    )
 
 
 def _model_call(asked: Asked, probabilities: Literal["logprobs", "not given", "not asked"]) -> ModelCall:
