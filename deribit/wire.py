@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from threading import Event
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -71,10 +71,15 @@ Reader = Callable[[Any], Result]
 
 
 class SystemClock:
-    """The real time. `stop` wakes a sleeper, for a clean end on a signal."""
+    """The real time. `stop` wakes a sleeper, for a clean end on a signal.
+
+    A signal handler calls `stop` between any two instructions of the thread that sleeps. A lock that this thread may
+    hold just then (as inside a threading.Event) would never be free again; SimpleQueue.put is made for such callers.
+    """
 
     def __init__(self) -> None:
-        self._stopped = Event()
+        self._is_stopped = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -83,18 +88,22 @@ class SystemClock:
         return monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self._stopped.wait(max(0.0, seconds))
+        """At once where the clock is stopped."""
+        if not self._is_stopped:
+            with suppress(Empty):
+                self._wake.get(timeout=max(0.0, seconds))
 
     def wait_for_next(self, interval_seconds: float) -> bool:
         self.sleep(interval_seconds)
-        return not self._stopped.is_set()
+        return not self._is_stopped
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._is_stopped = True
+        self._wake.put(None)
 
     @property
     def is_stopped(self) -> bool:
-        return self._stopped.is_set()
+        return self._is_stopped
 
 
 class ServerClock:

@@ -11,7 +11,6 @@ import argparse
 import math
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,12 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = problem.strerror or str(problem)
         print(f"paper_exchange: cannot listen on {options.host}:{options.port}: {reason}", file=sys.stderr)
         return 2
-    stopped = threading.Event()
+    asked_to_stop: list[int] = []  # no threading.Event: a handler that sets one can wait for its own thread for ever
     for wanted in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(wanted, lambda *_: stopped.set())
+        signal.signal(wanted, lambda number, _: asked_to_stop.append(number))
     server.start()
     print(f"Simulated Deribit at {server.url}/api/v2 (seed {options.seed}). Ctrl-C stops it.", flush=True)
-    while not stopped.wait(CATCH_UP_SECONDS):
+    while not asked_to_stop:
+        time.sleep(CATCH_UP_SECONDS)
         server.catch_up()
     server.stop()
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -59,6 +61,33 @@ def test_the_system_clock_tells_utc_and_a_stopped_one_does_not_sleep() -> None:
     clock.stop()
     clock.sleep(3_600.0)
     assert (clock.wait_for_next(3_600.0), clock.is_stopped) == (False, True)
+
+
+def slept_lines(stop_at_line: int | None = None) -> int | None:
+    """How many lines of Python a sleep passes where `stop` comes before one of them; None: it never ended."""
+    clock, lines = SystemClock(), 0
+
+    def traced(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if (event, lines) == ("line", stop_at_line):
+            clock.stop()
+        return traced
+
+    def sleep() -> None:
+        sys.settrace(traced)
+        clock.sleep(0.01)
+
+    thread = threading.Thread(target=sleep, daemon=True)
+    thread.start()
+    thread.join(10.0)
+    return None if thread.is_alive() else lines
+
+
+def test_a_signal_between_any_two_lines_of_a_sleep_ends_it() -> None:
+    lines = slept_lines()
+    assert lines is not None
+    assert [line for line in range(1, lines + 1) if slept_lines(stop_at_line=line) is None] == []
 
 
 def test_until_the_exchange_was_heard_the_local_time_counts() -> None:
