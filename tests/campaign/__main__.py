@@ -21,7 +21,7 @@ from tests.campaign.world.traces import fingerprint
 from tests.campaign.world.world import run_schedule
 
 QUICK_SCHEDULES, SCHEDULES = 300, 10_000
-SCHEDULES_OF_ALL = 11_000  # so many have half a million iterations
+SCHEDULES_OF_ALL = 12_000  # so many have half a million iterations
 HASHED_TWICE = 100
 LOOKED_AT = 5  # violations that are replayed and shrunk
 SAID_EVERY_SECONDS = 10.0
