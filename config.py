@@ -12,7 +12,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,13 +28,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.settings import modes, names, texts, values
+from core.settings.env_file import read_env_file
 from models import ConfigurationError, Underlying
 
 PROJECT_FOLDER = Path(__file__).resolve().parent
 ENV_FILE: Path | None = PROJECT_FOLDER / ".env"
-ENV_FILE_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
-MAX_ENV_FILE_BYTES = 100_000
-MIN_SECRET_LENGTH = 8
 MARKET_FOLDERS = ("simulated", "recorded", "loopback")  # in the log and data folders, without anybody changing them
 MIN_INTERVAL_SECONDS = 30.0  # what testnet is asked for; an exchange on this machine may be asked every second
 MARKETS_OF_THIN_BOOKS = ("testnet", "loopback")  # where most calls have no bid, and a bid is not required
@@ -385,7 +382,7 @@ def load_config(
     over everything else; `typed_as` gives the option behind each of their settings, for messages. `warn` is told what
     is no error: names of other programs, two answers to one question.
     """
-    in_file, problems = ({}, []) if env_file is None else _read_file(env_file)
+    in_file, problems = ({}, []) if env_file is None else read_env_file(env_file, SETTING_NAMES, SECRET_NAMES)
     in_environment = {name.upper(): text for name, text in os.environ.items() if name.upper() in SETTING_NAMES}
     problems += _misspelt_in_environment(warn)
     typed_as = typed_as or {}
@@ -426,37 +423,6 @@ def _mode_problems(config: AgentConfig) -> list[str]:
 def config_of_mode(name: str, env_file: Path | None = None) -> AgentConfig:
     """The settings of a mode or profile with what the file says; raises ConfigurationError."""
     return load_config(env_file, {"run": {"mode": name}}, warn=lambda _: None)
-
-
-def _read_file(env_file: Path) -> tuple[dict[str, str], list[str]]:
-    """The settings in a file, and what is wrong with its other lines; raises where a line cannot be read at all."""
-    if not env_file.exists():
-        return {}, []
-    source = env_file.name
-    entries, twice, broken = names.entries_of(_text_of(env_file), source)
-    problems = names.unknown_in_file(entries, SETTING_NAMES, source) + twice
-    if SECRET_NAMES & set(entries) and os.name != "nt" and env_file.stat().st_mode & 0o077:
-        problems += [f"other users of this machine can read the secret in {source}: chmod 600 {source}"]
-    if broken:  # nothing is made of such a file: a switch that was meant to be set could be in that line
-        raise ConfigurationError("\n".join(broken + problems))
-    return {name: text for name, text in entries.items() if name in SETTING_NAMES}, problems
-
-
-def _text_of(env_file: Path) -> str:
-    """Raises ConfigurationError where it is no text file of a sensible size."""
-    if env_file.is_dir():
-        raise ConfigurationError(f"{env_file.name} is a folder; settings are read from a file of that name")
-    if not env_file.is_file():
-        raise ConfigurationError(f"{env_file.name} is not a file")
-    if env_file.stat().st_size > MAX_ENV_FILE_BYTES:
-        raise ConfigurationError(f"{env_file.name} is larger than {MAX_ENV_FILE_BYTES} bytes")
-    try:
-        return env_file.read_text(encoding=ENV_FILE_ENCODING)
-    except UnicodeDecodeError:
-        problem = texts.not_utf8(env_file.read_bytes())
-        raise ConfigurationError(f"{env_file.name} is not UTF-8 ({problem})") from None
-    except OSError as error:
-        raise ConfigurationError(f"{env_file.name} cannot be read: {error.strerror}") from None
 
 
 def _misspelt_in_environment(warn: Callable[[str], object]) -> list[str]:
@@ -509,28 +475,6 @@ def require_credentials(config: AgentConfig) -> None:
     if missing:
         lines = (f"{name}: required to trade on testnet (no key needed with --dry-run)" for name in missing)
         raise ConfigurationError("\n".join(lines))
-
-
-def without_secrets(text: str, config: AgentConfig) -> str:
-    """A text of unknown origin without our key and the keys in the environment: a library may repeat its own."""
-    own = (config.deribit.client_id, config.deribit.client_secret, config.llm.api_key)
-    values = {secret.get_secret_value() for secret in own if secret is not None}
-    values |= _secrets_in(tuple(environment().items()))
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= MIN_SECRET_LENGTH:
-            text = text.replace(value, "(hidden)")
-    return text
-
-
-def environment() -> dict[bytes, bytes]:
-    """The environment as it stands, a copy: os.environb can only be read name by name."""
-    return dict(vars(os.environb)["_data"])
-
-
-@lru_cache(maxsize=1)
-def _secrets_in(entries: tuple[tuple[bytes, bytes], ...]) -> frozenset[str]:
-    named = [(os.fsdecode(name), os.fsdecode(value)) for name, value in entries]
-    return frozenset(value for name, value in named if names.may_be_secret(name) and not name.endswith("_URL"))
 
 
 # --- showing ----------------------------------------------------------------------

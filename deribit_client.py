@@ -17,16 +17,18 @@ import httpx
 from config import AgentConfig
 from core.chain import Quotes
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
-from deribit import chains, charts, replies
+from deribit import chains, replies
+from deribit.clocks import SystemClock
 from deribit.envelope import row_about
 from deribit.error_codes import TOKEN_CODES
 from deribit.failures import outcome_after
+from deribit.history import charts
 from deribit.kill_file import kill_note_of
 from deribit.order_messages import edit_params, order_params, read_receipt
 from deribit.replies import Row, ms_from_utc, rows
 from deribit.unexpected import UnexpectedReplies
 from deribit.vocabulary import MarginQuote
-from deribit.wire import JsonRpc, Reader, SystemClock
+from deribit.wire import JsonRpc, Reader
 from models import (
     AgentError,
     ApiCall,

@@ -19,13 +19,13 @@ from config import AgentConfig
 from core.candidates import scan_chain
 from core.chain import Chain, Listing, Quotes, chain_of, listing_of
 from core.choices.action_set import possible_choices, scored
-from core.context.regimes import WINDOW_DAYS
 from core.context.year import Year, finished_days, with_newer_days
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
-from core.market_context import Closes, CoinData, market_snapshot, near_index
+from core.market_context import Closes, CoinData, market_snapshot
 from core.plausibility import LastSeen
 from core.pricing import days_between
 from core.trading_hours import last_delivery
+from deribit.history.closes import dvol_days_of, levels_of_a_year, read_closes
 from models import (
     UNDERLYINGS,
     AgentState,
@@ -37,7 +37,6 @@ from models import (
     OptionPosition,
     Order,
     PortfolioState,
-    PriceBar,
     RawPosition,
     RequestRefusedError,
     TradingState,
@@ -49,7 +48,6 @@ HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 YEAR_OLDEST = timedelta(hours=28)
 MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
-INDEX_REACHES = ("1m", "1d")  # a month, hour by hour; where that is too little, as in a recording of a day, a finer day
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 NEW_SYMBOL_PAUSE = timedelta(minutes=15)  # new strikes are looked up at once, but no more often
 NEVER_READ = (listing_of({}), datetime.min.replace(tzinfo=UTC))
@@ -279,54 +277,18 @@ def _renew_year(client: ExchangeClient, coin: Underlying, memory: MarketMemory, 
     year = memory.years.get(coin)
     if year is None:
         memory.spare_requests -= 2
-        year = Year(finished_days(_levels_of_a_year(client, coin), now), _dvol_days(client, coin, now), now)
+        year = Year(finished_days(levels_of_a_year(client, coin), now), dvol_days_of(client, coin, now), now)
     days = with_newer_days(year.days, memory.closes[coin][0].of_index, now)
     dvol_days, dvol_read_at = year.dvol_days, year.dvol_read_at
     if _is_new_day(dvol_read_at, now) and (memory.spare_requests > 0 or now - dvol_read_at > YEAR_OLDEST):
         memory.spare_requests -= 1
-        dvol_days, dvol_read_at = _dvol_days(client, coin, now), now
+        dvol_days, dvol_read_at = dvol_days_of(client, coin, now), now
     is_changed = len(days) != len(year.days) or days[-1:] != year.days[-1:] or dvol_read_at != year.dvol_read_at
     memory.years[coin] = Year(days, dvol_days, dvol_read_at) if is_changed else year
 
 
 def _is_new_day(since: datetime, now: datetime) -> bool:
     return since.date() != now.date()
-
-
-def _levels_of_a_year(client: ExchangeClient, coin: Underlying) -> tuple[PriceBar, ...]:
-    """None where the exchange refuses: nothing that trading needs depends on them."""
-    with suppress(RequestRefusedError, InvalidReplyError):
-        return client.get_index_levels(coin, "1y")
-    return ()
-
-
-def _dvol_days(client: ExchangeClient, coin: Underlying, now: datetime) -> tuple[PriceBar, ...]:
-    with suppress(RequestRefusedError, InvalidReplyError):
-        return finished_days(client.get_dvol_days(coin, now - timedelta(days=WINDOW_DAYS), now), now)
-    return ()
-
-
-def read_closes(
-    client: ExchangeClient, coin: Underlying, spot_usd: float, config: AgentConfig, before: Closes | None = None
-) -> Closes:
-    """The closes behind realised volatility: the index's, else its perpetual's where they agree with the index.
-
-    `before`: the reading before this one, which saves work.
-
-    The index's last month is all there is of it in hours: of a longer rv_window_days only that month is used.
-    Raises DeribitError where the exchange does not answer; that it refuses, or has too little, is no error.
-    """
-    levels: tuple[PriceBar, ...] = ()
-    with suppress(RequestRefusedError, InvalidReplyError):
-        for reach in INDEX_REACHES:
-            levels = client.get_index_levels(coin, reach)
-            if len(levels) > config.run.rv_min_returns:
-                return Closes(levels, "index", before)
-    now = client.server_now()
-    candles = client.get_bars(coin, now - timedelta(days=config.run.rv_window_days + 1), now)
-    believed = near_index(candles, (*levels, PriceBar(now, spot_usd)))
-    is_perpetual = len(believed) > len(levels)
-    return Closes(believed, "perpetual", before) if is_perpetual else Closes(levels, "index", before)
 
 
 def _is_due(cached: tuple[object, datetime] | None, now: datetime, memory: MarketMemory) -> bool:

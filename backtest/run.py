@@ -34,7 +34,7 @@ from backtest.surface.coefficients import SurfaceError
 from cli.policy_file import load_policy
 from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError, DecisionLog
 from orders.jsonl_file import JsonlLog
 from paper_exchange.recorded.files import RecordingError

@@ -21,9 +21,9 @@ from cli.report import ended_sentence
 from config import AgentConfig, RunConfig
 from core.breaker import Breaker
 from core.plausibility import LastSeen
+from deribit.clocks import SystemClock
 from deribit.kill_file import kill_note_of
 from deribit.unexpected import UnexpectedReplies
-from deribit.wire import SystemClock
 from deribit_client import DeribitClient
 from logging_utils import IterationRecord, RunInfo, highest_run, last_record, short_hash
 from models import (

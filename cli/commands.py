@@ -27,7 +27,7 @@ from cli.signals import ignore_signals, raise_on_interrupt, stop_on_signals
 from cli.training.side_by_side import RunProfiles, run_training
 from config import MARKET_FOLDERS, AgentConfig, changed_settings
 from core.results.earnings import CoinEarnings
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from logging_utils import last_record, read_earnings
 from models import AgentError, ConfigurationError, LogWriteError
 from orders.order_trial import OrderTrial

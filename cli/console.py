@@ -16,7 +16,7 @@ from cli.results.earnings_report import earnings_lines
 from core.results.earnings import earnings
 from core.results.steps import Step, is_about_orders, step_of
 from core.text import quotable, wrapped
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from logging_utils import IterationRecord
 from models import LedgerEntry
 from policies.side_effects import threads_left_running

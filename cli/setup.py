@@ -19,7 +19,8 @@ from cli.console import complain
 from cli.locks import account_file
 from config import AgentConfig
 from core.settings.texts import Setting
-from deribit.wire import SystemClock, network_transport
+from deribit.clocks import SystemClock
+from deribit.wire import network_transport
 from deribit_client import DeribitClient
 from models import UNDERLYINGS, ConfigurationError
 from paper_exchange import setups

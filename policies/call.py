@@ -23,11 +23,12 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
 
-from config import AgentConfig, without_secrets
+from config import AgentConfig
 from core.text import plain_ascii
 from models import ActionType, AgentState, ProposedAction
 from policies.exploration import explored
 from policies.output import PolicyOutputError, read_action, reason_of
+from policies.secret_texts import without_secrets
 from policies.side_effects import process_put_back
 
 POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model

@@ -18,7 +18,7 @@ from backtest.download.datasets import COINS, DATASETS
 from backtest.download.paging import Span
 from backtest.download.rows import iso
 from backtest.download.run import JobReport, Wanted, download
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError, WrongEnvironmentError
 from paper_exchange.market.clocks import HOUR_MS, to_ms
 

@@ -25,7 +25,7 @@ from backtest.replay.text import ChangedDecision, change_lines, changed_decision
 from cli.assembly import policy_hash
 from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError
 from paper_exchange.recorded.files import RecordingError
 

@@ -27,7 +27,7 @@ from backtest.sweep.text import sweep_lines
 from backtest.sweep.trials import Job, TrialRow, market_from
 from config import ENV_FILE, load_config
 from core.text import wrapped
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError
 from paper_exchange.recorded.files import RecordingError
 

@@ -19,6 +19,7 @@ from core.market_context import span_days
 from core.pricing import short_call_initial_margin_coin
 from core.settings.values import url_problem
 from core.text import printable, wrapped
+from deribit.history.closes import read_closes
 from deribit_client import DeribitClient
 from models import (
     AgentError,
@@ -29,7 +30,6 @@ from models import (
     Underlying,
 )
 from orders.order_trial import OrderTrial
-from state_builder import read_closes
 
 MARKETS_INSIDE = ("simulated", "recorded")  # no host stands behind them
 FIRST_ASKED = "clock"

@@ -21,7 +21,8 @@ from cli.setup import mode_and_market, paper_coins, refuse_missing_files, settin
 from cli.signals import stop_on_signals
 from config import AgentConfig, changed_settings
 from core.settings.modes import SETS
-from deribit.wire import SystemClock, network_transport
+from deribit.clocks import SystemClock
+from deribit.wire import network_transport
 from models import ConfigurationError
 from paper_exchange import setups
 from paper_exchange.account.account import PaperAccount

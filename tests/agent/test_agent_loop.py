@@ -21,7 +21,7 @@ from cli.locks import account_file, take_account_lock, take_lock
 from cli.setup import build_agent
 from cli.signals import stop_on_signals
 from config import PROJECT_FOLDER, AgentConfig
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from logging_utils import IterationRecord, read_decisions, read_ledger
 from models import (
     AgentState,

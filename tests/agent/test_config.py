@@ -29,11 +29,11 @@ from config import (
     load_config,
     require_credentials,
     settings_table,
-    without_secrets,
 )
 from core.settings.texts import bounds_text, problem_lines
 from core.settings.values import url_problem
 from models import ConfigurationError
+from policies.secret_texts import without_secrets
 from tests.builders.configs import a_config
 
 CLIENT_ID, CLIENT_SECRET = "madeUpId42", "madeUpSecret-s3cr3t-value"

@@ -17,7 +17,7 @@ from multiprocessing.sharedctypes import RawValue
 import pytest
 
 from cli import setup as agent_setup
-from deribit.wire import SystemClock
+from deribit.clocks import SystemClock
 from models import Clock
 from paper_exchange.market.clocks import RunningClock
 

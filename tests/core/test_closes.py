@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.market_context import MAX_OFF_INDEX_FRACTION, near_index
+from deribit.history.closes import read_closes
 from deribit.replies import ms_from_utc
 from models import AgentState, DeribitConnectionError, MarketSnapshot, PriceBar
 from paper_exchange.setups import simulated_setup
-from state_builder import MarketMemory, build_agent_state, read_closes
+from state_builder import MarketMemory, build_agent_state
 from tests.builders.configs import a_config
 from tests.builders.states import COINS_HELD, NOW, a_client_on, some_bars
 from tests.builders.wire import Fault, Wire, answered, refused, result_of

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deribit.charts import read_bars, read_dvol_days, read_index_levels
+from deribit.history.charts import read_bars, read_dvol_days, read_index_levels
 from deribit.replies import Row, ms_from_utc
 from models import InvalidReplyError
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from deribit import charts, envelope, replies
+from deribit import envelope, replies
 from deribit.chains import read_quotes
 from deribit.envelope import read_envelope
+from deribit.history import charts
 from deribit.replies import Row, rows
 from models import AuthenticationError, DeribitError, Fill, Order, PriceBar, RequestRefusedError, SendOutcome
 from tests.builders.agent import an_order_request, scripted_desk

@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+from deribit.clocks import ServerClock, SystemClock
 from deribit.error_codes import TOKEN_CODES
-from deribit.wire import MAX_REQUESTS, ServerClock, SystemClock, network_transport
+from deribit.wire import MAX_REQUESTS, network_transport
 from deribit_client import DeribitClient
 from models import (
     DeribitConnectionError,

@@ -22,8 +22,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "deribit/vocabulary": {"deribit/symbols"},  # the exchange's half of models, which hands it on
     "core/columns": set(),
     "core/chain": {"core/columns", "deribit/vocabulary"},  # what the protocol of a client in models speaks of
-    "models": {"core/chain", "deribit/vocabulary"},
-    "core/settings": set(),  # the one part of core that stands below config, which is built on it
+    "core/choices/decisions": {"deribit/vocabulary"},  # the deciders' half of models, handed on in the same way
+    "models": {"core/chain", "core/choices/decisions", "deribit/vocabulary"},
+    "core/settings": {"models"},  # the one part of core that stands below config, which is built on it
     "config": {"core/settings", "models"},
     "core": {"config", "core/chain", "core/columns", "deribit/symbols", "deribit/vocabulary", "models"},
     "deribit": {
@@ -36,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "deribit/vocabulary",
         "models",
     },
-    "policies": {"config", "core", "models"},
+    "policies": {"config", "core", "core/settings", "models"},
     "policy_rule_based": {"config", "core", "models"},
     "risk_engine": {"config", "core", "deribit/symbols", "models"},
     "logging_utils": {"core", "models"},
@@ -46,7 +47,14 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "orders": {"config", "core", "deribit/symbols", "logging_utils", "models"},
     "deribit_client": {"config", "core", "core/chain", "deribit", "deribit/vocabulary", "models"},
-    "state_builder": {"config", "core", "core/chain", "models", "risk_engine"},  # what it allows is part of a state
+    "state_builder": {
+        "config",
+        "core",
+        "core/chain",
+        "deribit",
+        "models",
+        "risk_engine",
+    },
     "execution": {"config", "core", "models", "orders"},
     "cli": {
         *(
@@ -112,6 +120,7 @@ CORE = (
     "core/candidates",
     "core/chain",
     "core/columns",
+    "core/choices/decisions",
     "core/results/call_book",
     "core/results/earnings",
     "core/results/settlements",
@@ -184,7 +193,8 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "backtest/surface_errors.py": {"np.random"},
     "backtest/statistics/bootstrap.py": {"np.random"},
     "backtest/sweep/space.py": {"random"},  # which trials, seeded
-    "deribit/wire.py": {"time", "datetime.now", "random"},
+    "deribit/clocks.py": {"time", "datetime.now"},
+    "deribit/wire.py": {"random"},
     "policies/exploration.py": {"random"},  # seeded by the state
     "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
@@ -446,7 +456,7 @@ def test_time_and_chance_come_from_the_places_that_are_listed() -> None:
 
 
 def test_the_real_time_is_asked_for_in_the_system_clock_alone() -> None:
-    tree = tree_of(PROJECT / "deribit" / "wire.py")
+    tree = tree_of(PROJECT / "deribit" / "clocks.py")
     (clock,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SystemClock")
     asking = r"datetime\.now\(|(?<!\.)\bmonotonic\(\)"
     assert len(re.findall(asking, ast.unparse(tree))) == len(re.findall(asking, ast.unparse(clock))) == 2

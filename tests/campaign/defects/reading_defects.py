@@ -17,7 +17,7 @@ import state_builder
 from core import exposure
 from deribit import envelope, replies
 from deribit import wire as deribit_wire
-from deribit.wire import ServerClock
+from deribit.clocks import ServerClock
 from deribit_client import MAX_LEDGER_PAGES, DeribitClient
 from models import (
     CoinAccount,
