@@ -388,7 +388,7 @@ def load_config(
     typed_as = typed_as or {}
     given = {**in_file, **in_environment}
     problems += [f"{name}: ${{...}} is not replaced: write the value itself" for name in given if "${" in given[name]]
-    explicit = _by_section(given, overrides or {})
+    explicit = texts.by_section(SETTINGS, tuple(SECTIONS), given, overrides or {})
     mode = explicit["run"].get("mode", "research")
     sections = modes.with_set(mode, explicit)
     try:
@@ -400,24 +400,16 @@ def load_config(
     if not config.is_loopback and config.run.interval_seconds < MIN_INTERVAL_SECONDS:
         asked = f"{config.name_of('AGENT_INTERVAL_SECONDS')}={config.run.interval_seconds:g}"
         problems.append(f"{asked}: must be 30 to 86400 (from 1 with an exchange on this machine)")
-    problems += _mode_problems(config)
+    explored_as = config.name_of("AGENT_EXPLORATION_PCT")
+    problems += modes.exploration_problems(config.run.mode, config.run.exploration_pct, explored_as)
     if problems:
         raise ConfigurationError("\n".join(problems))
-    for setting, value in modes.overruled(mode, explicit, SETTINGS):
-        said = getattr(getattr(config, setting.section), setting.field)
-        if said != value:
-            warn(f"{config.name_of(setting.name)}={said}: wins over the {value} of {mode}")
+    for sentence in modes.overruled(mode, explicit, SETTINGS, config, config.name_of):
+        warn(sentence)
     found_in = {"env" if name in in_environment else ".env" for name in KEY_NAMES if name in given}
     config = _with_absolute_paths(_the_safer_dry_run(config, in_file, in_environment, warn))
     config._key_source = " and ".join(sorted(found_in, reverse=True)) or "none"
     return config
-
-
-def _mode_problems(config: AgentConfig) -> list[str]:
-    if config.run.mode not in modes.WITHOUT_EXPLORATION or config.run.exploration_pct == 0.0:
-        return []
-    name = config.name_of("AGENT_EXPLORATION_PCT")
-    return [f"{name}={config.run.exploration_pct:g}: {config.run.mode} never explores: use --mode research"]
 
 
 def config_of_mode(name: str, env_file: Path | None = None) -> AgentConfig:
@@ -431,14 +423,6 @@ def _misspelt_in_environment(warn: Callable[[str], object]) -> list[str]:
     for sentence in ignored:
         warn(sentence)
     return misspelt
-
-
-def _by_section(given: Mapping[str, str], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for setting in SETTINGS:
-        if setting.name in given:
-            sections[setting.section][setting.field] = given[setting.name]
-    return sections | {section: sections[section] | dict(more) for section, more in overrides.items()}
 
 
 def _the_safer_dry_run(
@@ -457,15 +441,15 @@ def _the_safer_dry_run(
 
 def _with_absolute_paths(config: AgentConfig) -> AgentConfig:
     """Relative paths in settings mean: beside this file, wherever the agent was started."""
-    run, kill_file = config.run, PROJECT_FOLDER / config.risk.kill_file
-    folders = {"log_dir": PROJECT_FOLDER / run.log_dir, "data_dir": PROJECT_FOLDER / run.data_dir}
+    kill_file = PROJECT_FOLDER / config.risk.kill_file
+    folders = {name: PROJECT_FOLDER / getattr(config.run, name) for name in ("log_dir", "data_dir")}
     # The start makes these two; any other folder that is not there is a slip, and nobody would ever find the file.
     is_made_by_us = kill_file.parent in (folders["data_dir"], PROJECT_FOLDER / "data")
     if not (is_made_by_us or kill_file.parent.is_dir()):
         raise ConfigurationError(f"RISK_KILL_FILE={str(kill_file)!r}: the folder {kill_file.parent} does not exist")
-    risk = config.risk.model_copy(update={"kill_file": kill_file})
-    llm = config.llm.model_copy(update={"cache_dir": PROJECT_FOLDER / config.llm.cache_dir})
-    return config.model_copy(update={"run": run.model_copy(update=folders), "risk": risk, "llm": llm})
+    cache_dir = PROJECT_FOLDER / config.llm.cache_dir
+    paths = {"run": folders, "risk": {"kill_file": kill_file}, "llm": {"cache_dir": cache_dir}}
+    return config.model_copy(update={name: getattr(config, name).model_copy(update=paths[name]) for name in paths})
 
 
 def require_credentials(config: AgentConfig) -> None:
@@ -473,8 +457,8 @@ def require_credentials(config: AgentConfig) -> None:
     key = (config.deribit.client_id, config.deribit.client_secret)
     missing = [name for name, secret in zip(KEY_NAMES, key, strict=True) if secret is None]
     if missing:
-        lines = (f"{name}: required to trade on testnet (no key needed with --dry-run)" for name in missing)
-        raise ConfigurationError("\n".join(lines))
+        needed = "required to trade on testnet (no key needed with --dry-run)"
+        raise ConfigurationError("\n".join(f"{name}: {needed}" for name in missing))
 
 
 # --- showing ----------------------------------------------------------------------
@@ -508,14 +492,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(settings_table() if "--table" in arguments else env_example())
         return 0
     names_of_sets = tuple(arguments[1:])
-    unknown = [name for name in names_of_sets if name not in modes.SETS]
-    if len(names_of_sets) != 2 or unknown:
-        wrong = f"{unknown[0]!r} is no mode or profile" if unknown else "--diff takes two names"
-        sys.stderr.write(f"config.py: {wrong}; there are {', '.join(modes.SETS)}\n")
+    problem = modes.problem_of_names(names_of_sets)
+    if problem is not None:
+        sys.stderr.write(f"config.py: {problem}\n")
         return 2
     left, right = names_of_sets
-    sides = (config_of_mode(left), config_of_mode(right))
-    sys.stdout.write("\n".join(modes.difference_lines((left, right), sides, SETTINGS)) + "\n")
+    lines = modes.difference_lines((left, right), (config_of_mode(left), config_of_mode(right)), SETTINGS)
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

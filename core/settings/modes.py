@@ -8,7 +8,7 @@ You can change any figure here. No set may name what is in UNTOUCHABLE: a test r
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -68,14 +68,36 @@ def with_set(name: object, sections: Mapping[str, Mapping[str, Any]]) -> dict[st
 
 
 def overruled(
-    name: object, sections: Mapping[str, Mapping[str, Any]], settings: Sequence[Setting]
-) -> Iterator[tuple[Setting, Any]]:
-    """The settings of a set that are also given elsewhere, with the set's own value."""
+    name: object,
+    sections: Mapping[str, Mapping[str, Any]],
+    settings: Sequence[Setting],
+    config: BaseModel,
+    name_of: Callable[[str], str],
+) -> Iterator[str]:
+    """A sentence for each setting of a set that was given another value elsewhere, under the name it was given by."""
     chosen = SETS.get(str(name), {})
     for setting in settings:
         wanted = chosen.get(setting.section, {})
         if setting.field in wanted and setting.field in sections.get(setting.section, {}):
-            yield setting, wanted[setting.field]
+            said = getattr(getattr(config, setting.section), setting.field)
+            if said != wanted[setting.field]:
+                yield f"{name_of(setting.name)}={said}: wins over the {wanted[setting.field]} of {name}"
+
+
+def exploration_problems(mode: str, exploration_pct: float, name: str) -> list[str]:
+    """What is wrong with exploring in a mode; `name` is what a message calls the setting."""
+    if mode not in WITHOUT_EXPLORATION or exploration_pct == 0.0:
+        return []
+    return [f"{name}={exploration_pct:g}: {mode} never explores: use --mode research"]
+
+
+def problem_of_names(names: Sequence[str]) -> str | None:
+    """Why these are not two sets to compare."""
+    unknown = [name for name in names if name not in SETS]
+    if len(names) == 2 and not unknown:
+        return None
+    wrong = f"{unknown[0]!r} is no mode or profile" if unknown else "--diff takes two names"
+    return f"{wrong}; there are {', '.join(SETS)}"
 
 
 def difference_lines(

@@ -30,6 +30,20 @@ def settings_of(sections: Mapping[str, type[BaseModel]], prefixes: Mapping[str, 
             yield Setting(f"{prefixes.get(section, section)}_{field}".upper(), section, field, info)
 
 
+def by_section(
+    settings: Sequence[Setting],
+    sections: Sequence[str],
+    given: Mapping[str, str],
+    overrides: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Texts by variable as values by section and field; `overrides`, by section already, win."""
+    found: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    for setting in settings:
+        if setting.name in given:
+            found[setting.section][setting.field] = given[setting.name]
+    return found | {section: found[section] | dict(more) for section, more in overrides.items()}
+
+
 def problem_lines(
     error: ValidationError, settings: Sequence[Setting], given: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
