@@ -385,7 +385,6 @@ def load_config(
     in_file, problems = ({}, []) if env_file is None else read_env_file(env_file, SETTING_NAMES, SECRET_NAMES)
     in_environment = {name.upper(): text for name, text in os.environ.items() if name.upper() in SETTING_NAMES}
     problems += _misspelt_in_environment(warn)
-    typed_as = typed_as or {}
     given = {**in_file, **in_environment}
     problems += [f"{name}: ${{...}} is not replaced: write the value itself" for name in given if "${" in given[name]]
     explicit = texts.by_section(SETTINGS, tuple(SECTIONS), given, overrides or {})
@@ -394,9 +393,9 @@ def load_config(
     try:
         config = AgentConfig.model_validate(sections)
     except ValidationError as error:
-        called = [setting._replace(name=typed_as.get(setting.name, setting.name)) for setting in SETTINGS]
+        called = [setting._replace(name=(typed_as or {}).get(setting.name, setting.name)) for setting in SETTINGS]
         raise ConfigurationError("\n".join([*problems, *texts.problem_lines(error, called, sections)])) from None
-    config._typed_as = dict(typed_as)
+    config._typed_as = dict(typed_as or {})
     if not config.is_loopback and config.run.interval_seconds < MIN_INTERVAL_SECONDS:
         asked = f"{config.name_of('AGENT_INTERVAL_SECONDS')}={config.run.interval_seconds:g}"
         problems.append(f"{asked}: must be 30 to 86400 (from 1 with an exchange on this machine)")
@@ -491,12 +490,11 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] != ["--diff"]:
         sys.stdout.write(settings_table() if "--table" in arguments else env_example())
         return 0
-    names_of_sets = tuple(arguments[1:])
-    problem = modes.problem_of_names(names_of_sets)
+    problem = modes.problem_of_names(arguments[1:])
     if problem is not None:
         sys.stderr.write(f"config.py: {problem}\n")
         return 2
-    left, right = names_of_sets
+    left, right = arguments[1:]
     lines = modes.difference_lines((left, right), (config_of_mode(left), config_of_mode(right)), SETTINGS)
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
