@@ -15,7 +15,7 @@ from cli.arguments import parse_arguments
 from cli.assembly import Agent
 from cli.commands import run_command
 from cli.console import RunDisplay, complain, say
-from cli.endings import end_if_fatal, end_run, leave, write_lines
+from cli.endings import end_if_fatal, end_run, labels_left, leave, write_lines
 from cli.latest_chain import keep_latest_chains
 from cli.locks import require_held
 from cli.training.side_by_side import Class
@@ -31,6 +31,9 @@ from policies.shadow import shadow_decisions
 from risk_engine import judge_action
 from state_builder import build_agent_state, with_choices
 
+# An order whose answer was lost, or that could not be cancelled, may rest and nobody watches it: the next iteration
+# comes so soon, looks it up and cancels it. After one that failed the interval stands: the exchange cannot be asked.
+LOOKED_UP_AFTER_SECONDS = 30.0
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
 
@@ -190,7 +193,10 @@ def wait_for_next(agent: Agent, record: IterationRecord) -> bool:
     waited_seconds = watch_resting_orders(agent, interval_seconds)
     if agent.fatal is not None:
         return True  # asked again at once; the iteration that follows takes back what nobody watches any more
-    return agent.clock.wait_for_next(max(0.0, interval_seconds - waited_seconds))
+    left_seconds = max(0.0, interval_seconds - waited_seconds)
+    if record.error is None and labels_left(agent):
+        left_seconds = min(left_seconds, LOOKED_UP_AFTER_SECONDS)
+    return agent.clock.wait_for_next(left_seconds)
 
 
 def watch_resting_orders(agent: Agent, interval_seconds: float) -> float:

@@ -20,6 +20,7 @@ from cli.assembly import Agent
 from models import AgentState, WrongEnvironmentError
 from tests.builders.agent import agent_at, decision_lines, next_process, options
 from tests.builders.thin import ThinDesk, thin_desk
+from tests.builders.wire import answer_lost, lost_on_the_way
 
 LOOK = timedelta(seconds=10)
 
@@ -292,6 +293,25 @@ def test_the_last_decision_of_a_run_leaves_nothing_on_the_book_and_says_so(
     assert not run.desk.account.open_orders()
     assert "taken back (the run ends)" in capsys.readouterr().out
     assert [len(line["ended_orders"]) for line in decision_lines(tmp_path)] == [0, 1]
+
+
+def test_an_order_whose_answer_was_lost_does_not_rest_unwatched_until_the_next_decision(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    run.desk.wire.disturb("private/sell", answer_lost())
+    begun_at = run.desk.clock.now()
+    run.run(2)
+    assert timedelta(seconds=30) <= run.times_of("cancel")[0] - begun_at < timedelta(seconds=35)
+    assert run.desk.account.open_orders() == []
+
+
+def test_an_order_that_could_not_be_cancelled_is_cancelled_within_half_a_minute(tmp_path: Path) -> None:
+    run = watched(tmp_path, **ONE_COIN)
+    begun_at = run.desk.clock.now()
+    run.at(50.0, lambda: run.desk.wire.disturb("private/cancel", lost_on_the_way()))
+    run.at(50.0, lambda: kill(run))
+    run.run(2)
+    assert timedelta(seconds=80) < run.times_of("cancel")[0] - begun_at < timedelta(seconds=100)
+    assert run.desk.account.open_orders() == []
 
 
 def test_the_next_start_takes_back_what_a_killed_process_left_resting(tmp_path: Path) -> None:
