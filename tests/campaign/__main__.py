@@ -11,11 +11,12 @@ import sys
 import time
 
 from tests.campaign.checks import invariants
+from tests.campaign.deciders.drawing import draw_with_deciders
 from tests.campaign.live.all_rows import TIMES, TIMES_IN_SHORT, run_scenarios
 from tests.campaign.report import everything, runner
 from tests.campaign.report import figures as figures_of
 from tests.campaign.report.figures import Figures
-from tests.campaign.world.schedule import draw_schedule
+from tests.campaign.world.schedule import Draw, draw_schedule
 from tests.campaign.world.trace import Trace
 from tests.campaign.world.traces import fingerprint
 from tests.campaign.world.world import run_schedule
@@ -29,18 +30,19 @@ SAID_EVERY_SECONDS = 10.0
 
 def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
+    draw = draw_with_deciders if options.deciders else draw_schedule
     if options.only is not None:
-        return _one(*_seed_and_index(options.only), shows_schedule=options.schedule)
+        return _one(draw, *_seed_and_index(options.only), shows_schedule=options.schedule)
     wanted = _wanted(options)
-    figures = _campaign(options.seed, range(options.first, options.first + wanted), options.jobs)
+    figures = _campaign(options.seed, range(options.first, options.first + wanted), options.jobs, draw)
     hashes = HASHED_TWICE if options.all else options.hashes
     if hashes:
-        different = runner.same_twice(options.seed, range(hashes), options.jobs)
+        different = runner.same_twice(options.seed, range(hashes), options.jobs, draw)
         figures.hashes_same = hashes - len(different), hashes
     is_complete = wanted >= SCHEDULES
     times = TIMES if is_complete else TIMES_IN_SHORT
-    problems = [] if options.quick else _scenarios(figures, times, options.jobs)
+    problems = [] if options.quick or options.deciders else _scenarios(figures, times, options.jobs)
     _print(figures, is_complete)
     measured = everything.other_suites(started) if options.all else {}
     if options.write or options.all:
@@ -57,9 +59,17 @@ def main(arguments: list[str] | None = None) -> int:
             *figures_of.states_missed(figures),
         ]
     for result in figures.violated[: 0 if options.no_shrink else LOOKED_AT]:
-        runner.look_closer(result, _say)
+        runner.look_closer(result, _say, draw=draw)
     hashes_differ = figures.hashes_same is not None and figures.hashes_same[0] < figures.hashes_same[1]
     return 1 if figures.violated or problems or hashes_differ else 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.deciders and (options.all or options.write):
+        parser.error("--deciders is a campaign of its own: figures.json is about the other")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=0, metavar="N", help="index of the first schedule")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_SCHEDULES} schedules, no scenarios")
+    parser.add_argument("--deciders", action="store_true", help="draw who decides too; no scenarios")
     parser.add_argument("--only", metavar="SEED:INDEX", help="run one schedule and tell what happened")
     parser.add_argument("--schedule", action="store_true", help="with --only: print the schedule as JSON")
     parser.add_argument("--hashes", type=int, default=0, metavar="N", help="run N schedules twice, compare the hashes")
@@ -100,10 +111,10 @@ def _say(text: str) -> None:
 # --- the campaign ----------------------------------------------------------------------
 
 
-def _campaign(seed: int, indices: range, jobs: int) -> Figures:
+def _campaign(seed: int, indices: range, jobs: int, draw: Draw) -> Figures:
     figures = Figures(seed, indices.start)
     started = said = time.monotonic()
-    for result in runner.run_many(seed, indices, jobs, keep_violations=runner.memory_folder() / "violations"):
+    for result in runner.run_many(seed, indices, jobs, runner.memory_folder() / "violations", draw):
         figures.add(result)
         if time.monotonic() - said > SAID_EVERY_SECONDS:
             said = time.monotonic()
@@ -134,8 +145,8 @@ def _print(figures: Figures, is_complete: bool) -> None:
 # --- one schedule -------------------------------------------------------------------------
 
 
-def _one(seed: int, index: int, shows_schedule: bool) -> int:
-    schedule = draw_schedule(seed, index)
+def _one(draw: Draw, seed: int, index: int, shows_schedule: bool) -> int:
+    schedule = draw(seed, index)
     if shows_schedule:
         _say(schedule.to_json())
     folder = runner.memory_folder() / f"only-{seed}-{index}"

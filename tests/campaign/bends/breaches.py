@@ -1,8 +1,8 @@
 """Ways to break an invariant: what a test bends in a story in which nothing was wrong.
 
 In: a Story. Out: the same story, bent in one place. `BREACHES` names the invariant that each breaks, `EXEMPT` are those
-that break none, because what happened was not the agent's doing. They stand in `order_breaches.py` and
-`log_breaches.py`.
+that break none, because what happened was not the agent's doing. They stand in `order_breaches.py`,
+`log_breaches.py` and `decider_breaches.py`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def unanswered(story: Story, number: int, **bent: Any) -> WireCall:
     story.trace.points.pop()
     story.resting.pop(label)
     call.arrived_at, call.heard, call.raised, call.answered = [], None, "ReadTimeout", None
-    story.legs.append({"label": label, "filled_coin": 0.0})
+    story.leg(label, 0.0)
     story.log("outcome", label=label, outcome="unknown")
     return call
 
@@ -90,7 +90,7 @@ def resting_order(story: Story) -> str:
     story.look_at(CALL)
     story.send("sell", CALL, 0.1, label)
     story.ended(label)
-    story.legs.append({"label": label, "filled_coin": 0.0})
+    story.leg(label, 0.0)
     story.rest()
     return label
 

@@ -33,6 +33,7 @@ class Story:
         self.balance_btc = 1.0
         self.positions: dict[str, float] = {}
         self.resting: dict[str, tuple[str, str, float]] = {}  # by label: symbol, direction, amount
+        self.sent: dict[str, dict[str, Any]] = {}  # by label, as a leg has it
         self.legs: list[dict[str, Any]] = []
         self.entries: list[dict[str, Any]] = []
         self.begin_life()
@@ -73,7 +74,6 @@ class Story:
 
     def rest(self, **record: Any) -> None:
         """End the iteration with its line, and sleep."""
-        has_traded = bool(self.legs)
         line: dict[str, Any] = {
             "run_id": self.trace.lives[-1].run_id,
             "iteration": self.iteration,
@@ -82,7 +82,7 @@ class Story:
             "trading_state": "ACTIVE",
             "breaker": {"state": "ACTIVE"},
             "agent_state": self.state,
-            "proposed_action": {"type": "OPEN_COVERED_CALL" if has_traded else "DO_NOTHING", "reason": "a story"},
+            "proposed_action": self._action(),
             "risk_engine_result": {"reasons": []},
             "executed_action": {"legs": self.legs},
             "ledger": self.entries,
@@ -173,6 +173,7 @@ class Story:
         order = {name: params[name] for name in ("instrument_name", "amount", "price", "label")}
         call = self.call(f"private/{direction}", params, {"order": order | {"order_id": label, "order_state": "open"}})
         self.resting[label] = (symbol, direction, amount)
+        self.sent[label] = {"label": label, "symbol": symbol, "direction": direction, "requested_coin": amount}
         self.point("accepted", symbol, direction, amount, label, call)
         return call
 
@@ -183,7 +184,7 @@ class Story:
         self.positions[symbol] = round(self.positions.get(symbol, 0.0) + sign * amount, 8)
         self.balance_btc -= sign * amount * 0.02
         self.point("fill", symbol, direction, amount, label, self.trace.calls[-1])
-        self.legs.append({"label": label, "filled_coin": amount})
+        self.leg(label, amount)
         self.entries.append(
             {
                 "currency": "BTC",
@@ -196,6 +197,10 @@ class Story:
                 "balance_coin": self.balance_btc,
             }
         )
+
+    def leg(self, label: str, filled_coin: float) -> None:
+        """An order is a leg of what this iteration does."""
+        self.legs.append({**self.sent[label], "filled_coin": filled_coin})
 
     def ended(self, label: str, outcome: str = "accepted") -> None:
         self.log("outcome", label=label, outcome=outcome)
@@ -238,6 +243,19 @@ class Story:
             "intent_on_disk": True if kind == "accepted" and is_own_label(label) else None,
         }
         self.trace.points.append(LedgerPoint(**(values | bent)))
+
+    def _action(self) -> dict[str, Any]:
+        """What the legs belong to."""
+        bought, sold = ([leg["symbol"] for leg in self.legs if leg["direction"] == way] for way in ("buy", "sell"))
+        selling = "ROLL_COVERED_CALL" if bought else "OPEN_COVERED_CALL"
+        buying = "CLOSE_COVERED_CALL" if bought else "DO_NOTHING"
+        return {
+            "type": selling if sold else buying,
+            "symbol": next(iter(bought + sold), None),
+            "new_symbol": sold[0] if bought and sold else None,
+            "size": max((leg["requested_coin"] for leg in self.legs), default=0.0),
+            "reason": "a story",
+        }
 
     def _order_rows(self) -> list[dict[str, Any]]:
         rows = self.resting.items()

@@ -130,7 +130,7 @@ def copied_order(story: Story) -> str:
     call.arrived_at.append(story.now)
     story.ended(label)
     story.point("accepted", CALL, "sell", 0.1, label, call, own_live_labels={"BTC": (label, label)})
-    story.legs.append({"label": label, "filled_coin": 0.0})
+    story.leg(label, 0.0)
     story.rest()
     return label
 
@@ -281,7 +281,7 @@ def an_order_with_another_price_that_is_taken_back(story: Story) -> None:
     story.call("private/cancel", {"order_id": label}, {})
     story.resting.pop(label)
     story.point("cancelled", CALL, "sell", 0.1, label, story.trace.calls[-1])
-    story.legs.append({"label": label, "filled_coin": 0.0})
+    story.leg(label, 0.0)
     story.ended(label)
     story.rest()
 

@@ -1,7 +1,7 @@
 """Each check of the campaign speaks when its invariant is broken, and only then.
 
-A story in which nothing is wrong is bent in one place (`order_breaches.py`, `log_breaches.py`); exactly
-the check of that invariant must say so.
+A story in which nothing is wrong is bent in one place (`order_breaches.py`, `log_breaches.py`,
+`decider_breaches.py`); exactly the check of that invariant must say so.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.bends import log_breaches, order_breaches
+from tests.campaign.bends import decider_breaches, log_breaches, order_breaches
 from tests.campaign.bends.breaches import BREACHES, EXEMPT, Bend
 from tests.campaign.bends.example_trace import clean_story
 from tests.campaign.checks.invariants import CHECKS, Check, iterations_to_converge, same_twice, violations
 from tests.campaign.checks.joins import View
 from tests.campaign.world.trace import Trace
 
-MODULES = (order_breaches, log_breaches)  # imported so that their bends are registered
+MODULES = (order_breaches, log_breaches, decider_breaches)  # imported so that their bends are registered
 
 
 @pytest.mark.parametrize(("invariant", "bend"), BREACHES, ids=[bend.__name__ for _, bend in BREACHES])
@@ -38,7 +38,7 @@ def test_nothing_is_said_of_a_story_in_which_nothing_is_wrong(tmp_path: Path) ->
 
 def test_every_invariant_of_one_trace_has_a_breach_here() -> None:
     assert {invariant for invariant, _ in BREACHES} == set(CHECKS)
-    assert set(CHECKS) == {f"I{number}" for number in range(1, 31)} - {"I29"}
+    assert set(CHECKS) == {f"I{number}" for number in range(1, 33)} - {"I29"}
 
 
 def test_every_single_check_is_heard(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.campaign.checks import (
+    decider_checks,
     file_checks,
     ledger_watch,
     life_checks,
@@ -86,6 +87,14 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         market_checks.stop_cancels,
     ),
     "I30": (life_checks.breaker_stops_sales, life_checks.keeps_to_its_state, order_checks.few_orders_a_day),
+    "I31": (
+        decider_checks.the_forbidden_is_refused,
+        decider_checks.only_the_chosen_is_done,
+        decider_checks.choices_are_of_the_list,
+        decider_checks.odds_add_up,
+        decider_checks.every_shadow_is_asked,
+    ),
+    "I32": (decider_checks.few_questions_a_day, decider_checks.a_model_is_left_alone),
 }
 
 

@@ -138,11 +138,11 @@ def works_again(view: View) -> Iterator[str]:
 def proposes_what_it_could_sell(view: View) -> Iterator[str]:
     """I26: the agent's own policy proposes no sale that the price collar blocks, as it would again and again.
 
-    Exempt: the campaign's eager policy, which proposes anything.
+    Exempt: the campaign's eager policy, which proposes anything, and the one that wants what is forbidden.
     """
     for record in view.trace.decisions:
         reasons = record["risk_engine_result"]["reasons"]
-        is_eager = str(record["proposed_action"].get("reason")).startswith("eager")
+        is_eager = str(record["proposed_action"].get("reason")).startswith(("eager", "forbidden"))
         if not is_eager and any(reason.startswith("price_collar:") for reason in reasons):
             yield f"{record['run_id']} iteration {record['iteration']}: {record.get('symbol')} is outside the collar"
 

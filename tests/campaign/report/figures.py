@@ -39,6 +39,7 @@ class Figures:
     fired: Counter[tuple[str, str]] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    decided: Counter[str] = field(default_factory=Counter)
     requests: Counter[int] = field(default_factory=Counter)  # of an iteration
     look_requests: Counter[int] = field(default_factory=Counter)  # of a look at orders that rest
     converged: Counter[int] = field(default_factory=Counter)
@@ -57,6 +58,7 @@ class Figures:
         self.fired.update(result.fired)
         self.reached.update(result.reached)
         self.ends.update(result.ends)
+        self.decided.update(result.decided)
         self.requests.update(result.requests_by_iteration)
         self.look_requests.update(result.requests_by_look)
         self.events += result.events
@@ -121,6 +123,7 @@ def table(figures: Figures) -> str:
         ("pairs of transport fault and call site below 50", str(len(pairs_below(figures)))),
         ("wall time, CPU per schedule", f"{figures.wall_seconds:.0f} s, {_cpu(figures):.2f} s"),
     ]
+    lines += sorted((name, str(count)) for name, count in figures.decided.items())
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 

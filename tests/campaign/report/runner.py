@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.campaign.checks import invariants
+from tests.campaign.deciders.counts import decided
 from tests.campaign.report.shrink import shrink
-from tests.campaign.world.schedule import Schedule, draw_schedule
+from tests.campaign.world.schedule import Draw, Schedule, draw_schedule
 from tests.campaign.world.trace import Trace
 from tests.campaign.world.traces import fingerprint
 from tests.campaign.world.world import run_schedule
@@ -51,6 +52,7 @@ class Result:
     requests_by_iteration: dict[int, int] = field(default_factory=dict)  # requests -> in how many iterations
     requests_by_look: dict[int, int] = field(default_factory=dict)  # the same of looks at orders that rest
     iterations_to_converge: int | None = None
+    decided: dict[str, int] = field(default_factory=dict)  # who decided what how often
     cpu_seconds: float = 0.0
 
     @property
@@ -65,11 +67,11 @@ def memory_folder() -> Path:
     return base / f"campaign-{os.getpid()}"
 
 
-def run_one(seed: int, index: int, keep_violations: Path | None = None) -> Result:
+def run_one(seed: int, index: int, keep_violations: Path | None = None, draw: Draw = draw_schedule) -> Result:
     """Run and check one schedule; its files are removed, or moved to `keep_violations` where something was wrong."""
     started = time.process_time()
     folder = memory_folder() / f"{seed}-{index}"
-    trace = run_schedule(draw_schedule(seed, index), folder)
+    trace = run_schedule(draw(seed, index), folder)
     found = invariants.violations(trace)
     if found and keep_violations is not None:
         keep_violations.mkdir(parents=True, exist_ok=True)
@@ -98,6 +100,7 @@ def result_of(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
         requests_by_iteration=dict(Counter(per_iteration.values())),
         requests_by_look=dict(Counter(per_look.values())),
         iterations_to_converge=invariants.iterations_to_converge(trace),
+        decided=dict(decided(trace)),
         cpu_seconds=cpu_seconds,
     )
 
@@ -105,9 +108,11 @@ def result_of(trace: Trace, found: list[str], cpu_seconds: float) -> Result:
 # --- many --------------------------------------------------------------------------------
 
 
-def run_many(seed: int, indices: range, jobs: int, keep_violations: Path | None = None) -> Iterator[Result]:
+def run_many(
+    seed: int, indices: range, jobs: int, keep_violations: Path | None = None, draw: Draw = draw_schedule
+) -> Iterator[Result]:
     """All schedules of a range, on so many processes."""
-    tasks = [(seed, index, keep_violations) for index in indices]
+    tasks = [(seed, index, keep_violations, draw) for index in indices]
     if jobs == 1:
         yield from map(_task, tasks)
         return
@@ -123,28 +128,28 @@ def _begin_worker() -> None:
     gc.set_threshold(*COLLECT_AT)
 
 
-def _task(task: tuple[int, int, Path | None]) -> Result:
+def _task(task: tuple[int, int, Path | None, Draw]) -> Result:
     result = run_one(*task)
     if result.index % COLLECT_ALL_EVERY == 0:
         gc.collect()
     return result
 
 
-def same_twice(seed: int, indices: range, jobs: int) -> list[int]:
+def same_twice(seed: int, indices: range, jobs: int, draw: Draw = draw_schedule) -> list[int]:
     """The indices of schedules that gave another ledger or log the second time."""
-    first = {result.index: result.hash for result in run_many(seed, indices, jobs)}
-    second = {result.index: result.hash for result in run_many(seed, indices, jobs)}
+    first = {result.index: result.hash for result in run_many(seed, indices, jobs, draw=draw)}
+    second = {result.index: result.hash for result in run_many(seed, indices, jobs, draw=draw)}
     return [index for index in indices if first[index] != second[index]]
 
 
 # --- one, closer ------------------------------------------------------------------------------
 
 
-def look_closer(result: Result, say: Callable[[str], None], most_runs: int = 150) -> None:
+def look_closer(result: Result, say: Callable[[str], None], most_runs: int = 150, draw: Draw = draw_schedule) -> None:
     """Replay a violation, then make its schedule as small as it gets."""
     say(f"{result.name}: {result.violations[0]}")
-    say(f"  replay: python -m tests.campaign --only {result.name}")
-    schedule = draw_schedule(result.seed, result.index)
+    say(f"  replay: python -m tests.campaign --only {result.name}{'' if draw is draw_schedule else ' --deciders'}")
+    schedule = draw(result.seed, result.index)
     again = invariants.violations(_run(schedule))
     say("  replayed: the same" if tuple(again) == result.violations else f"  replayed: NOT the same, {again[:2]}")
     kind = result.violations[0].partition(":")[0]

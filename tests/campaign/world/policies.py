@@ -1,4 +1,4 @@
-"""The policies of the campaign: the agent's own, an eager one, and both with the faults a user's file may have.
+"""The policies of the campaign: any with the faults that a user's file may have, and an eager one.
 
 In: a state and settings, as any policy. Out: a ProposedAction, or nonsense where the schedule wants it. The eager
 policy opens, rolls and closes at random, with sizes up to and above the room there is, so that what protects is the
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import policy_rule_based
 from config import AgentConfig
 from models import ActionType, AgentState, ProposedAction, Underlying
 
@@ -64,11 +63,13 @@ def _action(kind: ActionType, coin: Underlying, symbol: str, new_symbol: str | N
 class CampaignPolicy:
     """Stands where the user's policy stands. `fault` is the row to be met at the next question, with its form."""
 
-    kind: str
-    seed: str
+    decide: Decide
     on_decided: Callable[[str], None]
     fault: tuple[str, int] | None = None
     met: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.__module__ = self.decide.__module__  # by which the model's own policy is known, which alone gets its key
 
     def __call__(self, state: AgentState, config: AgentConfig) -> Any:
         if self.fault is not None:
@@ -77,13 +78,9 @@ class CampaignPolicy:
             if row != "P12":
                 return _misbehave(row, form, state)
             _leave_traces(form)
-        decide = policy_rule_based.decide_action if self.kind == "rule_based" else self._eager
-        action = decide(state, config)
+        action = self.decide(state, config)
         self.on_decided(str(action.type))
         return action
-
-    def _eager(self, state: AgentState, config: AgentConfig) -> ProposedAction:
-        return eager_action(state, config, self.seed)
 
 
 class _WordlessError(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -92,6 +92,8 @@ class Schedule:
     disk_faults: tuple[DiskFault, ...] = ()
     acts: tuple[Act, ...] = ()
     dropped: frozenset[str] = frozenset()
+    shadows: tuple[str, ...] = ()  # who else is asked (tests/campaign/deciders)
+    model_faults_pct: int = 0  # how many answers of the language model, where one is asked, are no good
 
     @property
     def seed(self) -> tuple[int, int]:
@@ -111,6 +113,9 @@ class Schedule:
         return json.dumps(asdict(self) | {"dropped": sorted(self.dropped)}, indent=1)
 
 
+Draw = Callable[[int, int], Schedule]  # campaign seed and index to the schedule of both
+
+
 def from_json(text: str) -> Schedule:
     """The schedule that `to_json` wrote."""
     values = json.loads(text)
@@ -118,7 +123,7 @@ def from_json(text: str) -> Schedule:
     values["crashes"] = tuple(Crash(**crash) for crash in values["crashes"])
     values["disk_faults"] = tuple(DiskFault(**fault) for fault in values["disk_faults"])
     values["acts"] = tuple(Act(**act) for act in values["acts"])
-    values["dropped"] = frozenset(values["dropped"])
+    values["dropped"], values["shadows"] = frozenset(values["dropped"]), tuple(values["shadows"])
     return Schedule(**values)
 
 

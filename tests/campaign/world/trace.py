@@ -90,6 +90,15 @@ class Limits:
     min_minutes_to_expiry: float = 15.0
     max_orders_per_day: int = 20
     max_unfilled_orders_per_day: int = 1000
+    max_model_calls_per_day: int = 300
+
+
+@dataclass(slots=True)
+class HeardByModel:
+    """What a language model's endpoint could say of a schedule, in the exchange's time."""
+
+    asked_at: list[datetime] = field(default_factory=list)
+    left_alone: list[tuple[datetime, datetime]] = field(default_factory=list)  # since and until when it wanted to be
 
 
 @dataclass(slots=True)
@@ -118,6 +127,8 @@ class Trace:
     injected: list[str] = field(default_factory=list)  # keys of the faults that met requests (see faults.py)
     violations: list[str] = field(default_factory=list)  # "I1: ..." found while it ran
     limits: Limits = field(default_factory=Limits)
+    model: HeardByModel = field(default_factory=HeardByModel)
+    shadows: tuple[str, ...] = ()  # the names of those that only watch
     outside_acts: list[tuple[datetime, str]] = field(default_factory=list)  # (when, row): X21, X22, X23, X33
     disk_faults: list[tuple[int, int, str]] = field(default_factory=list)  # (life, iteration, row)
     secrets: tuple[str, ...] = ()  # canaries beyond what the wire itself carries

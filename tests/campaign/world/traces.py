@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from tests.campaign.faults.disk import FaultyDisk
 from tests.campaign.world.trace import Trace
 
+MODEL_CACHE = "data/model_cache"  # below the folder of a schedule
 OWN_DAMAGE = b"\x00" * 8  # what a corrupted line begins with (D07)
 
 
@@ -49,6 +50,8 @@ def finish(trace: Trace, disk: FaultyDisk, files: FileWatch) -> None:
     for path in sorted(disk.folder.glob("*")):
         if path.is_file():
             trace.raw_files[path.name] = path.read_bytes()
+    for path in sorted((*disk.folder.glob("model_calls/*"), *(trace.folder / MODEL_CACHE).rglob("*.json"))):
+        trace.raw_files[str(path.relative_to(trace.folder))] = path.read_bytes()
     trace.files_gone = list(disk.destroyed)
     trace.decisions = _lines(trace, "decisions-")
     trace.order_lines = _lines(trace, "orders-")

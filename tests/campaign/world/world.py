@@ -25,6 +25,8 @@ from config import AgentConfig
 from models import AgentError, LogWriteError, TradingState
 from tests.builders.configs import agent_config
 from tests.builders.true_time import AgentClock, TrueTime
+from tests.campaign.deciders.model_endpoint import MODEL_KEY, ModelEndpoint
+from tests.campaign.deciders.named import policy_named, shadows_named
 from tests.campaign.faults.crashes import Crashes
 from tests.campaign.faults.disk import FaultyDisk, mounted
 from tests.campaign.faults.faults import FaultTransport, SimCrash
@@ -33,7 +35,7 @@ from tests.campaign.world.market import CampaignMarket
 from tests.campaign.world.policies import CampaignPolicy
 from tests.campaign.world.schedule import Act, Schedule
 from tests.campaign.world.trace import Life, Limits, Trace
-from tests.campaign.world.traces import FileWatch, finish
+from tests.campaign.world.traces import MODEL_CACHE, FileWatch, finish
 from tests.campaign.world.venue import CREDENTIALS, Moment, Venue
 
 MOST_LIVES = 80
@@ -49,7 +51,7 @@ def run_schedule(schedule: Schedule, folder: Path) -> Trace:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     world = World(schedule, folder)
-    with mounted(world.disk), localcontext():  # P12 changes it
+    with mounted(world.disk), world.model.standing_in(), localcontext():  # P12 changes it
         return world.run()
 
 
@@ -60,7 +62,8 @@ class World:
         self.schedule = schedule
         self.time = TrueTime(schedule.started_at)
         self.moment = Moment()
-        self.trace = Trace(schedule.seed, folder, schedule, secrets=CREDENTIALS)
+        self.model = ModelEndpoint(f"{schedule.seed}", schedule.model_faults_pct, self.time.now)
+        self.trace = Trace(schedule.seed, folder, schedule, secrets=(*CREDENTIALS, MODEL_KEY))
         self.config = _config(schedule, folder)
         self.disk = FaultyDisk(self.config.run.log_dir, self.time, schedule.disk_faults)
         market = CampaignMarket(f"{schedule.seed}", self.time, schedule.regime)
@@ -71,7 +74,7 @@ class World:
         self.wire = FaultTransport(schedule, self.venue, self.time, self.trace, self.moment)
         self.files = FileWatch(self.config.run.log_dir)
         self.crashes = Crashes(schedule.crashes, self.moment, self.trace)
-        self.policy = CampaignPolicy(schedule.policy, f"{schedule.seed}", self._on_decided)
+        self.policy = CampaignPolicy(policy_named(schedule.policy, f"{schedule.seed}"), self._on_decided)
         self.agent: Agent | None = None
         self.clock = self._new_clock()
         self.is_over = False
@@ -89,6 +92,7 @@ class World:
 
     def _connect(self) -> None:
         """Who tells whom."""
+        self.trace.model, self.trace.shadows = self.model.heard, self.schedule.shadows
         self.wire.check_crash = self.disk.check_crash = self.crashes.check
         self.wire.before_request = self._follow
         self.wire.on_request = self._on_request
@@ -102,6 +106,7 @@ class World:
             risk.min_minutes_to_expiry,
             risk.max_orders_per_day,
             risk.max_unfilled_orders_per_day,
+            limits.llm.max_calls_per_day,
         )
 
     def run(self) -> Trace:
@@ -152,7 +157,7 @@ class World:
         """The agent as its files make it; resumed where a person has looked at it."""
         mark = self.trace.folder / "last_order"  # outside logs and data, as the account's own file is
         agent = assembly.assemble_agent(self.config, self.wire, self.clock, credentials=CREDENTIALS, mark=mark)
-        agent.policy = self.policy
+        agent.policy, agent.shadows = self.policy, shadows_named(self.schedule.shadows, f"{self.schedule.seed}")
         life.resumed = self._must_resume
         agent.trading.resume_or_stay_halted(self._must_resume)
         self._must_resume, self._halted_rounds = False, 0
@@ -363,4 +368,5 @@ def _config(schedule: Schedule, folder: Path) -> AgentConfig:
     """The settings of a schedule, with every file below the folder."""
     settings = {name: dict(section) for name, section in schedule.settings.items()}
     settings["run"]["order_wait_seconds"] = schedule.order_wait_seconds
+    settings["llm"] = settings.get("llm", {}) | {"cache_dir": folder / MODEL_CACHE}
     return agent_config(folder, **settings)

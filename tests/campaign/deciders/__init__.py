@@ -1,0 +1,1 @@
+"""The campaign whoever decides: a language model, exploration, shadows, a policy that wants the forbidden."""
