@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Spent:
-    """What a day has had so far. `wait_until` is a time in ISO, empty where nobody asked to wait."""
+    """What a day has had so far. `wait_until`: a time in ISO, maybe of the day before; empty where nobody asked."""
 
     calls: int = 0
     tokens: int = 0
@@ -26,15 +26,19 @@ class Spent:
 
 
 def spent_on(folder: Path, at: datetime) -> Spent:
-    """The day of `at`; raises OSError where the file is there and cannot be read."""
-    path = _path(folder, at)
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    rows = [row for line in lines if (row := _row(line)) is not None]
+    """The day of `at`; raises OSError where a file is there and cannot be read."""
+    rows, yesterday = _rows(folder, at), _rows(folder, at - timedelta(days=1))  # nobody may ask for more than a day
     return Spent(
         calls=len([row for row in rows if row.get("model_call") == "asked"]),
         tokens=sum(_whole(row.get("tokens")) for row in rows),
-        wait_until=max((str(row.get("wait_until", "")) for row in rows), default=""),
+        wait_until=max((str(row.get("wait_until", "")) for row in (*rows, *yesterday)), default=""),
     )
+
+
+def _rows(folder: Path, at: datetime) -> list[dict[str, Any]]:
+    path = _path(folder, at)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [row for line in lines if (row := _row(line)) is not None]
 
 
 def note_asked(folder: Path, at: datetime, prompt_hash: str) -> None:

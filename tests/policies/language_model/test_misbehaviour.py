@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -120,16 +121,18 @@ def test_proxies_of_the_environment_are_not_used(tmp_path: Path, monkeypatch: py
     assert call_of(asked(tmp_path, choosing("B"))).outcome == "chosen"
 
 
-def test_an_endpoint_that_asks_to_wait_is_left_alone_until_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize("since", [NOW, datetime(2026, 1, 5, 23, 55, tzinfo=UTC)], ids=["at noon", "over midnight"])
+def test_an_endpoint_that_asks_to_wait_is_left_alone_until_then(tmp_path: Path, since: datetime) -> None:
+    until = since + timedelta(minutes=10)
     with model_stub(raw(429, "{}", retry_after="600"), choosing("B")) as stub:
         config = a_model_config(tmp_path, stub.url)
         answers = [
             ask_policy(decide_action, state, config).action
-            for at in (NOW, NOW.replace(minute=9, second=59), NOW.replace(minute=10))
+            for at in (since, until - timedelta(seconds=1), until)
             for state in [a_state_to_choose_in(config, timestamp=at, candidates=(a_candidate(quoted_at=at),))]
         ]
         assert len(stub.bodies) == 2
-    assert "left alone until 2026-01-05T12:10:00" in answers[1].reason
+    assert f"left alone until {until:%Y-%m-%dT%H:%M:%S}" in answers[1].reason
     assert [call_of(action).outcome for action in answers[:2]] == ["unavailable", "unavailable"]
 
 
