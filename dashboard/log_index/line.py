@@ -7,6 +7,7 @@ Amounts in coin, prices in USD, volatility as fractions; None where the line doe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,11 +26,12 @@ STEPS = TypeAdapter(Step)
 VOLATILITIES = [f"{name}_{coin}" for coin in ("btc", "eth") for name in ("atm_iv", "rv", "iv_rv")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of the log. `id` rises with each line that the index has seen; `error` is its last sentence.
 
     `blocked_by`: the first reason of the risk engine. `candidates`: calls that passed the filters, `held`: short calls.
+    Answers about a year hold a hundred thousand of them: they are small, `volatilities` are JSON until asked for.
     """
 
     id: int
@@ -55,7 +57,13 @@ class Line:
     candidates: int
     held: int
     has_state: bool
-    figures: Mapping[str, float | None]
+    volatilities: str
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """IV, RV and their ratio of each coin, as fractions."""
+        found: dict[str, float | None] = json.loads(self.volatilities)
+        return found
 
     @property
     def is_quiet(self) -> bool:
@@ -170,6 +178,7 @@ def _entries(rows: Iterable[Any]) -> Iterable[LedgerEntry]:
 def _put_together(flat: _Flat, logged: LoggedStep) -> ReadLine:
     step, state = logged.step, flat.agent_state
     markets = () if state is None else state.markets
+    figures = state_figures({"markets": markets})
     error = (flat.error or "").strip().splitlines()
     reasons = flat.risk_engine_result.reasons if flat.risk_engine_result else ()
     line = Line(
@@ -196,6 +205,6 @@ def _put_together(flat: _Flat, logged: LoggedStep) -> ReadLine:
         candidates=0 if state is None else len(state.candidates),
         held=len(step.held),
         has_state=step.has_state,
-        figures={name: value for name, value in state_figures({"markets": markets}).items() if name in VOLATILITIES},
+        volatilities=json.dumps({name: value for name, value in figures.items() if name in VOLATILITIES}),
     )
     return ReadLine(line, step, logged.ledger)

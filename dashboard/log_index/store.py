@@ -6,13 +6,13 @@ It can be deleted at any time: it is made anew. Writes one file; where it cannot
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from sys import intern
 from threading import RLock
 from typing import Any
 
@@ -21,8 +21,11 @@ from dashboard.log_index.line import STEPS, Line, ReadLine
 from logging_utils import SAME_ENTRY
 from models import LedgerEntry
 
-LAYOUT = 1  # of these tables: another one is made anew
+LAYOUT = 3  # of these tables: another one is made anew
 COLUMNS = [field.name for field in fields(Line)]
+REPEATED = ("run_id", "account", "mode", "market", "policy", "config_hash", "policy_hash", "action_type",
+            "executed_status", "trading_state")  # fmt: skip
+TROUBLE = "(error is not null or blocked_by is not null or executed_status = 'unknown')"  # as its index has it
 FILE_COLUMNS = "id, name, path, head, bytes_read, stamp, lines, unreadable, newer"
 TABLES = """
 create table files (
@@ -39,6 +42,7 @@ create index lines_by_run on lines (run_id, iteration);
 create index lines_by_file on lines (file_id);
 create index order_lines on lines (account, about_orders);
 create index eventful_lines on lines (account, id) where action_type <> 'DO_NOTHING' or error is not null;
+create index lines_in_trouble on lines (account) where {trouble};
 """
 
 
@@ -116,7 +120,9 @@ class Store:
 
     def lines(self, where: str = "", values: Iterable[Any] = ()) -> list[Line]:
         """Lines that meet a condition of ours, which may end in an order and a limit."""
-        return [_line(row) for row in self._rows(f"select {', '.join(COLUMNS)} from lines {where}", values)]
+        question = f"select {', '.join(COLUMNS)} from lines {where}"
+        with self._lock, closing(self._connection.execute(question, tuple(values))) as cursor:
+            return [_line(row) for row in cursor]  # row by row: all rows of a year at once would fill the memory
 
     def steps(self, where: str, values: Iterable[Any]) -> list[Step]:
         rows = self._rows(f"select step from lines {where}", values)
@@ -159,16 +165,16 @@ _INSERT_LINE = (
 def _row(file_id: int, position: int, length: int, found: ReadLine) -> tuple[Any, ...]:
     line = found.line
     step = STEPS.dump_json(found.step, exclude_defaults=True).decode()
-    values = [getattr(line, name) for name in COLUMNS[1:-1]]
+    values = [getattr(line, name) for name in COLUMNS[1:]]
     values[COLUMNS.index("at") - 1] = line.at.isoformat()
     place = (file_id, position, length, line.at.timestamp())
-    return (*place, step, is_about_orders(found.step), *values, json.dumps(line.figures))
+    return (*place, step, is_about_orders(found.step), *values)
 
 
 def _line(row: tuple[Any, ...]) -> Line:
     values = dict(zip(COLUMNS, row, strict=True))
     values["at"] = datetime.fromisoformat(values["at"])
-    values["figures"] = json.loads(values["figures"])
+    values |= {name: intern(values[name]) for name in REPEATED}  # one text for all lines of a run
     return Line(**values | {name: bool(values[name]) for name in ("allowed", "has_state")})
 
 
@@ -197,7 +203,7 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
         raise sqlite3.DatabaseError("an index of another layout")
     if version == 0:
         columns = ", ".join(name for name in COLUMNS if name != "id")
-        connection.executescript(TABLES.format(columns=columns))
+        connection.executescript(TABLES.format(columns=columns, trouble=TROUBLE))
         connection.execute(f"pragma user_version = {LAYOUT}")
     connection.commit()
     return connection
