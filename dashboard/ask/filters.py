@@ -17,7 +17,7 @@ from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer, Fact, Unit, missing, slug
 from dashboard.ask.log_view import LogView
 from dashboard.log_index.line import Line
-from models import AgentState, CandidateOption, NearMiss
+from models import AgentState, CandidateOption, MarketSnapshot, NearMiss
 
 
 class Filter(NamedTuple):
@@ -140,7 +140,7 @@ def tried(
 ) -> tuple[list[CandidateOption], list[CandidateOption], list[NearMiss]]:
     """Candidates that stay, candidates that fall, near misses that come in."""
     calls = [call for call in state.candidates if call.underlying in coins]
-    kept = [call for call in calls if passes(setting, _figure_of(call, setting, state), value)]
+    kept = [call for call in calls if passes(setting, figure_of(call, setting, state.market(call.underlying)), value)]
     misses = [miss for miss in state.near_misses if miss.underlying in coins and miss.rule == FILTERS[setting].rule]
     admitted = [miss for miss in misses if _is_on_its_side(miss, setting) and passes(setting, miss.value, value)]
     return kept, [call for call in calls if call not in kept], admitted
@@ -155,9 +155,9 @@ def passes(setting: str, figure: float | None, limit: float) -> bool:
     return figure >= limit if FILTERS[setting].is_least else figure <= limit
 
 
-def _figure_of(call: CandidateOption, setting: str, state: AgentState) -> float | None:
+def figure_of(call: CandidateOption, setting: str, market: MarketSnapshot | None) -> float | None:
+    """The figure of a candidate that a filter looks at."""
     if setting == "ivrv_min":
-        market = state.market(call.underlying)
         return None if market is None else market.iv_rv_ratio
     figure: float | None = getattr(call, FILTERS[setting].figure)
     return figure

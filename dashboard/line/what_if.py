@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from config import AgentConfig, StrategyConfig
 from core.candidates import scan_chain
+from dashboard.ask.filters import FILTERS, figure_of, passes
 from dashboard.live.chains import SeenChain
 from models import AgentState, CandidateOption, FilterFunnel, MarketSnapshot, ProposedAction, RiskResult
 
@@ -135,17 +136,18 @@ def _passing(
 def _still_passes(call: CandidateOption, market: MarketSnapshot, config: AgentConfig) -> bool:
     """The settings that a candidate's own figures can be held against."""
     rules = config.strategy(call.underlying)
-    ratio = market.iv_rv_ratio
-    return (
-        rules.dte_min <= call.dte_days <= rules.dte_max
-        and rules.delta_min <= call.delta <= rules.delta_max
-        and (call.spread_pct is None or call.spread_pct <= rules.max_spread_pct)
-        and call.premium_usd >= rules.premium_min_usd
-        and (rules.ivrv_min == 0.0 or (ratio is not None and ratio >= rules.ivrv_min))
-    )
+    return all(passes(name, figure_of(call, name, market), getattr(rules, name)) for name in FILTERS)
 
 
 # --- the policy, in a process of its own ----------------------------------------------------------------
+
+
+class _Decided(BaseModel):
+    """What backtest.decide prints."""
+
+    action: ProposedAction | None = None
+    verdict: RiskResult | None = None
+    problem: str | None = None
 
 
 def ask(
@@ -164,9 +166,7 @@ def ask(
             command, input=json.dumps(question), cwd=PROJECT, env=quiet, capture_output=True, text=True,
             timeout=LONGEST_SECONDS, check=False,
         )  # fmt: skip
-        answer = json.loads(done.stdout)
+        answer = _Decided.model_validate_json(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None, None, f"the policy {policy} gave no answer within {LONGEST_SECONDS:g} s"
-    if "problem" in answer:
-        return None, None, str(answer["problem"])
-    return ProposedAction.model_validate(answer["action"]), RiskResult.model_validate(answer["verdict"]), None
+    return answer.action, answer.verdict, answer.problem
