@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,6 +26,7 @@ from dashboard.settings import DashboardSettings
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 UNKNOWN = "–"
+MOST_FORM_BYTES, MOST_FORM_FIELDS = 20_000, 100
 NAVIGATION = [("/", "Live"), ("/ask", "Ask"), ("/lab", "Lab")]  # rooms add their own pages: (address, name)
 
 
@@ -46,9 +48,20 @@ def context_of(request: Request) -> Context:
 def page(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     """A page in the common frame."""
     context = context_of(request)
-    about = {"navigation": NAVIGATION, "here": request.url.path, "notices": context.index.notices()}
+    about = {"navigation": NAVIGATION, "here": request.scope["path"], "notices": context.index.notices()}
     text = ENVIRONMENT.get_template(template).render(about | dict(values))
     return HTMLResponse(text, status)
+
+
+async def form_fields(request: Request) -> dict[str, str]:
+    """The fields of a form that was posted, the last of each name; HTTPException 413 where there is too much of it."""
+    body = await request.body()
+    if len(body) > MOST_FORM_BYTES:
+        raise HTTPException(413, "This form is too long.")
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FORM_FIELDS))
+    except ValueError:
+        raise HTTPException(413, "This form has too many fields.") from None
 
 
 # --- numbers and times as text ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ by form (POST) and the environment names one; a link (GET) is answered by keywor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -17,12 +16,11 @@ from dashboard.ask.asked import Asked
 from dashboard.ask.front import MOST_LETTERS, ask
 from dashboard.ask.log_view import LogView, view_of
 from dashboard.ask.model.answering import Reply, ask_with
-from dashboard.ask.model.client import model_from
+from dashboard.ask.model.client import model_of
 from dashboard.ask.questions import QUESTIONS, answer
-from dashboard.pages import context_of, page
+from dashboard.pages import context_of, form_fields, page
 
 router = APIRouter()
-MOST_FORM_BYTES = 10_000
 EXAMPLES = (
     "What did it earn in January?",
     "Why was nothing done yesterday?",
@@ -47,15 +45,17 @@ def asked(request: Request, q: str = "", name: str = "", account: str = "") -> H
 @router.post("/ask")
 async def asked_by_form(request: Request) -> HTMLResponse:
     """A question in words; in the words of the model where one is named in the environment."""
-    body = (await request.body())[: MOST_FORM_BYTES + 1]
-    fields = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)) if len(body) <= MOST_FORM_BYTES else {}
-    question = fields.get("q", "")[:MOST_LETTERS]
-    view = view_of(context_of(request).index, fields.get("account") or None)
+    fields = await form_fields(request)
+    return await run_in_threadpool(_answered, request, fields.get("q", "")[:MOST_LETTERS], fields.get("account"))
+
+
+def _answered(request: Request, question: str, account: str | None) -> HTMLResponse:
+    context = context_of(request)
+    view = view_of(context.index, account or None)
     if view is None:
         return _page(request, question, NO_LOG)
-    model = model_from()
-    reply = _by_words(view, question) if model is None else await run_in_threadpool(ask_with, model, view, question)
-    return _page(request, question, reply)
+    model = model_of(context.config.llm)
+    return _page(request, question, _by_words(view, question) if model is None else ask_with(model, view, question))
 
 
 NO_LOG = Reply("There is no such account in the log.", (), "template")

@@ -6,10 +6,14 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from pydantic import ValidationError
 
+from config import LlmConfig
 from dashboard.ask.front import ask
 from dashboard.ask.log_view import LogView
 from dashboard.ask.model.answering import ModelError, ask_with, problem_of
+from dashboard.ask.model.client import ChatModel, model_of
+from tests.builders.models_elsewhere.stub import MODEL, Answer, completion, model_stub, raw
 
 QUESTION = "What did it earn against holding?"
 CHOICE = json.dumps({"calls": [{"name": "earned", "arguments": {}}]})
@@ -119,3 +123,48 @@ def test_plain_sentences_pass(written: str, view: LogView) -> None:
     facts = ask(view, QUESTION).facts
     names = [fact.name for fact in facts[:2]]
     assert problem_of(written.replace("{a}", f"{{{names[0]}}}").replace("{b}", f"{{{names[1]}}}"), facts) is None
+
+
+# --- over a real socket: the policy's own request ------------------------------------------------------
+
+
+def settings(url: str, timeout_seconds: float = 60.0) -> LlmConfig:
+    return LlmConfig(base_url=url, model=MODEL, timeout_seconds=timeout_seconds)
+
+
+def test_a_model_of_the_settings_is_asked_with_its_name_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with model_stub(completion("some words")) as stub:
+        model = model_of(settings(stub.url))
+        assert model is not None
+        assert model.reply([{"role": "user", "content": "?"}]) == "some words"
+    assert (stub.bodies[0]["model"], stub.bodies[0]["temperature"]) == (MODEL, 0)
+    assert "authorization" not in stub.headers[0]
+
+
+BROKEN: dict[str, tuple[Answer, str]] = {
+    "a redirect": (raw(307, "", location="http://127.0.0.1:9/v1"), "redirects elsewhere"),
+    "two megabytes": (raw(200, b"x" * 2_000_000), "more than 1000000 bytes"),
+    "a page of a gateway": (raw(502, "<html>bad gateway</html>"), "HTTP 502"),
+    "a web page": (raw(200, "<html>maintenance</html>"), "another form"),
+    "nested 100,000 deep": (raw(200, "[" * 100_000), "another form"),
+    "nothing said": (completion(None), "said nothing"),
+}
+
+
+@pytest.mark.parametrize(("answer", "words"), BROKEN.values(), ids=list(BROKEN))
+def test_whatever_an_endpoint_does_is_a_sentence(answer: Answer, words: str) -> None:
+    with model_stub(answer) as stub, pytest.raises(ModelError, match=words):
+        ChatModel(settings(stub.url)).reply([])
+
+
+def test_a_model_that_is_too_slow_is_not_waited_for() -> None:
+    with model_stub(raw(200, b" ", 3.0)) as stub, pytest.raises(ModelError, match=r"0\.5 s"):
+        ChatModel(settings(stub.url, timeout_seconds=0.5)).reply([])
+
+
+def test_without_an_address_or_a_name_there_is_no_model_and_none_outside_without_https() -> None:
+    assert model_of(LlmConfig()) is None
+    assert model_of(LlmConfig(base_url="https://models.example/v1")) is None
+    with pytest.raises(ValidationError):
+        LlmConfig(base_url="http://models.example/v1")
