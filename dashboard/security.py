@@ -56,6 +56,8 @@ class Guard:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self._settings.allowed_hosts:
             return PlainTextResponse("this name is not one of the dashboard's", 421)
+        if not scope.get("query_string", b"").isascii():
+            return PlainTextResponse("an address is plain ASCII: encode what is not", 400)
         if any(origin.lower().partition("://")[2] != hosts[0].lower() for origin in origins):
             return PlainTextResponse("a page of another site may not ask", 403)
         if scope["method"] not in READING and (not origins or not headers.get("content-length", "0").isdigit()):

@@ -6,6 +6,7 @@ where they name nothing. Days are UTC; a month without a year is the latest one 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -76,7 +77,8 @@ def value_in(text: str) -> float | None:
     for pattern in (SYMBOL, RUN, ISO_DAY, ISO_MONTH, NAMED_DAY, DAY_AFTER_MONTH, RECENT):
         text = pattern.sub(" ", text)
     found = VALUE.findall(text)
-    return float(found[-1]) if found else None
+    value = float(found[-1]) if found else math.inf
+    return value if math.isfinite(value) else None
 
 
 def span_in(text: str, newest: datetime) -> Span | None:

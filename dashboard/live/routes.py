@@ -128,7 +128,7 @@ def _funnel(view: AccountView, coin: str) -> list[tuple[str, int, int]]:
 async def events(request: Request, after: int = -1) -> StreamingResponse:
     """A line's number, account and address whenever one comes; `Last-Event-ID` says up to where all is known."""
     known = request.headers.get("last-event-id", "")
-    start = int(known) if known.isdigit() and len(known) < 16 else after
+    start = int(known) if known.isascii() and known.isdecimal() and len(known) < 16 else after
     headers = {"x-accel-buffering": "no"}
     return StreamingResponse(_stream(request, start), media_type="text/event-stream", headers=headers)
 
@@ -139,7 +139,7 @@ async def _stream(request: Request, after: int) -> AsyncIterator[str]:
     last = min(after, index.last_id) if after >= 0 else index.last_id
     looks = 0
     yield f"retry: 1000\nid: {last}\n\n"
-    while not await request.is_disconnected():
+    while not (index.has_ended or await request.is_disconnected()):
         for line in index.lines_after(last) if index.last_id > last else ():
             about = {"account": line.account, "run_id": line.run_id, "iteration": line.iteration}
             yield f"id: {line.id}\nevent: line\ndata: {json.dumps(about)}\n\n"
