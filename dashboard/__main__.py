@@ -9,17 +9,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 try:
     import uvicorn
 
     from dashboard.app import create_app
+    from dashboard.log_index.index import LogIndex
 except ModuleNotFoundError as error:
     sys.exit(f"{error.name} is missing: pip install -r dashboard/requirements.txt")
 from dashboard.settings import DEFAULT_PORT, DashboardSettings, checked
 from models import ConfigurationError
 
+GRACE_SECONDS = 10  # a page being made when it is stopped
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -41,12 +45,29 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     print(f"the log of {settings.log_dir}: http://{settings.host}:{settings.port}/ (Ctrl-C stops it)", flush=True)
-    app = create_app(settings)
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        index = LogIndex(settings.log_dir, settings.work_dir)
+        _Server(_server_settings(settings, index), index).run()
     return 0
+
+
+class _Server(uvicorn.Server):
+    """On Ctrl-C it first lets the streams of new lines end: pages that are being made are finished, nothing is cut."""
+
+    def __init__(self, config: uvicorn.Config, index: LogIndex) -> None:
+        super().__init__(config)
+        self._index = index
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._index.end()
+        super().handle_exit(sig, frame)
+
+
+def _server_settings(settings: DashboardSettings, index: LogIndex) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings, index=index), host=settings.host, port=settings.port, log_level="warning",
+        server_header=False, timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -42,7 +42,7 @@ def create_app(settings: DashboardSettings, now: Clock = real_now, index: LogInd
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         index.follow(settings.poll_seconds)
         yield
-        index.close()
+        index.wait_for_end()  # not closed: a page that is still being made asks it to its end
 
     app = FastAPI(title="covered calls", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.context = Context(checked(settings), index, now, settings_without_keys())
