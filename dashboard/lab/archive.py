@@ -1,11 +1,12 @@
-"""What came of the lab's runs: an index that can be sorted and filtered, two beside each other, a sweep as a heat map.
+"""What came of the lab's runs: an index that can be sorted and filtered, two beside each other, the chains of one.
 
-In: the folders of jobs. Out: rows. Figures are those of summary.json and trials.jsonl, with the source of their quotes
+In: the folders of jobs. Out: rows. Figures are those of summary.json and chains.csv, with the source of their quotes
 beside them: USD over holding, coin, fractions. Reads disk; a summary is read once, until its file changes.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.lab.jobs import Jobs
-
-MOST_CELLS = 400
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,8 @@ class Archive:
         key = sort if sort in SORTED_BY else "name"
         found = [row for row in self._all() if words.lower() in f"{row.name} {row.policy} {row.source}".lower()]
         known = [row for row in found if getattr(row, key) is not None]
-        return sorted(known, key=lambda row: getattr(row, key), reverse=True) + [
-            row for row in found if row not in known
-        ]
+        unknown = [row for row in found if getattr(row, key) is None]
+        return sorted(known, key=lambda row: getattr(row, key), reverse=True) + unknown
 
     def _all(self) -> Iterable[RunRow]:
         for name in self.jobs.names():
@@ -124,63 +122,29 @@ def _flat(found: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any
 
 
 @dataclass(frozen=True)
-class HeatMap:
-    """Trials of a sweep over one or two settings: `cells` by (row, column), USD over holding."""
+class ChainRow:
+    """A sale with its rolls. None where its result or its end is not known."""
 
-    row_name: str
-    column_name: str
-    rows: list[str]
-    columns: list[str]
-    cells: Mapping[tuple[str, str], float]
-    overfitting: float | None
-    source: str
-    why_luck: list[str]
-
-    def shade(self, row: str, column: str) -> int:
-        """0 (worst) to 9 (best) of all trials."""
-        value, values = self.cells.get((row, column)), sorted(self.cells.values())
-        if value is None or values[0] == values[-1]:
-            return 0
-        return min(9, int(10.0 * (value - values[0]) / (values[-1] - values[0])))
+    currency: str
+    calls: str
+    opened: str
+    closed: str
+    exit: str
+    rolls: int
+    pnl_coin: float | None
+    pnl_usd: float | None
 
 
-def heat_map(folder: Path) -> HeatMap | None:
-    """Of the sweep in a folder; None where there is none, or it varies no setting."""
-    trials = [one for one in _trials(folder / "trials.jsonl") if not one.get("is_random") and one.get("values")]
-    names = list(dict.fromkeys(name for one in trials for name in one["values"]))
-    if not trials or len(names) > 2 or len(trials) > MOST_CELLS:
-        return None
-    column, row = names[0], names[1] if len(names) > 1 else ""
-    cells = {(one["values"].get(row, ""), one["values"].get(column, "")): one.get("net_usd", 0.0) for one in trials}
-    found = summary(folder / "summary.json")
-    return HeatMap(
-        row_name=row,
-        column_name=column,
-        rows=_in_order({place[0] for place in cells}),
-        columns=_in_order({place[1] for place in cells}),
-        cells=cells,
-        overfitting=found.get("overfitting_probability"),
-        source=str(found.get("source")),
-        why_luck=[str(why) for why in found.get("why_luck") or ()],
-    )
-
-
-def _trials(path: Path) -> Iterable[dict[str, Any]]:
+def chains_of_run(path: Path) -> list[ChainRow]:
+    """Of a run's chains.csv, in the order of their opening; nothing where it cannot be read."""
     try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield found
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_chain(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
-def _in_order(values: set[str]) -> list[str]:
-    try:
-        return sorted(values, key=float)
-    except ValueError:
-        return sorted(values)
+def _chain(row: Mapping[str, str]) -> ChainRow:
+    coin, usd = (float(row[name]) if row[name] else None for name in ("pnl_coin", "pnl_usd"))
+    opened, closed = (row[name][:16] for name in ("opened_at", "closed_at"))
+    return ChainRow(row["currency"], row["symbols"], opened, closed, row["exit"], int(row["rolls"]), coin, usd)

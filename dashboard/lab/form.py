@@ -7,6 +7,7 @@ policy but files with decide_action, no setting but the strategy's, each within 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from models import ConfigurationError
 
 SECTIONS = ("btc", "eth")
 FREE_SETTINGS = {one.name: one for one in SETTINGS if one.section in SECTIONS}
-MOST_AXES = 2
+MOST_AXES, MOST_TRIALS = 4, 400
 
 
 class RunForm(BaseModel):
@@ -103,7 +104,10 @@ def _sweep(form: RunForm, settings: Mapping[str, str], data_dir: Path) -> Comman
     """Settings with several values (0.2,0.3) are its axes, the others hold for all trials."""
     axes = {name: text for name, text in settings.items() if "," in text}
     if not 1 <= len(axes) <= MOST_AXES:
-        raise ConfigurationError("a sweep needs one or two settings with several values, such as 0.2,0.3,0.4")
+        raise ConfigurationError(f"a sweep needs one to {MOST_AXES} settings with several values, such as 0.2,0.3,0.4")
+    trials = math.prod(len(text.split(",")) for text in axes.values())
+    if trials > MOST_TRIALS:
+        raise ConfigurationError(f"these values make {trials} trials, at most {MOST_TRIALS}")
     for name, text in settings.items():
         for value in text.split(","):
             _check(name, value.strip())

@@ -6,7 +6,7 @@ has gone through lab/form.py.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+from collections.abc import Callable
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -14,16 +14,16 @@ from starlette.concurrency import run_in_threadpool
 
 from dashboard.insights.calls import rows_of_run
 from dashboard.insights.comparisons import insights_of
-from dashboard.lab.archive import SORTED_BY, Archive, beside, heat_map, summary
+from dashboard.lab.archive import SORTED_BY, Archive, beside, chains_of_run, summary
 from dashboard.lab.compare import first_difference
-from dashboard.lab.form import RunForm, command_of, form_settings, policies, recordings, watch_command
+from dashboard.lab.form import Command, RunForm, command_of, form_settings, policies, recordings, watch_command
+from dashboard.lab.heat import heat_map
 from dashboard.lab.jobs import Job, Jobs
-from dashboard.pages import context_of, page
+from dashboard.pages import context_of, form_fields, page
 from models import ConfigurationError
 
 router = APIRouter(prefix="/lab")
-MOST_FORM_BYTES = 20_000
-SHOWN_JOBS = 10
+SHOWN_JOBS, SHOWN_CHAINS, SHOWN_RUNS = 10, 200, 100
 
 
 def archive_of(request: Request) -> Archive:
@@ -35,13 +35,14 @@ def archive_of(request: Request) -> Archive:
 
 
 @router.get("")
-def lab(request: Request, sort: str = "name", words: str = "") -> HTMLResponse:
+def lab(request: Request, sort: str = "name", words: str = "", shown: int = SHOWN_RUNS) -> HTMLResponse:
     """The form, the newest jobs and the index of runs."""
-    return _lab(request, sort, words[:80], None)
+    return _lab(request, sort, words[:80], None, shown)
 
 
-def _lab(request: Request, sort: str, words: str, problem: str | None) -> HTMLResponse:
+def _lab(request: Request, sort: str, words: str, problem: str | None, shown: int = SHOWN_RUNS) -> HTMLResponse:
     archive = archive_of(request)
+    rows = archive.rows(sort, words)
     values = {
         "title": "Lab",
         "problem": problem,
@@ -50,7 +51,8 @@ def _lab(request: Request, sort: str, words: str, problem: str | None) -> HTMLRe
         "policies": policies(),
         "recordings": list(recordings(context_of(request).settings.data_dir)),
         "jobs": archive.jobs.newest(SHOWN_JOBS),
-        "rows": archive.rows(sort, words),
+        "rows": rows[: max(0, shown)],
+        "found": len(rows),
         "sort": sort,
         "sorted_by": SORTED_BY,
         "words": words,
@@ -61,22 +63,21 @@ def _lab(request: Request, sort: str, words: str, problem: str | None) -> HTMLRe
 @router.post("/run")
 async def run(request: Request) -> Response:
     """Start a run or a sweep."""
-    fields = await _fields(request)
-    try:
-        command = command_of(fields, context_of(request).settings.data_dir)
-        name = archive_of(request).jobs.start(command, context_of(request).now())
-    except ConfigurationError as problem:
-        return _lab(request, "name", "", str(problem))
-    return RedirectResponse(f"/lab/job/{name}", 303)
+    fields = await form_fields(request)
+    return _started(request, lambda: command_of(fields, context_of(request).settings.data_dir))
 
 
 @router.post("/watch")
 async def watch(request: Request) -> Response:
     """Edit and see: the log is decided again after every save of the policy."""
-    policy = (await _fields(request)).get("policy", "")
+    policy = (await form_fields(request)).get("policy", "")
+    return _started(request, lambda: watch_command(policy, context_of(request).settings.log_dir))
+
+
+def _started(request: Request, command: Callable[[], Command]) -> Response:
+    """The page of the new job, or the form again with what is wrong with it."""
     try:
-        command = watch_command(policy, context_of(request).settings.log_dir)
-        name = archive_of(request).jobs.start(command, context_of(request).now())
+        name = archive_of(request).jobs.start(command(), context_of(request).now())
     except ConfigurationError as problem:
         return _lab(request, "name", "", str(problem))
     return RedirectResponse(f"/lab/job/{name}", 303)
@@ -90,15 +91,17 @@ def cancel(request: Request, name: str) -> Response:
 
 
 @router.get("/job/{name}")
-def job(request: Request, name: str) -> HTMLResponse:
-    """How a job does, and what came of it."""
+def job(request: Request, name: str, row: str = "", column: str = "") -> HTMLResponse:
+    """How a job does, and what came of it; of a sweep by the two settings that are asked for."""
     found = _job(request, name)
     results = found.folder / "results"
     values = {
         "title": f"Job {name}",
         "job": found,
         "summary": summary(results / "summary.json"),
-        "heat": heat_map(results),
+        "chains": chains_of_run(results / "chains.csv"),
+        "most_chains": SHOWN_CHAINS,
+        "heat": heat_map(results, row, column),
         "insights": insights_of(rows_of_run(results / "trades.csv"), "Insights") if found.kind == "run" else None,
         "others": [other for other in archive_of(request).jobs.names() if other != name][:50],
     }
@@ -129,13 +132,3 @@ def _job(request: Request, name: str) -> Job:
     if found is None:
         raise HTTPException(404, "There is no such job.")
     return found
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    body = await request.body()
-    if len(body) > MOST_FORM_BYTES:
-        raise HTTPException(413, "This form is too long.")
-    try:
-        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=100))
-    except ValueError:
-        raise HTTPException(413, "This form has too many fields.") from None

@@ -1,8 +1,9 @@
-// Keeps the live page live: a stream says that a line has come, the page is fetched again and swapped in.
-// Nothing is computed here but the age of the last line. Without this file the page is the same, and stands still.
+// Keeps the live page live: a stream says that a line has come, the page is fetched again and swapped in; the page of a
+// running job is fetched every second. Nothing is computed here but the age of the last line. Without this file the
+// pages are the same, and stand still.
 "use strict";
 
-const RETRY_MS = 1500;
+const RETRY_MS = 1500, JOB_MS = 1000;
 let swapping = false;
 let wanted = false;
 
@@ -49,6 +50,10 @@ function follow() {
   });
   source.addEventListener("error", () => showAge("connection lost, trying again"));
   source.addEventListener("open", () => showAge(""));
+}
+
+function watchJob() {
+  if (document.getElementById("running")) setTimeout(() => swap().then(watchJob), JOB_MS);
 }
 
 function showAge(words) {
@@ -98,6 +103,7 @@ function walk(event) {
 }
 
 follow();
+watchJob();
 prepareMap();
 showAge();
 setInterval(showAge, 1000);

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dashboard.app import create_app
-from dashboard.lab.archive import Archive, beside, heat_map
+from dashboard.lab.archive import Archive, beside, chains_of_run
 from dashboard.lab.form import Command, command_of, watch_command
+from dashboard.lab.heat import heat_map
 from dashboard.lab.jobs import Jobs
 from dashboard.settings import DashboardSettings
 from models import ConfigurationError
@@ -37,11 +38,17 @@ def a_command(code: str) -> Command:
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> Iterator[Jobs]:
-    made = Jobs(tmp_path / "lab")
+    made = Jobs(tmp_path / "data" / "dashboard" / "lab")
     yield made
     for job in made.newest(10):
         made.cancel(job.name)
     made.wait()
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> PageClient:
+    app = create_app(DashboardSettings(log_dir=tmp_path / "logs", data_dir=tmp_path / "data"))
+    return PageClient(app)
 
 
 def wait_for(jobs: Jobs, name: str, state: str = "", said: str = "") -> None:
@@ -86,8 +93,9 @@ def test_settings_with_several_values_are_the_axes_of_a_sweep(tmp_path: Path) ->
         ({"BTC_ENABLED": "yes"}, "BTC_ENABLED"),
         ({"seed": "1; rm -rf /"}, "seed"),
         ({"start": "2026-02-01", "end": "2026-01-01"}, "after start"),
-        ({"kind": "sweep"}, "one or two settings"),
+        ({"kind": "sweep"}, "one to 4 settings"),
         ({"kind": "sweep", "BTC_DELTA_MAX": "0.2,9"}, "BTC_DELTA_MAX=9"),
+        ({"kind": "sweep", "BTC_DELTA_MAX": "0.2," * 21 + "0.2", "ETH_DTE_MAX": "9," * 21 + "9"}, "484 trials"),
         ({"out": "/tmp"}, "not a field"),
     ],
 )
@@ -158,7 +166,7 @@ def a_run(jobs: Jobs, number: int, net_usd: float | None) -> str:
     return name
 
 
-def test_a_thousand_runs_are_sorted_and_filtered_in_a_fifth_of_a_second(jobs: Jobs) -> None:
+def test_a_thousand_runs_are_sorted_and_filtered_in_a_fifth_of_a_second(jobs: Jobs, client: PageClient) -> None:
     for number in range(1_000):
         a_run(jobs, number, None if number == 5 else float(number % 37))
     archive = Archive(jobs)
@@ -166,6 +174,11 @@ def test_a_thousand_runs_are_sorted_and_filtered_in_a_fifth_of_a_second(jobs: Jo
     begun = time.process_time()
     rows = archive.rows("net_usd", "simulated")
     assert time.process_time() - begun < 0.2
+    client.get("/lab")
+    begun = time.process_time()
+    page = client.get("/lab?sort=net_usd&words=simulated")
+    assert time.process_time() - begun < 0.2
+    assert "100 of 1000 runs" in page.text
     assert len(rows) == 1_000
     assert [row.net_usd for row in rows[:2]] == [36.0, 36.0]
     assert rows[-1].net_usd is None
@@ -189,17 +202,43 @@ def test_a_sweep_becomes_a_heat_map_with_its_overfitting(tmp_path: Path) -> None
     found = heat_map(tmp_path)
     assert found is not None
     assert (found.columns, found.rows, found.overfitting) == (["0.2", "0.3"], ["9", "14"], 0.4)
-    assert found.cells["14", "0.3"] == pytest.approx(4.2)
-    assert (found.shade("9", "0.2"), found.shade("14", "0.3")) == (0, 9)
+    assert found.cells["14", "0.3"].mean_usd == pytest.approx(4.2)
+    assert (found.shade("9", "0.2"), found.shade("14", "0.3"), found.is_averaged) == (0, 9, False)
+
+
+def test_of_three_settings_two_are_chosen_and_a_cell_is_the_mean_of_its_trials(tmp_path: Path) -> None:
+    rows = [
+        {"values": {"A": a, "B": b, "C": c}, "net_usd": float(a) + float(b) + float(c)}
+        for a in ("1", "2")
+        for b in ("10", "20")
+        for c in ("100", "300")
+    ]
+    (tmp_path / "trials.jsonl").write_text("\n".join(json.dumps(row) for row in (*rows, {"values": {"A": "1"}})))
+    first, chosen, foreign = heat_map(tmp_path), heat_map(tmp_path, "C", "B"), heat_map(tmp_path, "C", "no such")
+    assert first is not None
+    assert chosen is not None
+    assert foreign is not None
+    assert (first.row_name, first.column_name, chosen.row_name, chosen.column_name) == ("B", "A", "C", "B")
+    assert (foreign.row_name, foreign.column_name) == ("C", "A")
+    assert chosen.cells["300", "20"].results_usd == (321.0, 322.0)
+    assert chosen.cells["300", "20"].mean_usd == pytest.approx(321.5)
+    assert chosen.is_averaged
+
+
+def test_the_chains_of_a_run_are_those_of_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "chains.csv"
+    path.write_text(
+        "chain_id,currency,opened_at,closed_at,exit,rolls,symbols,pnl_coin,pnl_usd,source\n"
+        "1,BTC,2026-01-05T12:00:00+00:00,2026-01-09T08:00:00+00:00,expired,1,A > B,0.001,90.0,simulated\n"
+        "2,ETH,2026-01-05T12:00:00+00:00,,open,0,C,,,simulated\n"
+    )
+    ended, still_open = chains_of_run(path)
+    assert (ended.calls, ended.rolls, ended.pnl_coin, ended.pnl_usd) == ("A > B", 1, 0.001, 90.0)
+    assert (still_open.closed, still_open.pnl_coin) == ("", None)
+    assert chains_of_run(tmp_path / "none.csv") == []
 
 
 # --- the pages --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> PageClient:
-    app = create_app(DashboardSettings(log_dir=tmp_path / "logs", data_dir=tmp_path / "data"))
-    return PageClient(app)
 
 
 def test_a_get_starts_nothing_and_a_foreign_page_cannot_post(client: PageClient, tmp_path: Path) -> None:
