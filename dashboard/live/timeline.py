@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dashboard.log_index.index import LogIndex
 from dashboard.log_index.line import Line
 from models import LegResult
 
-MOST_EVENTS = 25
+MOST_EVENTS, MOST_KEPT = 25, 200
 VERBS = {
     "OPEN_COVERED_CALL": "Sold",
     "ROLL_COVERED_CALL": "Rolled",
@@ -63,7 +64,9 @@ def _is_same_failure(one: Line, other: Line) -> bool:
     return failure != (None, None) and failure == (other.error, other.blocked_by) and one.symbol == other.symbol
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def _item(index: LogIndex, line: Line) -> Item:
+    """An event does not change any more, and its record is long: it is read once."""
     record = index.iteration_record(line) if line.executed_status != "none" else None
     legs = () if record is None or record.executed_action is None else record.executed_action.legs
     return Item(

@@ -100,8 +100,7 @@ def payoff_pictures(calls: Sequence[ShortCall], spot_usd: float, coin: str, heig
     plot.line([(price, price * amount) for price, amount in today if amount is not None], "today")
     plot.line(in_usd, "payoff")
     plot.moment(spot_usd, f"now {number(spot_usd, 0)}", "spot")
-    plot.moment(calls[0].strike_usd, "", "strike")
-    plot.text(plot.x(calls[0].strike_usd), 10.0, f"strike {number(calls[0].strike_usd, 0)}", "middle")
+    _strike_and_even(plot, calls[0])
     in_coin = Plot(heights_px[1], plot.x_range, spread([amount for _, amount in expiry] + [size]),
                    f"value at expiry in {coin}", bottom_px=4.0)  # fmt: skip
     in_coin.level(size, "")
@@ -109,6 +108,16 @@ def payoff_pictures(calls: Sequence[ShortCall], spot_usd: float, coin: str, heig
     in_coin.line([(price, amount) for price, amount in today if amount is not None], "today")
     in_coin.line(expiry, "payoff")
     return plot.svg() + in_coin.svg()
+
+
+def _strike_and_even(plot: Plot, call: ShortCall) -> None:
+    """The strike, and the price above which holding would have been better; words to the left and to the right."""
+    plot.moment(call.strike_usd, "", "strike")
+    plot.text(plot.x(call.strike_usd) - 0.5, 10.0, f"strike {number(call.strike_usd, 0)}", "end")
+    even_usd = call.even_with_holding_usd
+    if even_usd is not None and even_usd <= plot.x_range[1]:
+        plot.moment(even_usd, "", "even")
+        plot.text(plot.x(even_usd) + 0.5, 10.0, f"even with holding {number(even_usd, 0)}")
 
 
 def _today(calls: Iterable[ShortCall], price_usd: float) -> float | None:

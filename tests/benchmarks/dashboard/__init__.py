@@ -1,0 +1,1 @@
+"""The dashboard on a log of a year: python -m tests.benchmarks.dashboard"""
