@@ -37,6 +37,7 @@ class LogIndex(LineQuestions):
         super().__init__(Store(None if work_dir is None else work_dir / f"index-{_name_of(log_dir)}.sqlite"))
         self.log_dir = log_dir
         self.progress = Progress()
+        self.has_ended = False
         self._said: list[str] = []
         self._ends = Event()
         self._refreshing = Lock()
@@ -62,21 +63,16 @@ class LogIndex(LineQuestions):
         """Look for new lines in a thread of its own, until close()."""
 
         def look() -> None:
-            while not self._ends.is_set():
+            while not self.has_ended:
                 self.refresh()
                 self._ends.wait(poll_seconds)
 
         self._thread = Thread(target=look, name="log index", daemon=True)
         self._thread.start()
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether no new line will be seen any more."""
-        return self._ends.is_set()
-
     def end(self) -> None:
-        """Look for new lines no longer; what is known can still be asked."""
-        self._ends.set()
+        """Look for new lines no longer; what is known can still be asked. Takes no lock: a signal handler may call it."""
+        self.has_ended = True
 
     def close(self) -> None:
         """The end of it: whoever asks after this gets an error."""
@@ -85,6 +81,7 @@ class LogIndex(LineQuestions):
 
     def wait_for_end(self) -> None:
         self.end()
+        self._ends.set()
         if self._thread is not None:
             self._thread.join(timeout=10.0)
 
@@ -95,7 +92,7 @@ class LogIndex(LineQuestions):
             known = self._matched(present)
             self._count_bytes(present)
             for name, path in sorted(present.items()):
-                if not self._ends.is_set():
+                if not self.has_ended:
                     self._read(name, path, known.get(name))
             self.progress = replace(self.progress, done_bytes=self.progress.total_bytes, is_done=True)
 
