@@ -71,7 +71,7 @@ class LogIndex(LineQuestions):
         self._thread.start()
 
     def end(self) -> None:
-        """Look for new lines no longer; what is known can still be asked. Takes no lock: a signal handler may call it."""
+        """Look for new lines no longer; all else can be asked. Takes no lock: a signal handler may call it."""
         self.has_ended = True
 
     def close(self) -> None:
