@@ -51,6 +51,8 @@ class CallBoard:
         self._sheets: dict[int, _Sheet] = {}
         self._known: dict[str, Listing] = {}
         self._observed_ms = (start_ms // HOUR_MS - LOOK_BACK_HOURS) * HOUR_MS
+        self._calendar: tuple[int, ...] = ()  # listed expiries, those included that wait for an index
+        self._seen = NOTHING_SEEN  # of the spots that every sheet has seen
         self._live: ListedCalls | None = None
 
     @property
@@ -70,7 +72,9 @@ class CallBoard:
         spots_usd = self._history.index.fresh_at(hours_ms, OLDEST_HOUR_MS)
         for hour_ms, spot_usd in zip(hours_ms.tolist(), spots_usd.tolist(), strict=True):
             self._observed_ms = hour_ms
-            self._take_off_expired(hour_ms)
+            if not self._calendar or hour_ms >= self._calendar[0]:  # it moves when its nearest expiry is over
+                self._take_off_expired(hour_ms)
+                self._calendar = listed_expiries(hour_ms, self._size)
             if spot_usd > 0.0:
                 self._list_new(hour_ms, spot_usd)
 
@@ -83,16 +87,23 @@ class CallBoard:
             self._forget_before(at_ms - REMEMBER_EXPIRED_MS)
 
     def _list_new(self, at_ms: int, spot_usd: float) -> None:
-        for expires_at_ms in listed_expiries(at_ms, self._size):
-            if expires_at_ms not in self._sheets:
-                self._sheets[expires_at_ms] = _Sheet(expires_at_ms, at_ms, spot_usd, self._strikes_per_side(at_ms))
+        """Most hours bring nothing: the calendar moves once a day, a strike comes with a new high or low."""
+        new = [expires_at_ms for expires_at_ms in self._calendar if expires_at_ms not in self._sheets]
+        for expires_at_ms in new:
+            self._sheets[expires_at_ms] = _Sheet(expires_at_ms, at_ms, spot_usd, self._strikes_per_side(at_ms))
+        if new or not self._seen.holds(spot_usd):
+            self._list_around(at_ms, spot_usd)
+
+    def _list_around(self, at_ms: int, spot_usd: float) -> None:
         for expires_at_ms, sheet in self._sheets.items():
-            if sheet.has_seen(spot_usd):
+            if sheet.seen.holds(spot_usd):
                 continue
             for strike_usd in sheet.new_strikes(spot_usd):
                 listing = self._listing(expires_at_ms, strike_usd, at_ms)
                 sheet.listed[strike_usd] = self._known[listing.name] = listing
                 self._live = None
+        lows, highs = zip(*(sheet.seen for sheet in self._sheets.values()), strict=True)
+        self._seen = _Span(max(lows), min(highs))
 
     def _strikes_per_side(self, at_ms: int) -> int:
         dvol = float(self._history.dvol_at(at_ms)[0])
@@ -119,22 +130,34 @@ class CallBoard:
             del self._known[name]
 
 
+class _Span(NamedTuple):
+    """From the lowest to the highest of some prices, USD."""
+
+    low_usd: float
+    high_usd: float
+
+    def holds(self, spot_usd: float) -> bool:
+        return self.low_usd <= spot_usd <= self.high_usd
+
+
+NOTHING_SEEN = _Span(float("inf"), 0.0)
+
+
 class _Sheet:
-    """One expiry: its grid, the strikes listed so far, and where spot has been."""
+    """One expiry: its grid, the strikes listed so far, and where spot has been.
+
+    Only a spot outside what it has seen can bring new strikes.
+    """
 
     def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
         self.listed: dict[float, Listing] = {}
         self._calls: _Calls = _calls_of([])
         self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
-        self._low_usd, self._high_usd = float("inf"), 0.0
-
-    def has_seen(self, spot_usd: float) -> bool:
-        """Only a new high or low of spot can bring new strikes."""
-        return self._low_usd <= spot_usd <= self._high_usd
+        self.seen = NOTHING_SEEN
 
     def new_strikes(self, spot_usd: float) -> list[float]:
         """Strikes to add around this spot."""
-        self._low_usd, self._high_usd = min(self._low_usd, spot_usd), max(self._high_usd, spot_usd)
+        self.seen = _Span(min(self.seen.low_usd, spot_usd), max(self.seen.high_usd, spot_usd))
         return [strike for strike in self._grid.strikes(spot_usd) if strike not in self.listed]
 
     @property

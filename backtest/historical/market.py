@@ -179,12 +179,11 @@ class HistoricalMarket:
             return ()
         width_ms, at_ms = 1000 * seconds, now_ms(self.clock)
         last_ms = min(end_ms, at_ms - 1)
-        opens = np.arange(-(-start_ms // width_ms) * width_ms, last_ms // width_ms * width_ms + 1, width_ms)
-        history = self._histories[currency]
-        first = 100.0 * history.dvol_at(opens)[0]
-        last = 100.0 * history.dvol_at(np.minimum(opens + width_ms, at_ms))[0]
-        rows = zip(opens.tolist(), first.tolist(), last.tolist(), strict=True)
-        return [Bar(at, a, max(a, b), min(a, b), b) for at, a, b in rows if np.isfinite(a) and np.isfinite(b)]
+        last_edge_ms = (last_ms // width_ms + 1) * width_ms  # a bar ends where the next one opens
+        edges = np.minimum(np.arange(-(-start_ms // width_ms) * width_ms, last_edge_ms + 1, width_ms), at_ms)
+        known = 100.0 * self._histories[currency].dvol_at(edges)[0]
+        rows = zip(edges.tolist(), known.tolist(), known[1:].tolist(), strict=False)
+        return [Bar(at, a, max(a, b), min(a, b), b) for at, a, b in rows if a > 0.0 and b > 0.0]
 
     def sources(self, currency: str) -> tuple[SurfaceSet, ...]:
         """The sets that have been used for a coin, with their errors: what stands beside a result."""

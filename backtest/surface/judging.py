@@ -16,8 +16,8 @@ from backtest.surface.coefficients import SurfaceSet
 from backtest.surface.correction import Correction
 from backtest.surface.fitting import FIT_DELTA, JUDGED_DAYS, Sample, is_judged, relative_errors
 from backtest.surface.known import BoolArray, FloatArray
-from backtest.surface.model import surface_volatility
-from backtest.surface.shape import log_tenor
+from backtest.surface.model import smiles_of
+from backtest.surface.shape import SHAPE_TERMS, log_tenor
 from backtest.surface.spread import spreads, tick_era
 
 CorrectionAt = Callable[[int], Correction | None]
@@ -79,7 +79,8 @@ def model_volatilities(
             known[here] = correction is not None
             if correction is not None:
                 level[here], skew[here] = correction.level_at(log_tenor(rows.days[here])), correction.skew
-    return surface_volatility(surface, sample.terms, sample.now.dvol, rows.days, level, skew), known
+    dvol, y, time_terms = sample.now.dvol, sample.terms[:, 1], sample.terms[:, SHAPE_TERMS:]
+    return smiles_of(surface, time_terms, dvol, rows.days, level, skew).volatility(dvol, y), known
 
 
 def spread_errors(sample: Sample, surface: SurfaceSet) -> Iterator[SpreadError]:

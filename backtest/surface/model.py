@@ -7,17 +7,28 @@ Pure but for the dice handed in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtest.surface.coefficients import SurfaceSet
 from backtest.surface.conditions import Conditions
 from backtest.surface.correction import Correction
 from backtest.surface.guard import smile_strength
 from backtest.surface.known import BoolArray, FloatArray
-from backtest.surface.shape import SHORTEST_DAYS, Options, call_prices, log_tenor, term_columns, time_shift
+from backtest.surface.shape import (
+    SHORTEST_DAYS,
+    Options,
+    call_prices,
+    dvol_deviation,
+    log_tenor,
+    moneyness,
+    time_columns,
+    time_shift,
+)
 from backtest.surface.spread import quotes_around, spreads, tick_era
-from paper_exchange.market.clocks import YEAR_MS
+from paper_exchange.market.clocks import DAY_MS, YEAR_MS
 
 IV_DECIMALS = 4  # a hundredth of a percent, as Deribit shows it
 FORWARD_DECIMALS = 4
@@ -49,11 +60,39 @@ class ModelChain:
     is_extrapolated: BoolArray
 
 
+class _Expiries(NamedTuple):
+    """What all strikes of an expiry share is worked out once. `rows`: of each option, the place of its expiry."""
+
+    at_ms: FloatArray
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Smiles:
+    """ln(volatility / DVOL) = log_level + strength (slope y + curve y^2), with y the clamped moneyness."""
+
+    log_level: FloatArray
+    slope: FloatArray
+    curve: FloatArray
+    strength: FloatArray
+
+    def at(self, rows: NDArray[np.intp]) -> Smiles:
+        """The smile of each of these rows."""
+        return Smiles(self.log_level[rows], self.slope[rows], self.curve[rows], self.strength[rows])
+
+    def volatility(self, dvol: FloatArray, y: FloatArray) -> FloatArray:
+        """As a fraction."""
+        shape = self.strength * (self.slope * y + self.curve * y**2)
+        volatility: FloatArray = dvol * np.exp(self.log_level + shape)
+        return volatility
+
+
 def model_chain(
     moment: ModelMoment, strikes_usd: FloatArray, expires_at_ms: FloatArray, dice: np.random.Generator | None
 ) -> ModelChain:
-    """All calls at once; without dice every spread is the law's own."""
-    options = Options(forwards(moment, expires_at_ms), strikes_usd, expires_at_ms)
+    """All calls at once, by expiry; without dice every spread is the law's own."""
+    expiries = _expiries_of(expires_at_ms)
+    options = Options(forwards(moment, expiries.at_ms)[expiries.rows], strikes_usd, expires_at_ms)
     volatility = np.round(model_volatility(moment, options), IV_DECIMALS)
     marks, deltas = call_prices(options, volatility, moment.at_ms)
     days = options.days(moment.at_ms)
@@ -62,6 +101,13 @@ def model_chain(
     bids, asks = quotes_around(marks, spreads(moment.surface.spread.law(), marks, days, era, residual), era)
     inside = moment.surface.valid.holds(moment.now, days, deltas) & moment.is_warm
     return ModelChain(options.forwards_usd, days, volatility, marks, deltas, bids, asks, ~inside)
+
+
+def _expiries_of(expires_at_ms: FloatArray) -> _Expiries:
+    """Of options that follow each other by expiry; in another order some stand there more than once."""
+    is_first = np.ones(len(expires_at_ms), dtype=np.bool_)
+    is_first[1:] = expires_at_ms[1:] != expires_at_ms[:-1]
+    return _Expiries(expires_at_ms[is_first], np.cumsum(is_first) - 1)
 
 
 def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:
@@ -74,29 +120,29 @@ def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:
 
 def model_volatility(moment: ModelMoment, options: Options) -> FloatArray:
     """Volatilities as fractions, corrected where there is something to correct with."""
-    terms = term_columns(moment.now, options, moment.at_ms)
-    days = options.days(moment.at_ms)
+    expiries, dvol = _expiries_of(options.expires_at_ms), moment.now.dvol
+    days = (expiries.at_ms - moment.at_ms) / DAY_MS
+    floored_days = np.maximum(days, SHORTEST_DAYS)
     level, skew = np.zeros_like(days), np.zeros_like(days)
     if moment.correction is not None:
         level += moment.correction.level_at(log_tenor(days))
         skew += moment.correction.skew
-    dvol = np.broadcast_to(moment.now.dvol, days.shape)
-    return surface_volatility(moment.surface, terms, dvol, days, level, skew)
+    time_terms = time_columns(moment.now, expiries.at_ms, floored_days, moment.at_ms)
+    smiles = smiles_of(moment.surface, time_terms, np.broadcast_to(dvol, days.shape), days, level, skew)
+    y = moneyness(options, dvol_deviation(dvol, floored_days)[expiries.rows])
+    return smiles.at(expiries.rows).volatility(dvol, y)
 
 
-def surface_volatility(
-    surface: SurfaceSet, terms: FloatArray, dvol: FloatArray, days: FloatArray, level: FloatArray, skew: FloatArray
-) -> FloatArray:
-    """One entry an option. `level` is added to the logarithm of the volatility, `skew` to its slope in moneyness."""
+def smiles_of(
+    surface: SurfaceSet, time_terms: FloatArray, dvol: FloatArray, days: FloatArray, level: FloatArray, skew: FloatArray
+) -> Smiles:
+    """One entry a row. `level` is added to the logarithm of the volatility, `skew` to its slope in moneyness."""
     coefficients = surface.coefficients()
-    log_level = coefficients[0] + time_shift(terms, coefficients, surface.cap) + level
+    log_level = coefficients[0] + time_shift(time_terms, coefficients, surface.cap) + level
     slope, curve = coefficients[1] + skew, np.full_like(days, coefficients[2])
     root_time = np.sqrt(np.maximum(days, SHORTEST_DAYS) / 365.0)
     scale = np.exp(log_level) * np.sqrt(np.maximum(days, 1e-6) / 365.0) / root_time
-    strength = _strength_by_smile(scale, dvol * root_time, slope, curve)
-    y = terms[:, 1]
-    volatility: FloatArray = dvol * np.exp(log_level + strength * (slope * y + curve * y**2))
-    return volatility
+    return Smiles(log_level, slope, curve, _strength_by_smile(scale, dvol * root_time, slope, curve))
 
 
 def _strength_by_smile(scale: FloatArray, width: FloatArray, slope: FloatArray, curve: FloatArray) -> FloatArray:

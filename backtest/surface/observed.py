@@ -23,6 +23,7 @@ from backtest.surface.shape import (
     SHORTEST_DAYS,
     Options,
     call_prices,
+    dvol_deviation,
     implied_volatility,
     moneyness,
     term_columns,
@@ -179,5 +180,5 @@ def _residuals(
     residual: FloatArray, options: Options, now: Conditions, at_ms: TimeArray, weights: FloatArray, chosen: BoolArray
 ) -> Residuals:
     days = np.maximum(options.days(at_ms), SHORTEST_DAYS)
-    y = moneyness(options, now.dvol, days)
+    y = moneyness(options, dvol_deviation(now.dvol, days))
     return Residuals(residual[chosen], np.log(days / REFERENCE_DAYS)[chosen], y[chosen], weights[chosen])

@@ -45,13 +45,14 @@ class Options(NamedTuple):
 def implied_volatility(terms: FloatArray, dvol: FloatArray, coefficients: FloatArray, cap: float) -> FloatArray:
     """The formula by itself, as it is fitted; the terms that move with time are held between LOWEST_SHIFT and `cap`."""
     shape = terms[:, :SHAPE_TERMS] @ coefficients[:SHAPE_TERMS]
-    volatility: FloatArray = dvol * np.exp(shape + time_shift(terms, coefficients, cap))
+    shift = time_shift(terms[:, SHAPE_TERMS:], coefficients, cap)
+    volatility: FloatArray = dvol * np.exp(shape + shift)
     return volatility
 
 
-def time_shift(terms: FloatArray, coefficients: FloatArray, cap: float) -> FloatArray:
+def time_shift(time_terms: FloatArray, coefficients: FloatArray, cap: float) -> FloatArray:
     """What the terms that move with time add to the logarithm of the volatility."""
-    shift: FloatArray = np.clip(terms[:, SHAPE_TERMS:] @ coefficients[SHAPE_TERMS:], LOWEST_SHIFT, cap)
+    shift: FloatArray = np.clip(time_terms @ coefficients[SHAPE_TERMS:], LOWEST_SHIFT, cap)
     return shift
 
 
@@ -64,25 +65,33 @@ def log_tenor(days: FloatArray) -> FloatArray:
 def term_columns(now: Conditions, options: Options, at_ms: ArrayLike) -> FloatArray:
     """One row an option, one column a term, in the order of TERMS. Conditions hold one entry, or one a row."""
     days = np.maximum(options.days(at_ms), SHORTEST_DAYS)
+    y = moneyness(options, dvol_deviation(now.dvol, days))
+    shape = np.stack((np.ones_like(y), y, y**2), axis=1)
+    return np.concatenate((shape, time_columns(now, options.expires_at_ms, days, at_ms)), axis=1)
+
+
+def time_columns(now: Conditions, expires_at_ms: FloatArray, days: FloatArray, at_ms: ArrayLike) -> FloatArray:
+    """The terms that move with time, those after SHAPE_TERMS: options of one expiry share them."""
     tenor = log_tenor(days)
-    y = moneyness(options, now.dvol, days)
     columns = (
-        np.ones_like(y),
-        y,
-        y**2,
-        weekend_share(at_ms, options.expires_at_ms) - USUAL_WEEKEND,
+        weekend_share(at_ms, expires_at_ms) - USUAL_WEEKEND,
         now.excess * tenor,
         tenor,
         now.unrest * tenor,
-        np.broadcast_to(now.trend, y.shape),
+        np.broadcast_to(now.trend, tenor.shape),
     )
     return np.stack(columns, axis=1)
 
 
-def moneyness(options: Options, dvol: FloatArray, days: FloatArray) -> FloatArray:
-    """Softly clamped log-moneyness in standard deviations of DVOL; 0 is near the forward."""
-    deviations = np.log(options.strikes_usd / options.forwards_usd) / (dvol * np.sqrt(days / 365.0))
-    return clamped_moneyness(deviations)
+def dvol_deviation(dvol: FloatArray, days: FloatArray) -> FloatArray:
+    """One standard deviation of ln(spot) at expiry, by DVOL."""
+    deviation: FloatArray = dvol * np.sqrt(days / 365.0)
+    return deviation
+
+
+def moneyness(options: Options, deviation: FloatArray) -> FloatArray:
+    """Softly clamped log-moneyness in standard deviations; 0 is near the forward."""
+    return clamped_moneyness(np.log(options.strikes_usd / options.forwards_usd) / deviation)
 
 
 def clamped_moneyness(deviations: FloatArray) -> FloatArray:
