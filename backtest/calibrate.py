@@ -8,7 +8,6 @@ left out or never fitted, by delta and days. Choose it with --surface. Reads and
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
@@ -16,13 +15,13 @@ from typing import get_args
 import numpy as np
 
 from backtest.historical.files import HistoryData, read_history
+from backtest.refusals import WRONG_INPUT, refused
 from backtest.surface.chains import ChainRows, read_chain_rows
 from backtest.surface.coefficients import Coin, ErrorFigure, SurfaceBook, SurfaceSet, write_surfaces
 from backtest.surface.conditions import Resolution
 from backtest.surface.fitting import FitError, Sample, fit_surface, sample_of
 from backtest.surface.judging import month_errors
 from config import PROJECT_FOLDER
-from paper_exchange.recorded.files import RecordingError
 
 DATA_FOLDER = PROJECT_FOLDER / "data"
 
@@ -36,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = read_chain_rows(options.chains, coin)
             if coin in data.coins and len(rows) > 0:
                 _calibrate(coin, rows, data, options)
-    except (RecordingError, FitError) as error:
-        print(f"calibrate: {error}", file=sys.stderr)
-        return 2
+    except (*WRONG_INPUT, FitError) as error:
+        return refused("calibrate", error)
     return 0
 
 

@@ -18,13 +18,13 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from backtest.refusals import WRONG_INPUT, refused
 from core.context.regimes import WINDOW_DAYS, last_regime
 from core.context.year import finished_days
 from core.text import wrapped
 from models import PriceBar
 from paper_exchange.market.clocks import HOUR_MS, from_ms
 from paper_exchange.market.market import Bar
-from paper_exchange.recorded.files import RecordingError
 from paper_exchange.recorded.tables import read_candles
 
 UNKNOWN = "unknown"
@@ -138,13 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         histories = read_candles(options.candles)
-    except (OSError, RecordingError) as error:
-        print(wrapped(f"backtest.regimes: {error}"), file=sys.stderr)
-        return 2
+    except WRONG_INPUT as error:
+        return refused("regimes", error)
     written = [path for coin, bars in histories.items() for path in _one_coin(coin, _closes(bars), options)]
     for path in written:
         print(wrapped(f"wrote {path}"))
-    return 0 if written else _nothing(options)
+    if not written:
+        return refused("regimes", f"{options.candles} has no candle of {options.first} to {options.last}")
+    return 0
 
 
 def _closes(bars: Sequence[Bar]) -> list[PriceBar]:
@@ -162,12 +163,6 @@ def _one_coin(coin: str, bars: Sequence[PriceBar], options: argparse.Namespace) 
         csv.writer(file).writerows([Day._fields, *days])
     drawn.write_text(picture(coin, days), encoding="utf-8")
     return [table, drawn]
-
-
-def _nothing(options: argparse.Namespace) -> int:
-    sentence = f"backtest.regimes: {options.candles} has no candle of {options.first} to {options.last}"
-    print(wrapped(sentence), file=sys.stderr)
-    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

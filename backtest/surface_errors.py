@@ -9,7 +9,6 @@ network.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
@@ -17,8 +16,9 @@ from typing import get_args
 import numpy as np
 
 from backtest.historical.files import HistoryData, read_history
+from backtest.refusals import WRONG_INPUT, refused
 from backtest.surface.chains import ChainRows, read_chain_rows
-from backtest.surface.coefficients import SHIPPED, Coin, SurfaceBook, SurfaceError, SurfaceSet, read_surfaces
+from backtest.surface.coefficients import SHIPPED, Coin, SurfaceBook, SurfaceSet, read_surfaces
 from backtest.surface.conditions import CoinHistory, Resolution
 from backtest.surface.correction import Correction, Corrections
 from backtest.surface.fitting import Sample, sample_of
@@ -26,7 +26,6 @@ from backtest.surface.judging import CorrectionAt, MonthError, model_volatilitie
 from backtest.surface.observed import corrections_from_chains, simulated_trades, standing_correction, trades_correction
 from backtest.surface.weekly import weekly_results
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
-from paper_exchange.recorded.files import RecordingError
 
 CHAIN_AGES_DAYS = (0.2, 1.0, 3.0, 7.0)
 TRADES = 30
@@ -44,9 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = read_chain_rows(options.chains, coin)
             if coin in data.coins and len(rows) > 0:
                 _print_coin(coin, rows, data, [book for book in books if _has(book, coin)], options.seed)
-    except (RecordingError, SurfaceError) as error:
-        print(f"surface_errors: {error}", file=sys.stderr)
-        return 2
+    except WRONG_INPUT as error:
+        return refused("surface_errors", error)
     return 0
 
 

@@ -18,6 +18,7 @@ from backtest.download.datasets import COINS, DATASETS
 from backtest.download.paging import Span
 from backtest.download.rows import iso
 from backtest.download.run import JobReport, Wanted, download
+from backtest.refusals import refused
 from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError, WrongEnvironmentError
 from paper_exchange.market.clocks import HOUR_MS, to_ms
@@ -39,8 +40,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         wanted = _wanted(options, clock)
         client = PublicClient(clock, Addresses(options.main_url, options.history_url))
     except ConfigurationError as error:
-        print(f"backtest.download: {error}", file=sys.stderr)
-        return 2
+        return refused("download", error)
     return _downloaded(client, wanted, options.out, options.quiet)
 
 

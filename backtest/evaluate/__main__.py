@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +17,12 @@ from pathlib import Path
 from backtest.evaluate.considered import Considered, considered
 from backtest.evaluate.estimates import Evaluation, evaluate
 from backtest.evaluate.text import evaluation_lines
-from backtest.replay.logged import read_log, settings_of
-from backtest.replay.settled import delivery_prices_from, settlement_prices
+from backtest.refusals import WRONG_INPUT, refused
+from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_aloud
 from backtest.report.files import write_whole
 from backtest.training_data.files import LINES
 from cli.policy_file import load_policy
-from config import ENV_FILE, AgentConfig, load_config
-from core.text import wrapped
 from models import ConfigurationError
-from paper_exchange.recorded.files import RecordingError
 from policies.call import Policy
 
 
@@ -35,19 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         policy, _ = load_policy(options.policy)
-        config = load_config(ENV_FILE)
         points: list[Considered] = []
         states = 0
         for source in _logs_of(options.logs):
-            found, read = _points_of(source, policy, config, options)
+            found, read = _points_of(source, policy, options)
             points += found
             states += read
-    except FileNotFoundError as error:
-        return _refused(f"{error.filename}: {error.strerror}")
-    except (ConfigurationError, RecordingError) as error:
-        return _refused(str(error))
+    except WRONG_INPUT as error:
+        return refused("evaluate", error)
     if len(points) < 2:
-        return _refused(f"{states} states, and {len(points)} with more than one action that is allowed: 2 are needed")
+        why = f"{states} states, and {len(points)} with more than one action that is allowed: 2 are needed"
+        return refused("evaluate", why)
     found_all = evaluate(points)
     for line in evaluation_lines(found_all, Path(options.policy).stem, states):
         print(line)
@@ -70,23 +64,9 @@ def _logs_of(names: Iterable[str]) -> Iterator[str]:
         yield from sources
 
 
-def _points_of(
-    source: str, policy: Policy, config: AgentConfig, options: argparse.Namespace
-) -> tuple[list[Considered], int]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        log = read_log(source)
-    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
-        print(wrapped(sentence))
-    if not log.points:
-        raise ConfigurationError(f"{source} holds no decision with a state")
-    given = {} if options.delivery_prices is None else delivery_prices_from(options.delivery_prices)
-    prices = settlement_prices(log.ledger, log.points, given)
-    settings: dict[str, AgentConfig] = {}
-    for run_id, points in log.runs.items():
-        settings[run_id], is_known = settings_of(points, config, options.interval)
-        if not is_known:
-            print(wrapped(f"{run_id}: decided with settings that are not those of today; both are judged with today's"))
+def _points_of(source: str, policy: Policy, options: argparse.Namespace) -> tuple[list[Considered], int]:
+    log = log_read_aloud(source)
+    settings, prices = settings_read_aloud(log, options.interval), prices_of(log, options.delivery_prices)
     return list(considered(source, log, policy, settings, prices)), len(log.points)
 
 
@@ -94,11 +74,6 @@ def _write(found: Evaluation, path: Path) -> None:
     """JSON has no NaN: an error that is not known is null."""
     text = json.dumps(asdict(found), indent=1).replace(": NaN", ": null")
     write_whole(path, text + "\n")
-
-
-def _refused(why: str) -> int:
-    print(wrapped(f"backtest.evaluate: {why}"), file=sys.stderr)
-    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,23 +11,20 @@ import argparse
 import csv
 import gc
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from backtest.refusals import WRONG_INPUT, refused
 from backtest.replay.again import Replay, decide_again
-from backtest.replay.logged import Log, read_log, settings_of
 from backtest.replay.policy_watch import PolicyWatch
-from backtest.replay.settled import SettlementPrices, delivery_prices_from, settlement_prices
+from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_aloud
 from backtest.replay.text import ChangedDecision, change_lines, changed_decision, summary_lines
 from cli.assembly import policy_hash
-from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
 from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError
-from paper_exchange.recorded.files import RecordingError
 
 
 def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -41,16 +38,9 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
                 desk.answer_every_save(clock)
             return 0
         replay = desk.answer(clock)
-    except FileNotFoundError as error:
-        return _refused(f"{error.filename}: {error.strerror}")
-    except (ConfigurationError, RecordingError) as error:
-        return _refused(str(error))
+    except WRONG_INPUT as error:
+        return refused("replay", error)
     return 1 if replay.changes and options.fail_on_change else 0
-
-
-def _refused(why: str) -> int:
-    print(wrapped(f"backtest.replay: {why}"), file=sys.stderr)
-    return 2
 
 
 class ReplayDesk:
@@ -59,9 +49,9 @@ class ReplayDesk:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._policy = PolicyWatch(options.policy)
-        self._log = _log_of(options)
-        self._settings = self._settings_of_runs(load_config(ENV_FILE))
-        self._prices = _prices_of(self._log, options.delivery_prices)
+        self._log = log_read_aloud(options.logs)
+        self._settings = settings_read_aloud(self._log, options.interval)
+        self._prices = prices_of(self._log, options.delivery_prices)
 
     def answer_every_save(self, clock: Clock) -> None:
         gc.freeze()  # the states stay: the next search for garbage need not look at them
@@ -93,36 +83,6 @@ class ReplayDesk:
         if not replay.changes or hashes != {policy_hash(source)}:
             return []
         return ["this is the file that decided then: what has changed are settings, or it uses more than the state"]
-
-    def _settings_of_runs(self, config: AgentConfig) -> dict[str, AgentConfig]:
-        found: dict[str, AgentConfig] = {}
-        strange: list[str] = []
-        for run_id, points in self._log.runs.items():
-            found[run_id], is_known = settings_of(points, config, self._options.interval)
-            strange += [] if is_known else [run_id]
-        if strange:
-            runs = strange[0] if len(strange) == 1 else f"{len(strange)} runs"
-            _say(f"{runs}: decided with settings that are not those of today; some changes may come from that")
-        return found
-
-
-def _log_of(options: argparse.Namespace) -> Log:
-    """The log, read with its warnings as plain sentences; raises ConfigurationError where it holds no state."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        log = read_log(options.logs)
-    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
-        _say(sentence)
-    if not log.points:
-        raise ConfigurationError(f"{options.logs} holds no decision with a state")
-    if log.without_state:
-        _say(f"{log.without_state} lines have no state (their iteration failed) and are left out")
-    return log
-
-
-def _prices_of(log: Log, source: Path | None) -> SettlementPrices:
-    given = {} if source is None else delivery_prices_from(source)
-    return settlement_prices(log.ledger, log.points, given)
 
 
 def _write(rows: Sequence[ChangedDecision], path: Path) -> None:

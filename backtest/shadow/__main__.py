@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from backtest.replay.logged import Log, read_log, settings_of
-from backtest.replay.settled import delivery_prices_from, settlement_prices
+from backtest.refusals import WRONG_INPUT, refused
+from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_aloud
 from backtest.shadow.compared import compared
 from backtest.shadow.money import made_by_all
 from backtest.shadow.text import report_lines
-from config import ENV_FILE, AgentConfig, load_config
-from core.text import wrapped
-from models import ConfigurationError
-from paper_exchange.recorded.files import RecordingError
+from config import ENV_FILE, load_config
 from policy_rule_based import decide_action
 
 
@@ -29,39 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare and print; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        config = load_config(ENV_FILE)
-        log = _read(options.logs)
-        given = {} if options.delivery_prices is None else delivery_prices_from(options.delivery_prices)
-    except FileNotFoundError as error:
-        return _refused(f"{error.filename}: {error.strerror}")
-    except (ConfigurationError, RecordingError) as error:
-        return _refused(str(error))
-    found = compared(log.points, _settings_by_run(log, config), decide_action)
-    made = made_by_all(found, settlement_prices(log.ledger, log.points, given))
-    for line in report_lines(found, len(log.points), made, config.llm.training_cutoff):
+        log = log_read_aloud(options.logs)
+        settings = settings_read_aloud(log)
+        prices = prices_of(log, options.delivery_prices)
+        cutoff = load_config(ENV_FILE).llm.training_cutoff
+    except WRONG_INPUT as error:
+        return refused("shadow", error)
+    found = compared(log.points, settings, decide_action)
+    for line in report_lines(found, len(log.points), made_by_all(found, prices), cutoff):
         print(line)
     return 0
-
-
-def _read(pattern: str) -> Log:
-    """Raises ConfigurationError where there is no state in it."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        log = read_log(pattern)
-    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
-        print(wrapped(sentence))
-    if not log.points:
-        raise ConfigurationError(f"{pattern} holds no decision with a state")
-    return log
-
-
-def _settings_by_run(log: Log, config: AgentConfig) -> dict[str, AgentConfig]:
-    return {run_id: settings_of(points, config, None)[0] for run_id, points in log.runs.items()}
-
-
-def _refused(why: str) -> int:
-    print(wrapped(f"backtest.shadow: {why}"), file=sys.stderr)
-    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

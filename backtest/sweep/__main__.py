@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from backtest.refusals import WRONG_INPUT, refused
 from backtest.report.progress import ProgressLine
 from backtest.simulator.markets import add_data_options
-from backtest.surface.coefficients import SurfaceError
 from backtest.sweep.files import write_sweep
 from backtest.sweep.journal import Journal
 from backtest.sweep.judging import WalkForward, judge
@@ -29,7 +29,6 @@ from config import ENV_FILE, load_config
 from core.text import wrapped
 from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError
-from paper_exchange.recorded.files import RecordingError
 
 MOST_FAILURES_TOLD = 3
 
@@ -39,9 +38,8 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     options = _parser().parse_args(arguments)
     try:
         return SweepDesk(options, SystemClock() if clock is None else clock).sweep()
-    except (ConfigurationError, RecordingError, SurfaceError) as error:
-        print(wrapped(f"backtest.sweep: {error}"), file=sys.stderr)
-        return 2
+    except WRONG_INPUT as error:
+        return refused("sweep", error)
     except KeyboardInterrupt:
         print("stopped at once; the trials that had ended are kept", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
 """`python -m backtest.training_data LOGS --out DIR`: decision logs as data to learn from.
 
 In: decision logs (folders, files or patterns; each is a source of its own). Out: a CSV and a JSONL file with a row a
-decision point, and a card. Exit codes: 0 written, 2 the command line or a log is wrong, or no state has a choice.
+decision point, a card, and a dataset of Minari where that is installed. Exit codes: 0 written, 2 the command line or a
+log is wrong, or no state has a choice.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backtest.replay.logged import log_of_run, read_log, settings_of
-from backtest.replay.settled import delivery_prices_from, settlement_prices
+from backtest.refusals import WRONG_INPUT, refused
+from backtest.replay.logged import log_of_run, read_log
+from backtest.replay.read_aloud import prices_of
+from backtest.replay.settings import settings_of_runs
 from backtest.training_data.files import Source, sha256_of, write_data
+from backtest.training_data.minari_file import write_minari
 from backtest.training_data.rows import Row, rows_of
-from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
 from logging_utils import log_files
 from models import ConfigurationError
-from paper_exchange.recorded.files import RecordingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,38 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     sources: list[Source] = []
     try:
-        config = load_config(ENV_FILE)
         for pattern in options.logs:
-            found, source = _rows_of_log(pattern, config, options)
+            found, source = _rows_of_log(pattern, options)
             rows += found
             sources.append(source)
         if not rows:
             raise ConfigurationError("no state of these logs has more than one action that is allowed")
-    except FileNotFoundError as error:
-        return _refused(f"{error.filename}: {error.strerror}")
-    except (ConfigurationError, RecordingError) as error:
-        return _refused(str(error))
-    for path in write_data(rows, sources, options.out):
+    except WRONG_INPUT as error:
+        return refused("training_data", error)
+    written = [*write_data(rows, sources, options.out), write_minari(rows, options.out)]
+    for path in (path for path in written if path is not None):
         print(wrapped(f"wrote {path}"))
     print(f"{len(rows)} decision points of {sum(source.states for source in sources)} states")
     return 0
 
 
-def _refused(why: str) -> int:
-    print(wrapped(f"backtest.training_data: {why}"), file=sys.stderr)
-    return 2
-
-
-def _rows_of_log(pattern: str, config: AgentConfig, options: argparse.Namespace) -> tuple[list[Row], Source]:
+def _rows_of_log(pattern: str, options: argparse.Namespace) -> tuple[list[Row], Source]:
     log = read_log(pattern)
-    given = {} if options.delivery_prices is None else delivery_prices_from(options.delivery_prices)
-    prices = settlement_prices(log.ledger, log.points, given)
+    prices = prices_of(log, options.delivery_prices)
+    settings, strange = settings_of_runs(log, options.interval)
     rows: list[Row] = []
-    strange: list[str] = []
     for run_id, points in log.runs.items():
-        settings, is_known = settings_of(points, config, options.interval)
-        strange += [] if is_known else [run_id]
-        rows += rows_of(pattern, sorted(points, key=lambda point: point.state.timestamp), settings, prices)
+        rows += rows_of(pattern, sorted(points, key=lambda point: point.state.timestamp), settings[run_id], prices)
     source = Source(
         name=pattern,
         states=len(log.points),

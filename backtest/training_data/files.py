@@ -143,7 +143,8 @@ def _card(rows: Sequence[Row], sources: Sequence[Source], hashes: Mapping[str, s
     yield from (f"| {name} | {digest} |" for name, digest in hashes.items())
     yield ""
     yield "`decisions.jsonl` has the same rows, with `observation` and `next_observation` in the order of the columns"
-    yield "below, the allowed `actions` in words, and null where the table has NaN."
+    yield "below, the allowed `actions` in words, and null where the table has NaN. `minari/` is there where Minari was"
+    yield "installed: episodes of steps, with mask, probabilities and counterfactuals in `infos`."
     yield ""
     yield "## Sources"
     for source in sources:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from backtest.environment.actions import ACTION_COUNT
 from backtest.environment.observation import columns
+from backtest.replay.logged import read_log
+from backtest.replay.settings import settings_of_runs
+from backtest.replay.settled import settlement_prices
 from backtest.training_data.__main__ import main
+from backtest.training_data.minari_file import episodes_of
+from backtest.training_data.rows import NOT_NUMBERED, rows_of
 from config import AgentConfig
 from logging_utils import read_decisions, read_trades
 from models import AgentState, OptionPosition
@@ -166,3 +173,39 @@ def test_a_log_without_a_choice_is_refused_in_a_sentence(
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "backtest.training_data:" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_of_minari_has_the_same_steps_with_mask_odds_and_counterfactuals_in_infos(
+    log: Path, tmp_path: Path
+) -> None:
+    """Of the last row nothing tells what came of it: it is what was seen after the last step."""
+    minari = pytest.importorskip("minari", reason="opt-in, see backtest/requirements.txt")
+    table, lines, _ = data_of(tmp_path, log)
+    dataset, steps = minari.MinariDataset(tmp_path / "minari"), table[table["reward_usd"].notna()]
+    (episode,) = dataset.iterate_episodes()
+    assert len(steps) >= len(table) - 1
+    assert episode.rewards.tolist() == pytest.approx(steps["reward_usd"].tolist())
+    assert episode.actions.tolist() == steps["chosen"].tolist()
+    seen = [*(line["observation"] for line in lines[: len(steps)]), lines[len(steps) - 1]["next_observation"]]
+    assert episode.observations.tolist() == seen
+    assert episode.truncations.tolist() == [*[False] * (len(steps) - 1), True]
+    for name in ("probability", "counterfactual_usd"):
+        expected = steps[[f"{name}_{number}" for number in range(ACTION_COUNT)]].to_numpy()
+        assert np.array_equal(episode.infos[name][:-1], expected, equal_nan=True)
+        assert np.isnan(episode.infos[name][-1]).all()
+    allowed = steps[[f"allowed_{number}" for number in range(ACTION_COUNT)]].to_numpy()
+    assert np.array_equal(episode.infos["action_mask"][:-1], allowed)
+    assert dataset.action_space.n == ACTION_COUNT
+    assert all(dataset.observation_space.contains(row) for row in episode.observations)
+
+
+def test_a_row_without_a_numbered_action_or_a_later_state_ends_an_episode(log: Path) -> None:
+    points = read_log(log)
+    (run_id, of_run), *_ = points.runs.items()
+    settings, _ = settings_of_runs(points)
+    rows = list(rows_of("log", of_run, settings[run_id], settlement_prices(points.ledger, of_run, {})))
+    rows[3] = replace(rows[3], chosen=NOT_NUMBERED)
+    rows[6] = replace(rows[6], reward_usd=math.nan)
+    rows[8] = replace(rows[8], chosen=NOT_NUMBERED, is_blocked=True)  # nothing was done: a step of action 0
+    known = len([row for row in rows if not math.isnan(row.reward_usd)])
+    assert [len(steps) for steps in episodes_of(rows)] == [3, 2, known - 6]

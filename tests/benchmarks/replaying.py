@@ -13,8 +13,9 @@ from time import monotonic, process_time
 
 from agent_loop import run_iteration
 from backtest.replay.again import decide_again
-from backtest.replay.logged import Log, read_log, settings_of
+from backtest.replay.logged import Log, read_log
 from backtest.replay.policy_watch import PolicyWatch
+from backtest.replay.settings import settings_of
 from cli.arguments import parse_arguments
 from cli.setup import build_agent
 from config import AgentConfig, load_config

@@ -16,7 +16,8 @@ import backtest.training_data.__main__ as training_data
 from backtest.evaluate.__main__ import main
 from backtest.evaluate.considered import Considered, considered, key_of, odds_of
 from backtest.evaluate.estimates import Weighted, evaluate, weighted
-from backtest.replay.logged import Log, read_log, settings_of
+from backtest.replay.logged import Log, read_log
+from backtest.replay.settings import settings_of
 from backtest.replay.settled import SettlementPrices, made_by_settlement
 from cli.policy_file import load_policy
 from config import PROJECT_FOLDER, AgentConfig, load_config

@@ -8,7 +8,8 @@ import pytest
 
 from backtest.env_simulator import CoveredCallEnv
 from backtest.replay.again import Replay, decide_again
-from backtest.replay.logged import read_log, settings_of
+from backtest.replay.logged import read_log
+from backtest.replay.settings import settings_of
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
 from logging_utils import read_logged_decisions
 from models import LedgerEntry, ProposedAction
