@@ -12,12 +12,13 @@ import argparse
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from backtest.refusals import WRONG_INPUT, refused
 from backtest.report.contents import OtherQuotes, Report
 from backtest.report.files import summary_of_report, write_summary, write_tables, write_whole
 from backtest.report.page import report_page
@@ -30,17 +31,16 @@ from backtest.simulator.presets import PRESETS
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sensitivity import Case, SensitivityRow, sensitivity_rows
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy
-from backtest.surface.coefficients import SurfaceError
 from cli.policy_file import load_policy
 from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
 from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError, DecisionLog
 from orders.jsonl_file import JsonlLog
-from paper_exchange.recorded.files import RecordingError
 from paper_exchange.setups import Setup
 
 SIX_HOURS_SECONDS = 21_600.0
+Found = TypeVar("Found")
 
 
 def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     try:
         with desk.stopped_by_a_signal():
             return desk.compare(*options.compare) if options.compare else desk.report()
-    except (ConfigurationError, RecordingError, SurfaceError) as error:
-        print(wrapped(f"backtest.run: {error}"), file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(wrapped(f"backtest.run: {error.filename or options.out}: {error.strerror or error}"), file=sys.stderr)
-        return 2
+    except WRONG_INPUT as error:
+        return refused("run", error)
+
+
+class StoppedByHandError(Exception):
+    """A run beside the first was not begun, or ended before its period did."""
 
 
 class RunDesk:
@@ -76,15 +76,16 @@ class RunDesk:
         write_tables(result, folder)  # before the other runs: these may take as long again
         found = Report(
             result,
-            presets=() if self._options.no_presets else tuple(self._presets(case)),
-            sensitivity=tuple(self._sensitivity(case, result)) if self._options.sensitivity else (),
-            other_quotes=tuple(self._on_other_quotes(case, markets.others)),
+            presets=() if self._options.no_presets else _ended(self._presets(case)),
+            sensitivity=_ended(self._sensitivity(case, result)) if self._options.sensitivity else (),
+            other_quotes=_ended(self._on_other_quotes(case, markets.others)),
+            is_stopped=self._is_stopped,
         )
         write_summary(summary_of_report(found), folder)
         write_whole(folder / "report.html", report_page(found))
         for line in (*summary_lines(found), f"report: {folder / 'report.html'}"):
             print(line)
-        return 1 if result.problem is not None else 0
+        return 1 if result.problem is not None or self._is_stopped else 0
 
     def compare(self, first: str, second: str) -> int:
         """Two folders of runs, or two policies, which are run first."""
@@ -134,25 +135,28 @@ class RunDesk:
 
     def _presets(self, case: Case) -> Iterator[SimulationResult]:
         for preset in PRESETS:
-            if self._is_stopped:
-                return
             its_own = replace(
                 case, config=preset.settings(case.config), policy=NamedPolicy(preset.name, preset.decide, preset.name)
             )
-            yield self._watch(preset.name, _simulator(its_own))
+            yield self._watch_beside(preset.name, _simulator(its_own))
 
     def _on_other_quotes(self, case: Case, others: Sequence[NamedMarket]) -> Iterator[OtherQuotes]:
         for other in others:
-            if self._is_stopped:
-                return
             simulator = _simulator(replace(case, make_setup=other.make_setup))
             try:
-                yield OtherQuotes(other.name, self._watch(f"{case.policy.name}, {other.name}", simulator))
+                yield OtherQuotes(other.name, self._watch_beside(f"{case.policy.name}, {other.name}", simulator))
             except ConfigurationError as error:  # their data do not reach so far; the run itself stands
                 print(wrapped(f"backtest.run: {other.name} left out: {error}"), file=sys.stderr)
 
     def _sensitivity(self, case: Case, result: SimulationResult) -> Iterator[SensitivityRow]:
-        return sensitivity_rows(case, result, self._watch)
+        return sensitivity_rows(case, result, self._watch_beside)
+
+    def _watch_beside(self, name: str, simulator: CoveredCallSimulator) -> SimulationResult:
+        """To its end; raises StoppedByHandError: half a run beside a whole one would mislead."""
+        result = None if self._is_stopped else self._watch(name, simulator)
+        if result is None or self._is_stopped:
+            raise StoppedByHandError
+        return result
 
     def _watch(self, name: str, simulator: CoveredCallSimulator) -> SimulationResult:
         """Run it, with a line that says how far it is."""
@@ -164,6 +168,15 @@ class RunDesk:
             return simulator.run(lambda at, _: line.show(at, simulator.span))
         finally:
             line.end()
+
+
+def _ended(runs: Iterator[Found]) -> tuple[Found, ...]:
+    """What had ended by the time somebody stopped them."""
+    found: list[Found] = []
+    with suppress(StoppedByHandError):
+        for one in runs:
+            found.append(one)
+    return tuple(found)
 
 
 def _simulator(case: Case, log_folder: Path | None = None) -> CoveredCallSimulator:

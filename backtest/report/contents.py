@@ -6,6 +6,7 @@ own, never in one sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -31,6 +32,15 @@ class Report:
     presets: tuple[SimulationResult, ...] = ()
     sensitivity: tuple[SensitivityRow, ...] = ()
     other_quotes: tuple[OtherQuotes, ...] = ()
+    is_stopped: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know first: of the run itself, and of what is missing beside it."""
+        found = self.result.warnings
+        if not self.is_stopped or self.result.problem is not None:
+            return found
+        return (*found, "stopped by hand: of the runs beside it only those that had ended are shown")
 
     @property
     def side_by_side(self) -> tuple[OtherQuotes, ...]:
@@ -58,6 +68,42 @@ def weeks_of(side_by_side: Sequence[OtherQuotes], coin: str) -> Iterator[Week]:
         chains = [found.get(monday, []) for found in by_week]
         calls = tuple(", ".join(leg.symbol for chain in opened for leg in chain.legs) for opened in chains)
         yield Week(monday, coin, calls, tuple(map(_pnl_coin, chains)))
+
+
+@dataclass(frozen=True)
+class SameCalls:
+    """In how many weeks the same calls were sold on two kinds of quotes; by how much P&L differs then and otherwise."""
+
+    coin: str
+    names: tuple[str, str]
+    weeks: int
+    same_weeks: int
+    same_difference_coin: float
+    other_difference_coin: float
+
+    @property
+    def sentence(self) -> str:
+        first, other = self.names
+        return (
+            f"{self.coin}, {other} less {first}: the same calls in {self.same_weeks} of {self.weeks} weeks, there "
+            f"{self.same_difference_coin + 0.0:+.5f} coin in all; in the other weeks "
+            f"{self.other_difference_coin + 0.0:+.5f}"
+        )
+
+
+def same_calls(side_by_side: Sequence[OtherQuotes], coin: str) -> Iterator[SameCalls]:
+    """Each of the others against the first, over the weeks that are over in both; none where there is no such week."""
+    weeks = list(weeks_of(side_by_side, coin))
+    for place, other in enumerate(side_by_side[1:], 1):
+        known = [
+            (week.calls[0] == week.calls[place], (week.pnl_coin[place] or 0.0) - (week.pnl_coin[0] or 0.0))
+            for week in weeks
+            if week.pnl_coin[0] is not None and week.pnl_coin[place] is not None
+        ]
+        same, others = ([difference for is_same, difference in known if is_same is wanted] for wanted in (True, False))
+        if known:
+            names = side_by_side[0].name, other.name
+            yield SameCalls(coin, names, len(known), len(same), math.fsum(same), math.fsum(others))
 
 
 def _chains_by_week(result: SimulationResult, coin: str) -> dict[date, list[CallChain]]:

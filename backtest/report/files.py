@@ -53,6 +53,7 @@ def summary_of_report(report: Report) -> dict[str, Any]:
     """The run's figures, those of the policies beside it, of what it depends on, and of other quotes."""
     return {
         **summary_of(report.result),
+        "warnings": list(report.warnings),
         "compared_with": list(map(summary_of, report.presets)),
         "sensitivity": [{"if": row.what, "coin": row.coin, "net_coin": row.net_coin} for row in report.sensitivity],
         "on_other_quotes": [{"quotes": other.name, **summary_of(other.result)} for other in report.other_quotes],

@@ -30,7 +30,8 @@ div.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-n
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--soft); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: auto; }
 .axis { stroke: var(--soft); } .label { fill: var(--ink); font-size: 11px; } polyline { fill: none; stroke-width: 1.5; }
-.line-1 { stroke: var(--a); } .line-2 { stroke: var(--b); } .source { font-size: .8rem; opacity: .75; }
+.line-1 { stroke: var(--a); } .line-2 { stroke: var(--b); } .name-1 { fill: var(--a); } .name-2 { fill: var(--b); }
+.source { font-size: .8rem; opacity: .75; }
 .careful { border-left: 4px solid var(--b); padding-left: .6rem; }
 """
 
@@ -53,7 +54,7 @@ def _body(report: Report) -> Iterator[str]:
             f"{len(result.decisions)} decisions, fills {escape(result.fills)}, seed {result.seed}. "
             "Research on a paper account, not financial advice.</p>"
         )
-    notes = [*result.warnings, *([result.source.extrapolated] if result.source.extrapolated else [])]
+    notes = [*report.warnings, *([result.source.extrapolated] if result.source.extrapolated else [])]
     yield from (f'<p class="careful">{escape(note)}</p>' for note in notes)
     yield "<h2>Against holding and simple policies</h2>"
     yield _comparison([result, *report.presets])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from html import escape
 
-from backtest.report.contents import OtherQuotes, Report, Week, weeks_of
+from backtest.report.contents import OtherQuotes, Report, Week, same_calls, weeks_of
 from backtest.report.parts import table
 from backtest.simulator.result import CoinResult
 
@@ -28,6 +28,7 @@ def side_by_side_parts(report: Report) -> Iterator[str]:
     for coin in report.result.coins:
         yield f"<h3>{escape(coin.coin)}</h3>"
         yield table(HEAD, [_row(one.name, found) for one in shown for found in _of(one, coin.coin)], source)
+        yield from (f"<p>{escape(found.sentence)}.</p>" for found in same_calls(shown, coin.coin))
         weeks = list(weeks_of(shown, coin.coin))
         names = [f"{one.name}, {word}" for one in shown for word in ("call", "coin")]
         if weeks:

@@ -1,7 +1,7 @@
 """A chart of lines as SVG text, without a library and without an address in it. Pure.
 
 In: series of (time, value), oldest first. Out: one <svg> element for a page that defines its colours: the classes
-line-1, line-2, axis and label. Long series are thinned; the first and the last point stay.
+line-1, line-2, name-1, name-2, axis and label. Long series are thinned; the first and the last point stay.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 70, 8, 8, 22
+NAME_WIDTH = 90
 MOST_POINTS = 400
 
 
@@ -48,9 +49,10 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
         return f"<p>{escape(title)}: too few points to draw</p>"
     frame = _frame_of(shown)
     lines = "".join(_line(number, one, frame) for number, one in enumerate(shown, 1))
+    names = "".join(_name(number, one) for number, one in enumerate(shown, 1)) if len(shown) > 1 else ""
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{_axes(frame, shown)}{lines}</svg>"
+        f"<title>{escape(title)}</title>{_axes(frame, shown)}{lines}{names}</svg>"
     )
 
 
@@ -73,6 +75,12 @@ def _frame_of(series: Sequence[Series]) -> _Frame:
 def _line(number: int, series: Series, frame: _Frame) -> str:
     places = " ".join(f"{frame.x(at.timestamp()):.1f},{frame.y(value):.1f}" for at, value in series.points)
     return f'<polyline class="line-{number}" points="{places}"><title>{escape(series.name)}</title></polyline>'
+
+
+def _name(number: int, series: Series) -> str:
+    """A phone shows no title of a line: its name stands in its colour."""
+    x = LEFT + 8 + (number - 1) * NAME_WIDTH
+    return f'<text class="label name-{number}" x="{x}" y="{TOP + 12}">{escape(series.name)}</text>'
 
 
 def _axes(frame: _Frame, series: Sequence[Series]) -> str:

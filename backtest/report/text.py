@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backtest.report.contents import Report
+from backtest.report.contents import Report, same_calls
 from backtest.simulator.result import CoinResult, SimulationResult
 from cli.results.earnings_report import earnings_lines
 from core.text import wrapped
@@ -29,7 +29,7 @@ def summary_lines(report: Report) -> Iterator[str]:
     yield wrapped(result.source.label)
     if result.source.extrapolated is not None:
         yield wrapped(result.source.extrapolated)
-    yield from (wrapped(f"careful: {warning}") for warning in result.warnings)
+    yield from (wrapped(f"careful: {warning}") for warning in report.warnings)
     yield from earnings_lines(coin.earnings for coin in result.coins)
     yield from map(_chain_line, result.coins)
     if report.presets:
@@ -37,6 +37,8 @@ def summary_lines(report: Report) -> Iterator[str]:
     if report.side_by_side:
         yield from (wrapped(f"{one.name}: {one.result.source.label}") for one in report.other_quotes)
         yield from _comparison("same policy, quotes", [(one.name, one.result) for one in report.side_by_side])
+        for coin in result.coins:
+            yield from (wrapped(found.sentence) for found in same_calls(report.side_by_side, coin.coin))
 
 
 def _chain_line(coin: CoinResult) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backtest.report.contents import OtherQuotes, Report, weeks_of
+import pytest
+
+from backtest.report.contents import OtherQuotes, Report, same_calls, weeks_of
 from backtest.report.page import report_page
 from backtest.report.svg import MOST_POINTS, Series, line_chart, thinned
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sources import QuoteSource
+from core.results.sold_calls import CallChain, SoldCall
 from tests.backtest.simulator.runs import days_later, thirty_days
 
 
@@ -58,6 +61,38 @@ def test_other_quotes_stand_week_by_week_beside_the_runs_own_with_every_source()
         assert [week.monday.weekday() for week in weeks] == [0] * len(weeks)
         legs = [leg.symbol for chain in coin.chains for leg in chain.legs]
         assert [call for week in weeks for call in week.calls[1].split(", ")] == legs
+
+
+def weekly_calls(*made: tuple[str, float]) -> SimulationResult:
+    """A result with one BTC call a week: its strike, and what it made in coin."""
+    chains = [
+        CallChain(f"week {n}", "BTC", (SoldCall(f"week {n}", 1, "BTC", strike, opened, opened, premium_coin=pnl_coin),))
+        for n, (strike, pnl_coin) in enumerate(made)
+        for opened in (days_later(7.0 * n),)
+    ]
+    coins = [replace(coin, chains=tuple(chains) if coin.coin == "BTC" else ()) for coin in thirty_days().coins]
+    return replace(thirty_days(), coins=tuple(coins))
+
+
+def test_weeks_of_the_same_calls_are_told_from_those_of_others() -> None:
+    real = weekly_calls(("100000", 0.003), ("101000", 0.004), ("102000", -0.010), ("103000", 0.001))
+    modelled = weekly_calls(("100000", 0.004), ("101000", 0.004), ("103000", 0.005))
+    report = Report(real, other_quotes=(OtherQuotes("modelled", modelled),))
+    (found,) = same_calls(report.side_by_side, "BTC")
+    assert (found.weeks, found.same_weeks) == (3, 2)
+    assert found.same_difference_coin == pytest.approx(0.001)
+    assert found.other_difference_coin == pytest.approx(0.015)
+    assert "the same calls in 2 of 3 weeks, there +0.00100 coin in all; in the other weeks +0.01500" in found.sentence
+    assert found.sentence in report_page(report)
+    assert list(same_calls(report.side_by_side, "ETH")) == []
+
+
+def test_two_lines_of_one_chart_are_named_in_their_colours() -> None:
+    points = [(days_later(0), 1.0), (days_later(1), 2.0)]
+    drawn = line_chart("both", [Series("equity", points), Series("<holding>", points)])
+    assert 'class="label name-1"' in drawn
+    assert "&lt;holding&gt;</text>" in drawn
+    assert "name-1" not in line_chart("one", [Series("equity", points)])
 
 
 def test_a_run_without_other_quotes_has_no_such_part() -> None:

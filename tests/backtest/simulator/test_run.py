@@ -91,6 +91,22 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert summary["compared_with"] == []
 
 
+def test_ctrl_c_among_the_policies_for_comparison_keeps_those_that_had_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InterruptingTheSecond(ProgressLine):
+        def show(self, at: object, span: object) -> None:
+            if self._name == "random entries":
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(run, "ProgressLine", InterruptingTheSecond)
+    assert run.main(["--end", "2026-01-08", "--out", str(tmp_path)]) == 1
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [other["policy"] for other in summary["compared_with"]] == ["holding"]
+    assert summary["warnings"] == ["stopped by hand: of the runs beside it only those that had ended are shown"]
+    assert "of the runs beside it only those that had ended" in (tmp_path / "report.html").read_text()
+
+
 def edited_policy(folder: Path) -> str:
     source = (
         Path("policy_rule_based.py").read_text().replace("OWN_POINTS_PER_DELTA = 0.0", "OWN_POINTS_PER_DELTA = -360.0")
