@@ -60,26 +60,35 @@ def next_line(line: bytes) -> bytes:
 
 
 def _repeated(lines: Sequence[bytes], count: int, whole_days: int) -> Iterator[bytes]:
+    dates = [_dates_of(line) for line in lines]
     for number in range(count):
         rounds, place = divmod(number, len(lines))
-        yield _later(lines[place], rounds * whole_days, number + 1)
+        yield _later(lines[place], dates[place], rounds * whole_days, number + 1)
 
 
-def _later(line: bytes, days: int, number: int) -> bytes:
+def _dates_of(line: bytes) -> list[tuple[date, bytes]]:
+    """Each day and each expiry that a line names, as it writes them, the latest first."""
+    days = {(date.fromisoformat(found.decode()), b'"' + found + b"T") for found in DAYS.findall(line)}
+    expiries = {(_day_of(found), b"-" + found + b"-") for found in EXPIRIES.findall(line)}
+    return sorted(days | expiries, reverse=True)
+
+
+def _day_of(expiry: bytes) -> date:
+    return datetime.strptime(expiry.decode().title(), "%d%b%y").date()  # noqa: DTZ007 - a day
+
+
+def _later(line: bytes, dates: Sequence[tuple[date, bytes]], days: int, number: int) -> bytes:
+    """The latest first: what a date becomes is never taken for another one that is still to be replaced."""
     line = NUMBERS.sub(lambda found: b'"%s":%d' % (found[1], number), line, count=2)
-    line = DAYS.sub(lambda found: _day(found[0], days), line)
-    return EXPIRIES.sub(lambda found: _expiry(found[0], days), line)
+    for day, text in dates if days else ():
+        line = line.replace(text, _written_as(text, day + timedelta(days=days)))
+    return line
 
 
 @lru_cache(maxsize=10_000)
-def _day(text: bytes, days: int) -> bytes:
-    return (date.fromisoformat(text.decode()) + timedelta(days=days)).isoformat().encode()
-
-
-@lru_cache(maxsize=10_000)
-def _expiry(text: bytes, days: int) -> bytes:
-    at = datetime.strptime(text.decode().title(), "%d%b%y").date() + timedelta(days=days)  # noqa: DTZ007 - a day
-    return f"{at:%-d%b%y}".upper().encode()
+def _written_as(text: bytes, day: date) -> bytes:
+    """A day in the form of another text: of JSON, or of a symbol."""
+    return f'"{day.isoformat()}T'.encode() if text.startswith(b'"') else f"-{day:%-d%b%y}-".upper().encode()
 
 
 def _by_day(lines: Iterator[bytes]) -> Iterator[tuple[str, list[bytes]]]:

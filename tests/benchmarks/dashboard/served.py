@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from config import PROJECT_FOLDER
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 3_600.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
