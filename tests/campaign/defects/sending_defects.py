@@ -211,19 +211,6 @@ def no_latch() -> Iterator[None]:
         yield
 
 
-def _killed_after_trades(schedule: Schedule) -> Schedule:
-    """Positions lag behind fills, and a supervisor restarts within two seconds: otherwise a minute lies in between."""
-    crashes = tuple(Crash("decision_write", "before", nth, downtime_seconds=2.0) for nth in range(1, 24, 3))
-    return replace(schedule, acts=(Act("X20", 1, 0),), crashes=crashes, disk_faults=(), policy="eager")
-
-
-@defect("I1", occasion=_killed_after_trades)
-def fills_are_not_waited_for() -> Iterator[None]:
-    """Positions are believed although a fill may be too fresh for them."""
-    with replaced(order_log, REST_SECONDS=0.0):
-        yield
-
-
 def _behind_at_short_intervals(schedule: Schedule) -> Schedule:
     """Every private read lags, and the agent looks so often, on a machine's own exchange, that it meets the lag."""
     settings = schedule.settings | {
@@ -232,6 +219,13 @@ def _behind_at_short_intervals(schedule: Schedule) -> Schedule:
     }
     calm = replace(schedule, acts=(Act("X40", 1, 0),), disk_faults=(), crashes=(), policy="eager", intensity_pct=5)
     return replace(calm, settings=settings, interval_seconds=15.0)
+
+
+@defect("I1", occasion=_behind_at_short_intervals)
+def fills_are_not_waited_for() -> Iterator[None]:
+    """Positions are believed although a fill may be too fresh for them."""
+    with replaced(order_log, REST_SECONDS=0.0):
+        yield
 
 
 @defect("I1", "I6", "I9", "I16", occasion=_behind_at_short_intervals)
