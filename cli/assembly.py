@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from cli.console import complain, say
+from cli.locks import Lock
 from cli.policy_file import load_policy
 from cli.recorder import Recorder
 from cli.report import ended_sentence
@@ -73,7 +74,7 @@ class Agent:
     resting: RestingOrders
     shadows: tuple[Shadow, ...] = ()
     stop_requested: bool = False
-    locks: tuple[int, ...] = ()
+    locks: tuple[Lock, ...] = ()
     has_read_a_state: bool = False
     fatal: AgentError | None = None  # what ended the last iteration and may end the process
 

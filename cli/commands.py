@@ -8,7 +8,6 @@ foreseen error is one sentence on stderr, never a traceback.
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -19,7 +18,7 @@ from cli.assembly import Agent
 from cli.checks.doctor import check, check_order, doctor_line, settings_failure
 from cli.console import complain, say
 from cli.endings import labels_left
-from cli.locks import take_account_lock, take_lock
+from cli.locks import Lock, take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
 from cli.results.earnings_report import earnings_lines, report_text
 from cli.setup import build_agent, client_for_check, mode_and_market, settings_from, trades_for_real
@@ -96,15 +95,15 @@ def _looped(agent: Agent, options: argparse.Namespace, run_loop: RunLoop) -> int
 @contextmanager
 def _locked_agent(config: AgentConfig, options: argparse.Namespace) -> Iterator[Agent]:
     """The agent, with its folders and its account held for this process."""
-    locks: list[int] = []
+    locks: list[Lock] = []
     with ExitStack() as held:
         folders = {config.run.data_dir: "AGENT_DATA_DIR", config.run.log_dir: "AGENT_LOG_DIR"}
         for folder, setting in sorted(folders.items()):
             locks.append(take_lock(folder, config.name_of(setting)))
-            held.callback(os.close, locks[-1])
+            held.callback(locks[-1].release)
         if trades_for_real(config, options):
             locks.append(take_account_lock(config))
-            held.callback(os.close, locks[-1])
+            held.callback(locks[-1].release)
         agent = build_agent(config, options)
         agent.locks = tuple(locks)
         agent.trading.resume_or_stay_halted(options.resume)

@@ -7,6 +7,7 @@ one bad answer is often a captive portal or a maintenance page. Talks to Deribit
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import threading
@@ -71,8 +72,10 @@ def labels_left(agent: Agent) -> list[str]:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code, whatever a policy left running: a thread would keep it for ever."""
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    """End the process with an exit code, whatever a policy left running: a thread or process would keep it for ever."""
+    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    processes = multiprocessing.active_children()
+    if not all([thread.daemon for thread in threads] + [process.daemon for process in processes]):
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)

@@ -53,5 +53,7 @@ def _is_the_program() -> bool:
 if _is_the_program():
     signal.signal(signal.SIGINT, stop_during_the_start)
     signal.signal(signal.SIGTERM, stop_during_the_start)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, stop_during_the_start)
     parse_arguments()
     require_packages()

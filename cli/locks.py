@@ -1,6 +1,6 @@
 """Locks: one agent to a folder, and one to a testnet account on this machine; where an account's files are.
 
-In: a folder or the settings. Out: the handle of a lock, held until it is closed or the process ends, however it ends.
+In: a folder or the settings. Out: a Lock, held until its handle is closed or the process ends, however it ends.
 Raises AlreadyRunningError, or ConfigurationError where nothing can be locked. Talks to the disk.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from config import AgentConfig
@@ -18,7 +20,25 @@ from logging_utils import short_hash
 from models import AlreadyRunningError, ConfigurationError
 
 
-def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
+class Lock(NamedTuple):
+    """A file that this process holds, under the name by which others ask for it."""
+
+    handle: int
+    path: Path
+
+    def release(self) -> None:
+        with suppress(OSError):  # closed by a policy
+            os.close(self.handle)
+
+    def is_held(self) -> bool:
+        """Whether that name still stands for the file held: it may be removed, renamed, or closed by a policy."""
+        try:
+            return os.path.samestat(os.fstat(self.handle), self.path.lstat())
+        except OSError:
+            return False
+
+
+def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> Lock:
     """Hold a folder for this process; the kernel lets go of it however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +47,7 @@ def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> int:
         raise ConfigurationError(f"{setting}: {folder} cannot be written: {error.strerror}") from None
 
 
-def take_account_lock(config: AgentConfig) -> int:
+def take_account_lock(config: AgentConfig) -> Lock:
     """Hold the testnet account on this machine: two agents would each sell calls on the same coins.
 
     One place per user: a TMPDIR that differs between cron and a shell must let no second agent in.
@@ -52,16 +72,16 @@ def account_file(config: AgentConfig, ending: str) -> Path:
         raise ConfigurationError(f"the {ending} of the account has no place: {error}") from None
 
 
-def require_held(locks: Iterable[int]) -> None:
+def require_held(locks: Iterable[Lock]) -> None:
     """Raise AlreadyRunningError where the file of a lock is gone or another: somebody else may hold that one by now."""
-    for handle in locks:
-        if os.fstat(handle).st_nlink == 0:
+    for lock in locks:
+        if not lock.is_held():
             raise AlreadyRunningError(
-                "the file of a lock was removed or replaced: another agent may be running beside this one"
+                f"the lock {lock.path} was removed, replaced or closed: another agent may be running beside this one"
             )
 
 
-def _flock(path: Path, problem: str) -> int:
+def _flock(path: Path, problem: str) -> Lock:
     import fcntl  # not on Windows, where the environment and the log readers work and need no lock
 
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -74,7 +94,7 @@ def _flock(path: Path, problem: str) -> int:
         raise AlreadyRunningError(f"{problem} (lock {path}, held by {_holder(path)}); stop it first") from None
     os.ftruncate(handle, 0)
     os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
-    return handle
+    return Lock(handle, path)
 
 
 def _holder(path: Path) -> str:

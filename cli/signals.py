@@ -1,8 +1,13 @@
-"""Signals: the first one ends the loop after the call under way, a second one ends the process at once."""
+"""Signals: the first one ends the loop after the call under way, a second one ends the process at once.
+
+A hangup is never a second one: a terminal that closes sends it twice, by the shell and by the system, and nobody is
+there to read what may rest.
+"""
 
 from __future__ import annotations
 
 import signal
+from types import FrameType
 
 from cli.assembly import Agent
 from policies.call import SecondSignalError
@@ -11,8 +16,10 @@ from policies.call import SecondSignalError
 def stop_on_signals(*agents: Agent) -> None:
     """A signal ends the loop after the call under way; a sleeping clock is woken. All agents of the process stop."""
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         if any(agent.stop_requested for agent in agents):
+            if number == signal.SIGHUP:
+                return
             raise SecondSignalError  # whatever is running does not end by itself
         for agent in agents:
             agent.stop_requested = True
@@ -28,7 +35,7 @@ def stop_on_signals(*agents: Agent) -> None:
 
 def ignore_signals() -> None:
     """The process is about to end: one more Ctrl-C must not turn its last sentence into a traceback."""
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
 
 

@@ -33,6 +33,7 @@ from policies.side_effects import process_put_back
 
 POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model
 MAX_FILE_LETTERS = 60
+UNHEARD_BARKS_AFTER_SECONDS = 0.00005  # so often that one soon falls between two rounds of a loop
 PLAIN = frozenset({float, str, int, bool, NoneType, datetime})  # most values by far, and none can be changed
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -96,7 +97,7 @@ def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConf
 def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
     try:
         with _watchdog(keyless.run.policy_seconds):
-            return _RawAnswer(read_action(policy(state, keyless)))
+            return _RawAnswer(_called(policy, state, keyless))
     except PolicyOutputError as error:
         return _RawAnswer(None, error.reason)
     except PolicyTimeoutError:
@@ -108,15 +109,20 @@ def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
         return _RawAnswer(None, f"{reason_of(error)}{_place()}", traceback_text())
 
 
+def _called(policy: Policy, state: AgentState, keyless: AgentConfig) -> ProposedAction:
+    """All that the watchdog interrupts."""
+    return read_action(policy(state, keyless))
+
+
 def _place() -> str:
     """Where in the policy's file the exception being handled has come from, as " (my_policy.py:38)"."""
     step, places = sys.exc_info()[2], list[tuple[str, int]]()
     while step is not None:
         places.append((step.tb_frame.f_code.co_filename, step.tb_lineno))
         step = step.tb_next
-    if len(places) < 2:  # the first is our own call: the policy was never entered
+    if len(places) < 3:  # the first two are our own calls: the policy was never entered
         return ""
-    file = places[1][0]
+    file = places[2][0]
     line = [number for name, number in places if name == file][-1]
     return f" ({plain_ascii(PurePath(file).name, MAX_FILE_LETTERS)}:{line})"
 
@@ -215,18 +221,36 @@ def _keyless(config: AgentConfig) -> AgentConfig:
 
 @contextmanager
 def _watchdog(seconds: float) -> Iterator[None]:
-    """Raise PolicyTimeoutError in the middle of whatever runs, after so many seconds."""
+    """Raise PolicyTimeoutError in the middle of whatever the policy runs, after so many seconds.
+
+    A bare except swallows one. Who has swallowed two has had the time to clean up, and is not left alone any more: out
+    of a loop around a try gets only what is raised outside of that.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def bark(_number: int, _frame: FrameType | None) -> None:
-        raise PolicyTimeoutError
+    barks = 0
+
+    def bark(_number: int, frame: FrameType | None) -> None:
+        nonlocal barks
+        barks += 1
+        if barks == 2:
+            signal.setitimer(signal.ITIMER_REAL, seconds, UNHEARD_BARKS_AFTER_SECONDS)
+        if _is_called(frame):
+            raise PolicyTimeoutError
 
     handler_before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again and again: a bare except swallows one
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, handler_before)
+
+
+def _is_called(frame: FrameType | None) -> bool:
+    """Whether a frame is the policy's, or that of something it called."""
+    while frame is not None and frame.f_code is not _called.__code__:
+        frame = frame.f_back
+    return frame is not None

@@ -1,7 +1,8 @@
 """What a policy changes for the whole process is put back after each call, and what it leaves running is named.
 
 In: nothing. Out: a process whose decimal precision, locale, signal handlers, working folder, environment and the like
-are those from before. A policy is ordinary code in our process: a library it uses may change any of these unasked.
+are those from before. A policy is ordinary code in our process: a library it uses may change any of these unasked. A
+copy of the process that it makes and that would come back to us is ended: there is one agent.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from policies.secret_texts import environment
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)  # the default of the last one kills
 
 
 def _handlers() -> tuple[Any, ...]:
@@ -29,6 +30,14 @@ def _handlers() -> tuple[Any, ...]:
 def _set_handlers(handlers: tuple[Any, ...]) -> None:
     for name, handler in zip(SIGNALS, handlers, strict=True):
         signal.signal(name, handler)
+
+
+def _blocked_signals() -> set[int]:
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+def _set_blocked_signals(numbers: set[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
 
 
 def _umask() -> int:
@@ -51,6 +60,7 @@ KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (lambda: decimal.getcontext().copy(), decimal.setcontext),  # never equal, so always put back
     (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
     (_handlers, _set_handlers),
+    (_blocked_signals, _set_blocked_signals),
     (random.getstate, random.setstate),
     (os.getcwd, os.chdir),
     (_umask, os.umask),
@@ -64,16 +74,39 @@ _left_running: list[str] = []
 
 @contextmanager
 def process_put_back() -> Iterator[None]:
-    """Whatever happens inside, the process is as it was before."""
-    before, threads_before = [_read(read) for read, _ in KEPT], set(threading.enumerate())
+    """Whatever happens inside, the process is as it was before; a copy of it that was made inside ends here."""
+    process, before, threads_before = os.getpid(), [_read(read) for read, _ in KEPT], set(threading.enumerate())
     try:
         yield
     finally:
+        if os.getpid() != process:
+            _end_this_copy()
         _left_running.extend(thread.name for thread in threading.enumerate() if thread not in threads_before)
         for (read, put_back), value in zip(KEPT, before, strict=True):
             if value is not None and _read(read) != value:
                 with suppress(Exception):
                     put_back(value)
+        _open_what_was_closed()
+
+
+def _open_what_was_closed() -> None:
+    """Console and handles 0 to 2: the next file or connection would take a free one, and the console write into it."""
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free, which is this one
+    for name, handle in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is not None and stream.closed:
+            setattr(sys, name, open(handle, "w", buffering=1, errors="replace", closefd=False))  # noqa: SIM115
+
+
+def _end_this_copy() -> NoReturn:
+    """After os.fork in a policy: the copy holds our locks and our key, and would trade the account a second time."""
+    with suppress(OSError):
+        os.write(2, b"the policy has copied this process (os.fork): the copy ends here\n")
+    os._exit(0)
 
 
 def _read(read: Callable[[], Any]) -> Any:

@@ -9,14 +9,13 @@ one profile worked an order price by price, the others would see another market.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from cli.assembly import Agent, assemble_agent
 from cli.console import say
-from cli.locks import take_lock
+from cli.locks import Lock, take_lock
 from cli.setup import mode_and_market, paper_coins, refuse_missing_files, settings_from
 from cli.signals import stop_on_signals
 from config import AgentConfig, changed_settings
@@ -76,12 +75,12 @@ def _settings_of(profile: str, options: argparse.Namespace) -> AgentConfig:
 @contextmanager
 def _locked_class(configs: dict[str, AgentConfig], options: argparse.Namespace) -> Iterator[Class]:
     """All agents, with their folders held for this process."""
-    locks: list[int] = []
+    locks: list[Lock] = []
     with ExitStack() as held:
         for config in configs.values():
             for folder, setting in ((config.run.data_dir, "AGENT_DATA_DIR"), (config.run.log_dir, "AGENT_LOG_DIR")):
                 locks.append(take_lock(folder, config.name_of(setting)))
-                held.callback(os.close, locks[-1])
+                held.callback(locks[-1].release)
         trained = _on_testnet(configs, options) if options.market is None else _in_process(configs, options)
         for agent in trained.agents.values():
             agent.locks = tuple(locks)

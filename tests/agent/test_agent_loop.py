@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 
 import agent_loop
 from cli.assembly import assemble_agent
-from cli.locks import account_file, take_account_lock, take_lock
+from cli.locks import Lock, account_file, take_account_lock, take_lock
 from cli.setup import build_agent
 from cli.signals import stop_on_signals
 from config import PROJECT_FOLDER, AgentConfig
@@ -635,7 +635,7 @@ def test_a_second_agent_on_the_same_data_folder_ends_with_code_3_before_anything
     try:
         ended = simulated_run(tmp_path, "--once")
     finally:
-        os.close(lock)
+        lock.release()
     assert (ended.code, ended.out) == (3, "")
     assert "another agent is running" in ended.err
     assert not (tmp_path / "logs").exists()
@@ -653,7 +653,7 @@ def test_the_account_lock_is_the_same_however_its_address_is_written(
     lock = take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": "https://test.deribit.com"}))
     with pytest.raises(AlreadyRunningError, match="another agent is trading this account"):
         take_account_lock(agent_config(tmp_path, deribit={**key, "base_url": url}))
-    os.close(lock)
+    lock.release()
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"])
@@ -665,7 +665,7 @@ def test_no_other_folder_of_the_environment_lets_a_second_agent_in(
     monkeypatch.setenv(name, str(tmp_path))
     with pytest.raises(AlreadyRunningError):
         take_account_lock(config)
-    os.close(lock)
+    lock.release()
 
 
 def test_an_account_lock_that_cannot_be_made_ends_with_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -675,17 +675,44 @@ def test_an_account_lock_that_cannot_be_made_ends_with_code_2(tmp_path: Path, mo
         take_account_lock(agent_config(tmp_path))
 
 
-@pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_lock_whose_file_is_gone_ends_the_run_before_anything_is_sent(tmp_path: Path, is_replaced: bool) -> None:
+def removed(lock: Lock) -> None:
+    lock.path.unlink()
+
+
+def replaced(lock: Lock) -> None:
+    removed(lock)
+    take_lock(lock.path.parent).release()
+
+
+def renamed(lock: Lock) -> None:
+    lock.path.rename(lock.path.with_name("moved.lock"))
+
+
+def moved_with_its_folder(lock: Lock) -> None:
+    lock.path.parent.rename(lock.path.parent.with_name("moved"))
+
+
+def closed(lock: Lock) -> None:
+    lock.release()
+
+
+def closed_and_its_handle_used_again(lock: Lock) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), lock.handle)
+
+
+@pytest.mark.parametrize(
+    "lose", [removed, replaced, renamed, moved_with_its_folder, closed, closed_and_its_handle_used_again]
+)
+def test_a_lock_that_is_no_longer_held_ends_the_run_before_anything_is_sent(
+    tmp_path: Path, lose: Callable[[Lock], None]
+) -> None:
     desk = simulated_desk(tmp_path)
     agent = agent_at(desk)
-    agent.locks = (take_lock(tmp_path / "data"),)
-    (tmp_path / "data" / "agent.lock").unlink()
-    if is_replaced:
-        os.close(take_lock(tmp_path / "data"))
-    with pytest.raises(AlreadyRunningError, match="removed or replaced"):
+    agent.locks = (take_lock(tmp_path / "held"),)
+    lose(agent.locks[0])
+    with pytest.raises(AlreadyRunningError, match="removed, replaced or closed"):
         agent_loop.run_loop(agent, options("--once"))
-    os.close(agent.locks[0])
+    agent.locks[0].release()
     assert desk.wire.sent == []
 
 

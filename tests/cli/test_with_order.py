@@ -209,7 +209,7 @@ def test_none_is_sent_beside_an_agent_that_trades_the_account(tmp_path: Path, se
     try:
         assert_refused(checked(tmp_path, server), server, "test order", "another agent is trading this account", code=3)
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def test_none_is_sent_when_the_check_has_found_a_fault(tmp_path: Path, server: BentServer) -> None:

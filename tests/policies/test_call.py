@@ -183,12 +183,31 @@ def catches_every_exception() -> object:
             time.sleep(60.0)
 
 
+def catches_everything() -> object:
+    while True:
+        try:
+            time.sleep(60.0)
+        except:  # noqa: E722 - as a policy may be written
+            continue
+
+
+def catches_everything_twice() -> object:
+    while True:
+        with suppress(BaseException):
+            with suppress(BaseException):
+                time.sleep(60.0)
+            time.sleep(60.0)
+
+
 def waits_for_a_thread() -> object:
     threading.Event().wait(60.0)
     return None
 
 
-@pytest.mark.parametrize("misbehaviour", [loops, sleeps, catches_every_exception, waits_for_a_thread])
+CATCHERS = [catches_every_exception, catches_everything, catches_everything_twice]
+
+
+@pytest.mark.parametrize("misbehaviour", [loops, sleeps, waits_for_a_thread, *CATCHERS])
 def test_a_policy_that_does_not_return_is_interrupted(misbehaviour: Misbehaviour) -> None:
     started = time.monotonic()
     answer = asked(misbehaviour, SHORT_SECONDS)
@@ -305,6 +324,8 @@ def changes_the_process() -> object:
     decimal.getcontext().prec = 3
     random.seed(7)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGALRM])
     os.chdir("/")
     os.umask(0o777)
     os.environ["AGENT_SEED"] = "99"
@@ -324,7 +345,12 @@ def the_process() -> tuple[object, ...]:
     mask = os.umask(0o077)
     os.umask(mask)
     return (
-        *(decimal.getcontext().prec, random.getstate(), signal.getsignal(signal.SIGINT), Path.cwd(), mask),
+        *(decimal.getcontext().prec, random.getstate(), Path.cwd(), mask),
+        *(
+            signal.getsignal(signal.SIGINT),
+            signal.getsignal(signal.SIGPIPE),
+            signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        ),
         *(dict(os.environ), sys.getrecursionlimit(), locale.setlocale(locale.LC_ALL)),
     )
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.locks import take_account_lock
+from cli.locks import Lock, take_account_lock
 from config import load_config
 from logging_utils import read_records
 from tests.builders.agent import decision_lines
@@ -151,19 +150,18 @@ def _locked(folder: Path) -> list[str]:
 
 def _account_locked(folder: Path) -> list[str]:
     """The account is locked by an agent with folders of its own."""
-    inodes: list[int] = []
+    held: list[Lock] = []
 
     def hold(below: Path) -> None:
-        handle = take_account_lock(load_config(below / ".env"))
-        inodes.append(handle)
+        held.append(take_account_lock(load_config(below / ".env")))
 
     try:
         return refused("B69", "", "another agent is trading this account", "agent", code=3, prepare=hold).problems(
             folder
         )
     finally:
-        for handle in inodes:
-            os.close(handle)
+        for lock in held:
+            lock.release()
 
 
 LOCKS = [

@@ -160,13 +160,13 @@ def row_b69(seed: int, folder: Path) -> None:
     content = (folder / "agent.lock").read_bytes()
     with pytest.raises(AlreadyRunningError) as refused:
         locks.take_lock(folder)
-    os.close(held)
+    held.release()
     assert str(folder / "agent.lock") in str(refused.value)
     assert f"process {os.getpid()} on " in str(refused.value), "who holds it"
     assert refused.value.exit_code == 3
     assert (folder / "agent.lock").stat().st_ino == before.st_ino
     assert (folder / "agent.lock").read_bytes() == content
-    os.close(locks.take_lock(folder))
+    locks.take_lock(folder).release()
 
 
 LOG_SCENARIOS: dict[str, Callable[[int, Path], None]] = {
