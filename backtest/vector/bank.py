@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from core.columns import Bools, Floats, Integers
 
+NEVER = 2**31  # a step that no episode reaches
+
 
 @dataclass(frozen=True, eq=False)
 class Bank:

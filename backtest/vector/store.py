@@ -21,7 +21,10 @@ from backtest.vector.building import build_bank
 from config import PROJECT_FOLDER, AgentConfig
 
 MADE_BY = ("*.py", "core/**/*.py", "deribit/*.py", "orders/*.py", "paper_exchange/**/*.py", "backtest/environment/*.py")
-BUILDERS = ("backtest/env_simulator.py", "backtest/vector/bank.py", "backtest/vector/building.py")
+BUILDERS = (
+    "backtest/env_simulator.py",
+    *(f"backtest/vector/{name}.py" for name in ("bank", "building", "offers", "paths")),
+)
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 MANY_STEPS = 1_000  # from here on a person waits for the bank and wants to know why
 
