@@ -94,6 +94,7 @@ class CoveredCallVectorEnv(VectorEnv[Observations, Integers, NDArray[Any]]):
         self._place_of_coin = np.array([coins.index(coin) if coin in coins else -1 for coin in UNDERLYINGS])
         self._figures: Figures | None = None
         self._mask = np.zeros((num_envs, ACTION_COUNT), dtype=np.bool_)
+        self._first_action = ACTION_COUNT * np.arange(num_envs)  # where an account's line of the mask begins
         self._is_over = np.zeros(num_envs, dtype=np.bool_)
 
     def _make_spaces(self) -> None:
@@ -146,7 +147,7 @@ class CoveredCallVectorEnv(VectorEnv[Observations, Integers, NDArray[Any]]):
         is_number = given.shape == (self.num_envs,) and np.issubdtype(given.dtype, np.integer)
         if not is_number or given.min() < 0 or given.max() >= ACTION_COUNT:
             raise TypeError(f"actions are {self.num_envs} whole numbers from 0 to {ACTION_COUNT - 1}")
-        allowed: Bools = self._mask[np.arange(self.num_envs), given]
+        allowed: Bools = self._mask.ravel().take(self._first_action + given)
         return allowed
 
     def _rewards(self, before: Figures, now: Figures) -> Floats:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtest.vector.bank import Bank
+from backtest.vector.bank import NEVER, Bank
 from core.columns import Bools, Floats, Integers
 from core.pricing import trade_fee_coin
 
@@ -27,8 +27,9 @@ class Accounts:
 
     `base` is where a call's rows stand in the bank, 0 where a place is free. `sold_key` orders the calls of a ledger as
     the engine does: by expiry, then by when they were sold; its lowest bits are the place. `key` is the same as long as
-    something of the call is held. Columns of places are flat, and a position in them is a place and a ledger in one:
-    most places are empty, and only those that are not are looked at.
+    something of the call is held; from `ends_at_step` on what is held is due for delivery. Columns of places are flat,
+    and a position in them is a place and a ledger in one: most places are empty, and only those that are not are
+    looked at.
     """
 
     def __init__(self, bank: Bank, count: int, start_coin: Sequence[float], steps_per_coin: Sequence[int]) -> None:
@@ -45,9 +46,10 @@ class Accounts:
         # by ledger
         self.balance_coin = self.start_coin.copy()
         # by place and ledger
-        self.base, self.ends_at_step = np.zeros(self.ledgers, dtype=np.int64), np.zeros(self.ledgers, dtype=np.int64)
+        self.base, self.ends_at_step = np.zeros(self.ledgers, dtype=np.int64), np.full(self.ledgers, NEVER)
         self.key, self.sold_key = np.full(self.ledgers, NO_CALL), np.full(self.ledgers, NO_CALL)
         self.size, self.average_price_coin = np.zeros(self.ledgers), np.zeros(self.ledgers)
+        self.ledger_of = np.arange(self.ledgers)
         self._bought_out = np.zeros(0, dtype=np.int64)  # positions of which nothing is left, since the last 08:00 UTC
 
     def of_ledgers(self, by_account: Integers) -> Integers:
@@ -56,15 +58,14 @@ class Accounts:
 
     def moments(self) -> Integers:
         """Where each ledger's market stands now."""
-        return self.of_ledgers(self.path * self.bank.moments_a_path + self.step) + self._first_moment
+        return self.of_ledgers(self._path_moments()) + self._first_moment
+
+    def _path_moments(self) -> Integers:
+        return self.path * self.bank.moments_a_path + self.step
 
     def held(self) -> Integers:
         """Positions of the calls that are sold."""
         return np.flatnonzero(self.key != NO_CALL)
-
-    def step_at(self, positions: Integers) -> Integers:
-        """The step of the account that each position belongs to."""
-        return self.step.take(positions % self.count)
 
     def begin(self, accounts: Integers, paths: Integers) -> None:
         """Fresh accounts at the start of these paths."""
@@ -78,11 +79,13 @@ class Accounts:
 
     def buy_back(self, positions: Integers, amount: Floats, price_coin: Floats) -> None:
         """Take amounts off calls that are sold."""
-        self._move_coins(positions % self.ledgers, -amount * price_coin - trade_fee_coin(price_coin, 1.0) * amount)
+        self._move_coins(
+            self.ledger_of.take(positions), -amount * price_coin - trade_fee_coin(price_coin, 1.0) * amount
+        )
         left = np.round(self.size.take(positions) - amount, AMOUNT_DECIMALS)
         self.size[positions] = left
         over = positions[left <= 0.0]
-        self.average_price_coin[over], self.key[over] = 0.0, NO_CALL
+        self.average_price_coin[over], self.key[over], self.ends_at_step[over] = 0.0, NO_CALL, NEVER
         self._bought_out = np.concatenate([self._bought_out, over])
 
     def sell(self, ledgers: Integers, bases: Integers, steps: Integers, amount: Floats, price_coin: Floats) -> None:
@@ -95,39 +98,36 @@ class Accounts:
         self.average_price_coin[positions] = (average_coin * held + price_coin * amount) / (held + amount)
         self.size[positions] = np.round(held + amount, AMOUNT_DECIMALS)
         self.key[positions] = self.sold_key.take(positions)
+        self.ends_at_step[positions] = self.bank.ends_at_step.take(bases + steps)
 
     def _take_places(self, positions: Integers, bases: Integers, steps: Integers) -> None:
-        rows = bases + steps
         self.base[positions] = bases
-        self.ends_at_step[positions] = self.bank.ends_at_step.take(rows)
-        sold_at = self.bank.expiry.take(rows) << STEP_BITS | steps
+        sold_at = self.bank.expiry.take(bases + steps) << STEP_BITS | steps
         self.sold_key[positions] = sold_at << PLACE_BITS | positions // self.ledgers
 
     def _positions_for(self, ledgers: Integers, bases: Integers) -> Integers:
         """Where each call stands; for those that are new to a ledger the first free place."""
-        found = np.full(len(ledgers), -1)
-        for place in reversed(range(self.places)):
-            here = self.base.take(ledgers + place * self.ledgers)
-            found = np.where(here == 0, place, found)
-        for place in range(self.places):
-            here = self.base.take(ledgers + place * self.ledgers)
-            found = np.where(here == bases, place, found)
-        if len(found) > 0 and found.min() < 0:
+        held = self.base.reshape(self.places, -1).take(ledgers, axis=1)
+        fitness = np.where(held == bases, np.int8(2), held == 0)
+        place = fitness.argmax(axis=0)
+        if not fitness.any(axis=0).all():
             self._add_place()
             return self._positions_for(ledgers, bases)
-        positions: Integers = ledgers + found * self.ledgers
+        positions: Integers = ledgers + place * self.ledgers
         return positions
 
     def _add_place(self) -> None:
         self.places += 1
+        self.ledger_of = np.tile(np.arange(self.ledgers), self.places)
+        empty = {"ends_at_step": NEVER, "key": NO_CALL, "sold_key": NO_CALL}
         for name in ("base", "ends_at_step", "key", "sold_key", "size", "average_price_coin"):
             column = getattr(self, name)
-            empty = NO_CALL if name in ("key", "sold_key") else 0
-            setattr(self, name, np.concatenate([column, np.full(self.ledgers, empty, dtype=column.dtype)]))
+            more = np.full(self.ledgers, empty.get(name, 0), dtype=column.dtype)
+            setattr(self, name, np.concatenate([column, more]))
 
     def _forget(self, positions: Integers) -> None:
         """Free places."""
-        self.base[positions] = 0
+        self.base[positions], self.ends_at_step[positions] = 0, NEVER
         self.key[positions] = self.sold_key[positions] = NO_CALL
         self.size[positions] = self.average_price_coin[positions] = 0.0
 
@@ -140,7 +140,7 @@ class Accounts:
     def advance(self) -> None:
         """One step: expired calls are delivered, those bought back forgotten at 08:00 UTC, orders counted by day."""
         self.step = np.minimum(self.step + 1, self.bank.moments_a_path - 1)  # of an episode that is over, stays
-        moment = self.path * self.bank.moments_a_path + self.step
+        moment = self._path_moments()
         self._deliver()
         self._forget_bought_out(self.bank.is_new_session.take(moment))
         is_same_day = self.bank.day.take(moment) == self.bank.day.take(moment - 1)
@@ -156,11 +156,11 @@ class Accounts:
 
     def _deliver(self) -> None:
         """In the order of their expiry, as the balance is rounded after each."""
-        held = self.held()
-        due = held[self.ends_at_step.take(held) <= self.step_at(held)]
+        is_due = self.ends_at_step.reshape(self.places, -1) <= self.of_ledgers(self.step)
+        due = np.flatnonzero(is_due)
         while len(due) > 0:
             due = due[np.argsort(self.key.take(due))]
-            ledgers, first = np.unique(due % self.ledgers, return_index=True)
+            ledgers, first = np.unique(self.ledger_of.take(due), return_index=True)
             positions = due[first]
             # The last row of a call is that of the step before its end.
             rows = self.base.take(positions) + self.ends_at_step.take(positions) - 1
@@ -169,10 +169,8 @@ class Accounts:
             self._forget(positions)
             due = np.delete(due, first)
 
-    # --- amounts ----------------------------------------------------------------------------
 
-    def whole_steps(self, ledgers: Integers, amount: Floats) -> Floats:
-        """The most whole steps of the exchange that are not above an amount; as core.pricing.floor_to_step."""
-        steps_per_coin = self.steps_per_coin.take(ledgers)
-        floored: Floats = np.floor((np.round(amount, COIN_DECIMALS) + DUST) * steps_per_coin) / steps_per_coin
-        return np.maximum(floored, 0.0)
+def whole_steps(amount: Floats, steps_per_coin: Floats) -> Floats:
+    """The most whole steps of the exchange that are not above an amount; as core.pricing.floor_to_step."""
+    floored: Floats = np.floor((np.round(amount, COIN_DECIMALS) + DUST) * steps_per_coin) / steps_per_coin
+    return np.maximum(floored, 0.0)

@@ -65,8 +65,9 @@ class Figures:
 def figures_of(accounts: Accounts, risk: RiskConfig) -> Figures:
     """At the marks of now."""
     bank, balance_coin, ledgers, positions = accounts.bank, accounts.balance_coin, accounts.ledgers, accounts.held()
-    row = accounts.base.take(positions) + accounts.step_at(positions)
-    held = Held(positions % ledgers, row, accounts.size.take(positions))
+    ledger = accounts.ledger_of.take(positions)
+    row = accounts.base.take(positions) + accounts.of_ledgers(accounts.step).take(ledger)
+    held = Held(ledger, row, accounts.size.take(positions))
     short_coin = held.summed(held.size, ledgers)
     value_coin = held.summed(held.size * bank.mark_coin.take(row), ledgers)
     margin_coin = held.summed(held.size * bank.margin_coin.take(row), ledgers)
@@ -106,7 +107,7 @@ def _due(accounts: Accounts) -> Due:
     key = accounts.key.reshape(accounts.places, -1).min(axis=0)
     is_held = key != NO_CALL
     place = np.where(is_held, key & ((1 << PLACE_BITS) - 1), 0)
-    position = place * accounts.ledgers + np.arange(accounts.ledgers)
+    position = place * accounts.ledgers + accounts.ledger_of[: accounts.ledgers]
     base = np.where(is_held, accounts.base.take(position), 0)
     row = base + is_held * accounts.of_ledgers(accounts.step)
     size = np.where(is_held, accounts.size.take(position), 0.0)

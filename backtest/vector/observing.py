@@ -71,5 +71,6 @@ def _of_held(accounts: Accounts, now: Figures) -> Iterator[Floats]:
 
 def _over(part: Floats, whole: Floats) -> Floats:
     """0 where there is nothing to divide by."""
-    divided: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)
+    is_some = whole > 0.0
+    divided: Floats = part / np.where(is_some, whole, 1.0) * is_some
     return divided

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from backtest.environment.actions import ACTIONS_A_COIN
-from backtest.vector.accounts import Accounts
+from backtest.environment.actions import ACTION_COUNT, ACTIONS_A_COIN
+from backtest.vector.accounts import Accounts, whole_steps
 from backtest.vector.figures import Figures
 from backtest.vector.mask import CLOSE, Limits
 from core.columns import Bools, Floats, Integers
 from core.pricing import TRADE_FEE_COIN, trade_fee_coin
 from models import ROUNDING
 
+COIN_OF_ACTION, LINE_OF_ACTION = np.divmod(np.arange(ACTION_COUNT) - 1, ACTIONS_A_COIN)
+
 
 def carry_out(accounts: Accounts, actions: Integers, place_of_coin: Integers, now: Figures, limits: Limits) -> None:
     """One action an account. `place_of_coin`: where among the traded coins each coin of the actions stands."""
     acting = np.flatnonzero(actions)
-    coin, which = np.divmod(actions[acting] - 1, ACTIONS_A_COIN)
-    ledgers = place_of_coin.take(coin) * accounts.count + acting
+    chosen = actions.take(acting)
+    which = LINE_OF_ACTION.take(chosen)
+    ledgers = place_of_coin.take(COIN_OF_ACTION).take(chosen) * accounts.count + acting
     is_buy = which >= CLOSE
     bought = np.zeros(len(ledgers))
     bought[is_buy] = _buy_back(accounts, ledgers[is_buy], now, limits)
@@ -40,7 +43,7 @@ def _buy_back(accounts: Accounts, ledgers: Integers, now: Figures, limits: Limit
     cost_coin = limit_coin * asked + trade_fee_coin(limit_coin, 1.0) * asked
     has_coins = cost_coin <= accounts.balance_coin.take(ledgers)
     shown = np.where(has_coins, bank.shown_coin.take(row), 0.0)
-    filled = accounts.whole_steps(ledgers, np.minimum(asked, shown))
+    filled = whole_steps(np.minimum(asked, shown), accounts.steps_per_coin.take(ledgers))
     is_filled = filled > 0.0
     _count(accounts, ledgers, is_counted=is_filled | ~has_coins)
     positions = now.due.position.take(ledgers[is_filled])
@@ -53,8 +56,9 @@ def _sell(accounts: Accounts, ledgers: Integers, line: Integers, amount: Floats,
     bank, short_coin = accounts.bank, now.short_coin.take(ledgers) - bought
     offer = line * len(bank.spot_usd) + now.moment.take(ledgers)  # a line of the bank has all moments
     coins = np.maximum(accounts.balance_coin.take(ledgers), 0.0)
-    room = accounts.whole_steps(ledgers, coins - short_coin + ROUNDING)
-    amount = accounts.whole_steps(ledgers, np.minimum(amount, room))
+    steps_per_coin = accounts.steps_per_coin.take(ledgers)
+    room = whole_steps(coins - short_coin + ROUNDING, steps_per_coin)
+    amount = whole_steps(np.minimum(amount, room), steps_per_coin)
     is_sent = bank.sale_is_sent.take(offer) & (amount > 0.0)
     ledgers, offer, amount, bought = ledgers[is_sent], offer[is_sent], amount[is_sent], bought[is_sent]
     freed_coin = bought * bank.margin_coin.take(now.due.row.take(ledgers))
@@ -63,10 +67,11 @@ def _sell(accounts: Accounts, ledgers: Integers, line: Integers, amount: Floats,
     added_coin = bank.sale_margin_coin.take(offer) - bank.sale_mark_coin.take(offer) + TRADE_FEE_COIN
     has_funds = amount * added_coin <= np.maximum(free_coin, 0.0)
     shown = np.where(has_funds, bank.sale_shown_coin.take(offer), 0.0)
-    filled = accounts.whole_steps(ledgers, np.minimum(amount, shown))
+    filled = whole_steps(np.minimum(amount, shown), steps_per_coin[is_sent])
     is_filled = filled > 0.0
     _count(accounts, ledgers, is_counted=is_filled | ~has_funds)
-    ledgers, offer, steps = ledgers[is_filled], offer[is_filled], accounts.step_at(ledgers[is_filled])
+    ledgers, offer = ledgers[is_filled], offer[is_filled]
+    steps = accounts.step.take(ledgers % accounts.count)
     bases, bids_coin = bank.sale_base.take(offer), bank.sale_bid_coin.take(offer)
     accounts.sell(ledgers, bases, steps, filled[is_filled], bids_coin)
 
