@@ -8,69 +8,33 @@ Sizes and prices in coin, spot in USD. Pure: no network, no disk, no clock; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, get_args
 
 from config import AgentConfig
-from core.action_form import BUYS, SELLS, form_problems
+from core.action_form import Subject, form_problems, symbol_to_buy, symbol_to_sell
+from core.choices.trades import ProposedTrade, estimated_margin_pct, freed_margin_coin, margin_pct
 from core.exposure import order_size_problem, orders_per_day_problem, unfilled_orders_problem
-from core.pricing import floor_to_step, is_multiple_of_step, short_call_initial_margin_coin, trade_fee_coin
+from core.pricing import is_multiple_of_step
 from core.quotes import age_problem, is_crossed, is_inside_collar
 from core.trading_hours import settlement_problem
 from deribit.symbols import parse_symbol
 from models import (
     ROUNDING,
+    UNDERLYINGS,
     Action,
     ActionType,
     AgentState,
-    CandidateOption,
     CoinAccount,
     CoinRisk,
     MarketSnapshot,
-    OptionPosition,
     ProposedAction,
     Reason,
     RiskResult,
     TradingState,
     Underlying,
 )
-
-
-@dataclass(frozen=True)
-class ProposedTrade:
-    """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg."""
-
-    state: AgentState
-    config: AgentConfig
-    action: Action
-    underlying: Underlying
-    market: MarketSnapshot
-    account: CoinAccount
-    risk: CoinRisk
-    sold: CandidateOption | None
-    bought_back: OptionPosition | None
-
-    @property
-    def size(self) -> float:
-        return self.action.size
-
-    @property
-    def options(self) -> tuple[CandidateOption | OptionPosition, ...]:
-        """What would be traded, one order each."""
-        return tuple(option for option in (self.sold, self.bought_back) if option is not None)
-
-    @property
-    def freed_size(self) -> float:
-        return 0.0 if self.bought_back is None else self.size
-
-    @property
-    def sold_size(self) -> float:
-        """What would be sold. A roll sells no more than there is room for once the old call is bought back."""
-        if self.sold is None or self.bought_back is None:
-            return self.size
-        free = self.risk.coins_held - self.risk.short_calls_coin - self.risk.resting_sells_coin
-        room = floor_to_step(free + self.size + ROUNDING, self.sold.min_trade_amount_coin)
-        return min(self.size, room)
 
 
 def check_action_allowed(
@@ -87,40 +51,42 @@ def judge_action(state: AgentState, action: Action, config: AgentConfig) -> Risk
     return RiskResult(allowed=not reasons, reasons=reasons)
 
 
-def is_allowed(state: AgentState, action: Action, config: AgentConfig) -> bool:
-    """The same verdict alone: the first reason ends the search."""
-    return next(_reasons_against(state, action, config), None) is None
+def are_allowed(state: AgentState, actions: Sequence[Action], config: AgentConfig) -> list[bool]:
+    """The verdicts on many actions of one state, without their reasons.
+
+    A state has dozens of actions. What the rules say of the account, of a coin or of a call is asked once, not for each
+    action that shares it.
+    """
+    shared = _SharedVerdicts(state, config)
+    return [shared.allow(action) for action in actions]
 
 
 def _reasons_against(state: AgentState, action: Action, config: AgentConfig) -> Iterator[Reason]:
     if action.type == ActionType.DO_NOTHING:
         return
-    problems = list(form_problems(state, action, config))
-    if problems:
+    sold, bought_back = symbol_to_sell(action), symbol_to_buy(action)
+    subject = Subject(state.candidate(sold), state.position(bought_back), state.timestamp)
+    problems = list(form_problems(subject, action, config))
+    if problems or action.underlying is None:
         yield from problems
         return
-    trade = _trade(state, action, config)
-    if trade is None:
+    figures = _figures_of(state, action.underlying)
+    if figures is None:
         yield Reason(rule="unknown_account", text=f"there is no market or account for {action.underlying}")
         return
+    trade = ProposedTrade(state, config, action, *figures, subject.sold, subject.bought_back)
     for rule in RULES:
         yield from (Reason(rule=rule.__name__, text=text) for text in rule(trade))
 
 
 # --- what the rules look at -----------------------------------------------------------------------
 
+CoinFigures = tuple[Underlying, MarketSnapshot, CoinAccount, CoinRisk]
 
-def _trade(state: AgentState, action: Action, config: AgentConfig) -> ProposedTrade | None:
-    coin = action.underlying
-    if coin is None:
-        return None
+
+def _figures_of(state: AgentState, coin: Underlying) -> CoinFigures | None:
     market, account, risk = state.market(coin), state.account(coin), state.risk(coin)
-    if market is None or account is None or risk is None:
-        return None
-    is_roll = action.type == ActionType.ROLL_COVERED_CALL
-    sold = state.candidate(action.new_symbol if is_roll else action.symbol) if action.type in SELLS else None
-    bought_back = state.position(action.symbol) if action.type in BUYS else None
-    return ProposedTrade(state, config, action, coin, market, account, risk, sold, bought_back)
+    return None if market is None or account is None or risk is None else (coin, market, account, risk)
 
 
 # --- the rules: each yields sentences; in the log they stand under the name of the function ---------
@@ -285,7 +251,7 @@ def margin_threshold(trade: ProposedTrade) -> Iterator[str]:
         return
     risk = trade.config.risk
     threshold_pct = risk.max_margin_pct * risk.new_short_margin_pct_of_limit / 100.0
-    used_pct = _margin_pct(trade, -_freed_margin_coin(trade), 0.0)
+    used_pct = margin_pct(trade, -freed_margin_coin(trade), 0.0)
     if used_pct is not None and not used_pct <= threshold_pct:
         yield (
             f"{used_pct:.1f} % already used is above {threshold_pct:.1f} % "
@@ -327,7 +293,9 @@ def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
         )
 
 
-RULES: tuple[Callable[[ProposedTrade], Iterator[str]], ...] = (
+Rule = Callable[[ProposedTrade], Iterator[str]]
+Part = Literal["kind", "leg", "bought", "expiries", "trade"]
+RULES: tuple[Rule, ...] = (
     kill_switch,
     halted,
     reducing,
@@ -351,41 +319,84 @@ RULES: tuple[Callable[[ProposedTrade], Iterator[str]], ...] = (
     expiry_exposure,
 )
 
-
-# --- figures ------------------------------------------------------------------------------------
-
-
-def estimated_margin_pct(trade: ProposedTrade) -> float | None:
-    """Initial margin in percent of margin balance after a sale at the bid (or as asked) and a buy-back at the ask.
-
-    Portfolio-margin accounts are judged by the same standard-margin formula, which asks for more.
-    """
-    added, cash = -_freed_margin_coin(trade), 0.0
-    if trade.sold is not None:
-        call = trade.sold
-        size, spot_usd = trade.sold_size, trade.market.spot_usd
-        added += size * short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin)
-        cash += size * call.sale_price_coin - trade_fee_coin(call.sale_price_coin, size)
-    if trade.bought_back is not None:
-        ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
-        cash -= trade.size * ask + trade_fee_coin(ask, trade.size)
-    return _margin_pct(trade, added, cash)
-
-
-def _freed_margin_coin(trade: ProposedTrade) -> float:
-    held = trade.bought_back
-    if held is None:
-        return 0.0
-    return trade.size * short_call_initial_margin_coin(trade.market.spot_usd, held.strike, held.mark_price_coin)
+# What a rule looks at, where that is not the whole trade: trades that share it share the verdict.
+LOOKS_AT: Mapping[Rule, Part] = {
+    kill_switch: "kind",  # coin, size, smallest amount, whether there is a sale and a buy-back
+    halted: "kind",
+    reducing: "kind",
+    settlement_window: "kind",
+    orders_per_day: "kind",
+    unfilled_orders_per_day: "kind",
+    intent_pending: "kind",
+    unknown_position: "kind",
+    order_size: "kind",
+    bad_size: "kind",
+    coverage: "kind",
+    expiry: "leg",  # one option, whatever becomes of it
+    quote_missing: "leg",
+    quote_age: "leg",
+    quote_sanity: "leg",
+    price_collar: "leg",
+    margin_threshold: "bought",  # the kind and the option bought back
+    expiry_exposure: "expiries",  # the kind and both expiries
+}
 
 
-def _margin_pct(trade: ProposedTrade, added_margin_coin: float, added_cash_coin: float) -> float | None:
-    account = trade.account
-    if not account.is_cross_margin:
-        used, balance = account.initial_margin_coin + added_margin_coin, account.margin_balance_coin + added_cash_coin
-        return None if balance <= 0.0 else 100.0 * used / balance
-    if account.total_initial_margin_usd is None or account.total_margin_balance_usd is None:
-        return None
-    used_usd = account.total_initial_margin_usd + added_margin_coin * trade.market.spot_usd
-    balance_usd = account.total_margin_balance_usd + added_cash_coin * trade.market.spot_usd
-    return None if balance_usd <= 0.0 else 100.0 * used_usd / balance_usd
+class _SharedVerdicts:
+    """What the rules have said of a state so far, by what they looked at: whether they had nothing to say."""
+
+    def __init__(self, state: AgentState, config: AgentConfig) -> None:
+        self._state, self._config = state, config
+        self._candidates = {call.symbol: call for call in reversed(state.candidates)}
+        self._positions = {held.symbol: held for held in reversed(state.portfolio.positions)}
+        self._figures = {coin: _figures_of(state, coin) for coin in UNDERLYINGS}
+        self._verdicts: dict[Hashable, bool] = {}
+        self._rules: dict[Part, list[Rule]] = {part: [] for part in get_args(Part)}
+        for rule in RULES:
+            self._rules[LOOKS_AT.get(rule, "trade")].append(rule)
+
+    def allow(self, action: Action) -> bool:
+        if action.type == ActionType.DO_NOTHING:
+            return True
+        sold, bought_back = symbol_to_sell(action) or "", symbol_to_buy(action) or ""
+        subject = Subject(self._candidates.get(sold), self._positions.get(bought_back), self._state.timestamp)
+        for _ in form_problems(subject, action, self._config):
+            return False
+        figures = None if action.underlying is None else self._figures[action.underlying]
+        if figures is None:
+            return False
+        return self._allow_trade(
+            ProposedTrade(self._state, self._config, action, *figures, subject.sold, subject.bought_back)
+        )
+
+    def _allow_trade(self, trade: ProposedTrade) -> bool:
+        sold, held = trade.sold, trade.bought_back
+        kind = trade.underlying, trade.action.size, None if sold is None else sold.min_trade_amount_coin, held is None
+        ends = None if sold is None else sold.expiry, None if held is None else held.expiry
+        return (
+            self._once("kind", kind, trade)
+            and (sold is None or self._once("leg", ("sold", sold.symbol), trade))
+            and (held is None or self._once("leg", ("bought", held.symbol), trade))
+            and self._once("bought", (*kind, None if held is None else held.symbol), trade)
+            and self._once("expiries", (*kind, *ends), trade)
+            and _is_allowed(trade, self._rules["trade"])
+        )
+
+    def _once(self, part: Part, key: tuple[Hashable, ...], trade: ProposedTrade) -> bool:
+        """The verdict of the rules that look at this part, asked for the first trade that has it."""
+        verdict = self._verdicts.get((part, key))
+        if verdict is None:
+            alone = _leg_of(trade, key[0]) if part == "leg" else trade
+            verdict = self._verdicts[part, key] = _is_allowed(alone, self._rules[part])
+        return verdict
+
+
+def _leg_of(trade: ProposedTrade, which: Hashable) -> ProposedTrade:
+    return replace(trade, bought_back=None) if which == "sold" else replace(trade, sold=None)
+
+
+def _is_allowed(trade: ProposedTrade, rules: Iterable[Rule]) -> bool:
+    for rule in rules:
+        for _ in rule(trade):
+            return False
+    return True

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 from typing import Literal, NamedTuple
 
 from config import AgentConfig
@@ -42,7 +43,7 @@ from models import (
     TradingState,
     Underlying,
 )
-from risk_engine import is_allowed
+from risk_engine import are_allowed
 
 HISTORY_OLDEST = timedelta(hours=4)  # older hourly data is renewed at once
 YEAR_OLDEST = timedelta(hours=28)
@@ -141,8 +142,8 @@ def with_choices(state: AgentState, config: AgentConfig) -> AgentState:
     The last step of a state: what limits the agent (orders of today, a breaker, a full disk) must be in it by then.
     """
     state = state.model_copy(update={"candidates": tuple(scored(call, state, config) for call in state.candidates)})
-    allowed = (choice for choice in possible_choices(state, config) if is_allowed(state, choice, config))
-    return state.model_copy(update={"choices": tuple(allowed)})
+    possible = tuple(possible_choices(state, config))
+    return state.model_copy(update={"choices": tuple(compress(possible, are_allowed(state, possible, config)))})
 
 
 # --- fetch ------------------------------------------------------------------------------

@@ -1,22 +1,46 @@
 """Whether an action is one at all: a coin, the symbols it needs, a size, a call to sell, a position to buy back. Pure.
 
-In: a state, an action, settings. Out: reasons why the risk engine's rules cannot even be asked. Sizes in coin.
+In: an action, what it is about in a state, settings. Out: reasons why the risk engine's rules cannot even be asked.
+Sizes in coin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from config import AgentConfig
 from deribit.symbols import parse_symbol
-from models import ROUNDING, Action, ActionType, AgentState, Reason, Underlying
+from models import ROUNDING, Action, ActionType, CandidateOption, OptionPosition, Reason, Underlying
 
 SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 
 
-def form_problems(state: AgentState, action: Action, config: AgentConfig) -> Iterator[Reason]:
+class Subject(NamedTuple):
+    """What the symbols of an action stand for in a state: the call to sell, the position to buy back; None if nothing.
+
+    `now` is the state's time.
+    """
+
+    sold: CandidateOption | None
+    bought_back: OptionPosition | None
+    now: datetime
+
+
+def symbol_to_sell(action: Action) -> str | None:
+    """A roll sells another call than the one it names first."""
+    if action.type not in SELLS:
+        return None
+    return action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
+
+
+def symbol_to_buy(action: Action) -> str | None:
+    return action.symbol if action.type in BUYS else None
+
+
+def form_problems(subject: Subject, action: Action, config: AgentConfig) -> Iterator[Reason]:
     """What makes the rules of the risk engine impossible to apply."""
     if action.underlying is None:
         yield Reason(rule="missing_underlying", text="the action names no coin")
@@ -28,20 +52,19 @@ def form_problems(state: AgentState, action: Action, config: AgentConfig) -> Ite
         return
     if not action.size > 0.0:
         yield Reason(rule="bad_size", text=f"size {action.size:g} must be above 0")
-    sold = action.new_symbol if action.type == ActionType.ROLL_COVERED_CALL else action.symbol
     if action.type in SELLS:
-        yield from _sold_problems(state, action, sold)
+        yield from _sold_problems(subject, action, symbol_to_sell(action))
     if action.type in BUYS:
-        yield from _bought_problems(state, action)
+        yield from _bought_problems(subject.bought_back, action)
 
 
 def _symbols_needed(kind: ActionType) -> str:
     return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
 
 
-def _sold_problems(state: AgentState, action: Action, symbol: str | None) -> Iterator[Reason]:
-    call = state.candidate(symbol)
-    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, state.timestamp):
+def _sold_problems(subject: Subject, action: Action, symbol: str | None) -> Iterator[Reason]:
+    call = subject.sold
+    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, subject.now):
         yield Reason(
             rule="not_an_allowed_call", text=f"{symbol} is not a call on {action.underlying} that has not expired"
         )
@@ -58,8 +81,7 @@ def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) 
     return parts.underlying == underlying and parts.is_call and not is_over
 
 
-def _bought_problems(state: AgentState, action: Action) -> Iterator[Reason]:
-    held = state.position(action.symbol)
+def _bought_problems(held: OptionPosition | None, action: Action) -> Iterator[Reason]:
     if held is None or not held.is_short_call or held.underlying != action.underlying:
         yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")
     elif action.size > held.size + ROUNDING:

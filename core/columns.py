@@ -7,6 +7,7 @@ has no error function, and a logarithm whose last digit may differ from processo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -29,6 +30,11 @@ def each(function: Callable[[float], float], value: Number) -> Number:
     if isinstance(value, np.ndarray):
         return np.fromiter(map(function, value.tolist()), dtype=np.float64, count=len(value))
     return function(value)
+
+
+def square_root(value: Number) -> Number:
+    """Exactly rounded by the standard library and by numpy alike."""
+    return np.sqrt(value) if isinstance(value, np.ndarray) else math.sqrt(value)
 
 
 def larger(first: Number, second: Number | float) -> Number:

@@ -12,9 +12,10 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+from functools import lru_cache
 from typing import NamedTuple
 
-from core.columns import Number, each, rounded, smaller, where_above
+from core.columns import Number, each, rounded, smaller, square_root, where_above
 
 SECONDS_PER_DAY = 86_400.0
 SECONDS_PER_YEAR = 365.0 * SECONDS_PER_DAY
@@ -66,7 +67,7 @@ def _normal_density(x: float) -> float:
 
 
 def _d1(forward_usd: Number, strike_usd: Number, iv_fraction: Number, years: Number) -> Number:
-    spread = iv_fraction * each(math.sqrt, years)
+    spread = iv_fraction * square_root(years)
     return each(math.log, forward_usd / strike_usd) / spread + 0.5 * spread
 
 
@@ -159,6 +160,7 @@ def _short_put_base_coin(index_usd: float, strike_usd: float) -> float:
     return max(0.15 - out_of_the_money, 0.10)
 
 
+@lru_cache(maxsize=256)  # a call is looked at in all the trades that it could be part of
 def short_call_initial_margin_coin(index_usd: float, strike_usd: float, mark_coin: float) -> float:
     """Initial margin of one short call: max(0.15 - OTM / S, 0.10) + mark."""
     return _short_call_base_coin(index_usd, strike_usd) + mark_coin
@@ -205,6 +207,7 @@ def tick_size_above(price: Number, tick_size: Number, rising_steps: Sequence[tup
     return reached
 
 
+@lru_cache(maxsize=4_096)  # the same few, as all calls of a coin are of one size
 def _to_grid(value: float, step: float, rounding: str) -> float:
     exact_step = Decimal(repr(step))
     exact_value = Decimal(repr(round(value, NOISE_DECIMALS)))
@@ -234,6 +237,7 @@ def floor_to_step(amount: float, step: float) -> float:
     return max(0.0, _to_grid(amount, step, ROUND_FLOOR))
 
 
+@lru_cache(maxsize=1_024)
 def is_multiple_of_step(amount: float, step: float) -> bool:
     """Whether an amount is a whole number of steps."""
     return EXACT.remainder(Decimal(repr(amount)), Decimal(repr(step))) == 0

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import risk_engine
+from core.choices.trades import ProposedTrade, estimated_margin_pct
 from core.exposure import margin_used_pct
 from deribit_client import DeribitClient
 from models import (
@@ -29,9 +30,8 @@ from models import (
 )
 from risk_engine import (
     RULES,
-    ProposedTrade,
+    are_allowed,
     check_action_allowed,
-    estimated_margin_pct,
 )
 from state_builder import build_agent_state
 from tests.builders.configs import a_config
@@ -740,6 +740,34 @@ def test_every_rule_is_asked_and_blocks_alone(rule: Callable[..., Any]) -> None:
     offence = OFFENCES[rule]
     assert rules_hit(offence.action, offence.state) == offence.names
     assert rule.__name__ in offence.names
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_many_actions_of_one_state_are_judged_as_each_is_alone(rule: Callable[..., Any]) -> None:
+    """All the offences' actions, in several sizes, on the state of each offence."""
+    state, asked = OFFENCES[rule].state or a_state(), [offence.action for offence in OFFENCES.values()]
+    asked += [action.model_copy(update={"size": size}) for action in asked for size in (0.05, 0.1, 0.3)]
+    verdicts = [check_action_allowed(state, action, a_config())[0] for action in asked]
+    assert are_allowed(state, asked, a_config()) == verdicts
+
+
+@pytest.mark.parametrize("coins", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize(
+    "risk", [{}, {"max_margin_pct": 8.0}, {"max_net_delta_fraction": 0.1}, {"max_expiry_exposure_fraction": 0.3}]
+)
+def test_rolls_between_many_calls_are_judged_as_each_is_alone(coins: float, risk: Mapping[str, float]) -> None:
+    held = (
+        a_due_call(),
+        a_short_call(strike=OTHER_STRIKE, size=0.2),
+        a_short_call(strike=130_000.0, expiry=LATER_EXPIRY),
+    )
+    calls = (a_candidate(), LATER_CALL, a_candidate(strike=OTHER_STRIKE, ask_price_coin=0.001))
+    state = a_state(positions=held, candidates=calls, accounts=(an_account(coins=coins),))
+    rolls = [a_roll(one, other, size) for one in held for other in calls for size in (0.1, 0.2, 0.15)]
+    asked = [*rolls, *(an_opening(call) for call in calls), *map(a_closing, held)]
+    verdicts = [check_action_allowed(state, action, a_config(risk=risk))[0] for action in asked]
+    assert are_allowed(state, asked, a_config(risk=risk)) == verdicts
+    assert len(set(verdicts)) == 2
 
 
 def test_the_reasons_of_all_rules_are_listed_together() -> None:

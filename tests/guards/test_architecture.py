@@ -144,6 +144,7 @@ CORE = (
     "core/quotes",
     "core/sending/order_gate",
     "core/choices/scoring",
+    "core/choices/trades",
     "core/settings/modes",
     "core/settings/names",
     "core/settings/texts",

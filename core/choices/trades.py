@@ -1,0 +1,96 @@
+"""An action as the risk engine looks at it: what is sold and bought back, how much of it, and what margin it takes.
+
+In: a state, an action, settings. Out: a ProposedTrade and its figures; sizes and margins in coin, spot in USD. Margin
+by Deribit's standard-margin formula, on the coin's own account, on totals for cross-margin accounts. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config import AgentConfig
+from core.pricing import floor_to_step, short_call_initial_margin_coin, trade_fee_coin
+from models import (
+    ROUNDING,
+    Action,
+    AgentState,
+    CandidateOption,
+    CoinAccount,
+    CoinRisk,
+    MarketSnapshot,
+    OptionPosition,
+    Underlying,
+)
+
+
+@dataclass(frozen=True)
+class ProposedTrade:
+    """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg."""
+
+    state: AgentState
+    config: AgentConfig
+    action: Action
+    underlying: Underlying
+    market: MarketSnapshot
+    account: CoinAccount
+    risk: CoinRisk
+    sold: CandidateOption | None
+    bought_back: OptionPosition | None
+
+    @property
+    def size(self) -> float:
+        return self.action.size
+
+    @property
+    def options(self) -> tuple[CandidateOption | OptionPosition, ...]:
+        """What would be traded, one order each."""
+        return tuple([option for option in (self.sold, self.bought_back) if option is not None])
+
+    @property
+    def freed_size(self) -> float:
+        return 0.0 if self.bought_back is None else self.size
+
+    @property
+    def sold_size(self) -> float:
+        """What would be sold. A roll sells no more than there is room for once the old call is bought back."""
+        if self.sold is None or self.bought_back is None:
+            return self.size
+        free = self.risk.coins_held - self.risk.short_calls_coin - self.risk.resting_sells_coin
+        room = floor_to_step(free + self.size + ROUNDING, self.sold.min_trade_amount_coin)
+        return min(self.size, room)
+
+
+def estimated_margin_pct(trade: ProposedTrade) -> float | None:
+    """Initial margin in percent of margin balance after a sale at the bid (or as asked) and a buy-back at the ask.
+
+    Portfolio-margin accounts are judged by the same standard-margin formula, which asks for more.
+    """
+    added, cash = -freed_margin_coin(trade), 0.0
+    if trade.sold is not None:
+        call = trade.sold
+        size, spot_usd = trade.sold_size, trade.market.spot_usd
+        added += size * short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin)
+        cash += size * call.sale_price_coin - trade_fee_coin(call.sale_price_coin, size)
+    if trade.bought_back is not None:
+        ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
+        cash -= trade.size * ask + trade_fee_coin(ask, trade.size)
+    return margin_pct(trade, added, cash)
+
+
+def freed_margin_coin(trade: ProposedTrade) -> float:
+    held = trade.bought_back
+    if held is None:
+        return 0.0
+    return trade.size * short_call_initial_margin_coin(trade.market.spot_usd, held.strike, held.mark_price_coin)
+
+
+def margin_pct(trade: ProposedTrade, added_margin_coin: float, added_cash_coin: float) -> float | None:
+    account = trade.account
+    if not account.is_cross_margin:
+        used, balance = account.initial_margin_coin + added_margin_coin, account.margin_balance_coin + added_cash_coin
+        return None if balance <= 0.0 else 100.0 * used / balance
+    if account.total_initial_margin_usd is None or account.total_margin_balance_usd is None:
+        return None
+    used_usd = account.total_initial_margin_usd + added_margin_coin * trade.market.spot_usd
+    balance_usd = account.total_margin_balance_usd + added_cash_coin * trade.market.spot_usd
+    return None if balance_usd <= 0.0 else 100.0 * used_usd / balance_usd
