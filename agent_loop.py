@@ -22,11 +22,11 @@ from cli.training.side_by_side import Class
 from core.iteration import Steps
 from execution import execute_action, move_order, read_room, reason_not_to_trade, send_order
 from logging_utils import IterationRecord
-from models import ActionType, AgentError, AgentState, ShadowDecision, TradingState
+from models import ActionType, AgentError, AgentState, ProposedAction, ShadowDecision, TradingState
 from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
-from policies.call import ask_policy, traceback_text
+from policies.call import PolicyAnswer, ask_policy, traceback_text
 from policies.shadow import shadow_decisions
 from risk_engine import judge_action
 from state_builder import build_agent_state, with_choices
@@ -37,17 +37,19 @@ LOOKED_UP_AFTER_SECONDS = 30.0
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
 
-def run_iteration(agent: Agent, state_just_read: AgentState | None = None) -> IterationRecord:
+def run_iteration(
+    agent: Agent, state_just_read: AgentState | None = None, action: ProposedAction | None = None
+) -> IterationRecord:
     """State, decision, check, execution, log. Whatever fails is in the log, with the steps reached before it.
 
-    An environment shows the state before it is told what to do, and hands it over as `state_just_read`.
+    An environment shows the state before it is told what to do: it hands over both, and no policy is asked.
     """
     agent.recorder.begin(agent.client)
     steps = Steps(ended=agent.resting.take_ended())
     try:
         steps.state = state = read_state(agent) if state_just_read is None else state_just_read
 
-        answer = ask_policy(agent.policy, state, agent.config)
+        answer = ask_policy(agent.policy, state, agent.config) if action is None else PolicyAnswer(action)
         steps.action, steps.policy_error = answer.action, answer.error
         agent.let_think(answer.action)
 
@@ -67,6 +69,11 @@ def run_iteration(agent: Agent, state_just_read: AgentState | None = None) -> It
 
 
 def read_state(agent: Agent) -> AgentState:
+    """The state with all that could be done in it, judged."""
+    return with_choices(read_limited_state(agent), agent.config)
+
+
+def read_limited_state(agent: Agent) -> AgentState:
     """The state, once earlier orders were looked up, and those of ours cancelled that are not meant to rest."""
     require_held(agent.locks)
     disk_problem = agent.disk_problem()
@@ -76,8 +83,7 @@ def read_state(agent: Agent) -> AgentState:
     if left_overs.problem is not None:
         raise left_overs.problem
     agent.ledger.begin_at(state.timestamp)
-    state = agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
-    return with_choices(state, agent.config)
+    return agent.trading.limit(state, disk_problem, agent.client.may_trade, left_overs.cancelled)
 
 
 def log_iteration(agent: Agent, steps: Steps) -> IterationRecord:

@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from agent_loop import read_state, run_iteration, wait_for_next
+from agent_loop import read_limited_state, run_iteration, wait_for_next
 from backtest.environment.rewards import RewardKind, Worth, reward, worth_of
 from cli.assembly import Agent, agent_from_parts
 from config import AgentConfig, load_config
 from core.breaker import Breaker
 from deribit.kill_file import kill_note_of
 from logging_utils import IterationRecord, RunInfo
-from models import ActionType, AgentError, AgentState, ProposedAction
+from models import AgentError, AgentState, ProposedAction
 from orders.order_log import OrderMemory
 from paper_exchange.in_process.client import InProcessClient
 from paper_exchange.setups import Setup, simulated_setup
 from policies.output import PolicyOutputError, read_action
+from state_builder import with_choices
 
 SECONDS_PER_HOUR = 3600.0
 MOST_UNREADABLE = 1000  # times in a row at which no state can be read, before that is an error
@@ -83,13 +84,13 @@ class CoveredCallEnv:
         self._agent: Agent | None = None
         self._state: AgentState | None = None
         self._start: Worth | None = None
-        self._action = ProposedAction(type=ActionType.DO_NOTHING, reason="no action was given")
+        self.lists_choices = True  # `state.choices`: all actions judged and scored, for those who look at them
 
     def reset(self, seed: int | None = None) -> AgentState:
         """Start an episode; the first state. Raises AgentError where the market never shows one."""
         self.seed = self.seed if seed is None else seed
         self._agent = agent = self._new_agent()
-        state, _ = _next_readable(agent, is_due=True)
+        state, _ = self._next_readable(agent, is_due=True)
         if state is None:
             raise AgentError("the data end before a state can be read")
         self._state, self._start = state, worth_of(state)
@@ -101,12 +102,12 @@ class CoveredCallEnv:
         Where the data end, the state is the last one that could be read. Raises TypeError for what is no action, and
         RuntimeError before the first reset and after the last step.
         """
-        self._action = as_action(action)
+        chosen = as_action(action)
         agent, before, start = self._agent, self._state, self._start
         if agent is None or before is None or start is None:
             raise RuntimeError("call reset() first: the episode has not begun or is over")
-        record = run_iteration(agent, before)
-        after, unreadable = _next_readable(agent, is_due=wait_for_next(agent, record))
+        record = run_iteration(agent, before, chosen)
+        after, unreadable = self._next_readable(agent, is_due=wait_for_next(agent, record))
         shown = before if after is None else after
         ended_by = self._ended_by(agent, after)
         self._state = shown if ended_by is None else None
@@ -129,18 +130,26 @@ class CoveredCallEnv:
         order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
         client = InProcessClient(setup.account, config, order_log, partial(kill_note_of, config))
         run = RunInfo(f"env-{self.seed}", "environment", market, "caller", "", "", fills=config.run.fills)
-        return agent_from_parts(config, client, self._chosen_action, order_log, _NoLog(), run)
+        return agent_from_parts(config, client, _no_policy, order_log, None, run)
 
-    def _chosen_action(self, agent_state: AgentState, config: AgentConfig) -> ProposedAction:  # noqa: ARG002
-        """Stands in for a policy: the action that was given to step."""
-        return self._action
+    def _next_readable(self, agent: Agent, is_due: bool) -> tuple[AgentState | None, int]:
+        """The state now or at the next time that has one, None at the end of the data; how many times had none."""
+        for unreadable in range(MOST_UNREADABLE):
+            if not is_due:
+                return None, unreadable
+            agent.trading.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
+            try:
+                state = read_limited_state(agent)
+                return with_choices(state, agent.config) if self.lists_choices else state, unreadable
+            except AgentError as error:
+                problem = error
+            is_due = agent.clock.wait_for_next(agent.config.run.interval_seconds)
+        raise problem
 
 
-class _NoLog:
-    """The caller of an environment keeps what it needs; nothing is written."""
-
-    def write_line(self, text: str) -> None:
-        """Forget the line."""
+def _no_policy(agent_state: AgentState, config: AgentConfig) -> ProposedAction:
+    """Each iteration is handed its action."""
+    raise NotImplementedError
 
 
 def as_action(value: object) -> ProposedAction:
@@ -151,20 +160,6 @@ def as_action(value: object) -> ProposedAction:
         return read_action(value)
     except PolicyOutputError as error:
         raise TypeError(f"step takes a ProposedAction or the dict of one: {error.reason}") from None
-
-
-def _next_readable(agent: Agent, is_due: bool) -> tuple[AgentState | None, int]:
-    """The state now or at the next time at which one can be read, None at the end of the data; how many had none."""
-    for unreadable in range(MOST_UNREADABLE):
-        if not is_due:
-            return None, unreadable
-        agent.trading.breaker = Breaker()  # trying forbidden actions again and again is how a learner learns
-        try:
-            return read_state(agent), unreadable
-        except AgentError as error:
-            problem = error
-        is_due = agent.clock.wait_for_next(agent.config.run.interval_seconds)
-    raise problem
 
 
 def _info(record: IterationRecord, after: AgentState) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtest.env_simulator import CoveredCallEnv
-from backtest.environment.actions import ACTION_COUNT, NOTHING, action_mask, action_of
+from backtest.environment.actions import ACTION_COUNT, NOTHING, actions_of, mask_of
 from backtest.environment.observation import columns, observe
 from backtest.environment.picture import picture_of
 from backtest.environment.rewards import Worth, worth_of
-from models import AgentState
+from models import AgentState, ProposedAction
 
 SEEDS = 2**31 - 1
 
@@ -49,11 +49,14 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is ansi or rgb_array, not {render_mode}")
         self.covered_calls = CoveredCallEnv() if env is None else env
+        self.covered_calls.lists_choices = False  # the mask is made of the same verdicts, on the actions by number
         self.render_mode = render_mode
         lows, highs = (np.array(bounds, np.float32) for bounds in zip(*(c[2:] for c in columns()), strict=True))
         self.observation_space = gymnasium.spaces.Box(lows, highs, dtype=np.float32)
         self.action_space = gymnasium.spaces.Discrete(ACTION_COUNT)
         self._state: AgentState | None = None
+        self._actions: tuple[ProposedAction | None, ...] = ()  # of the state, by their numbers
+        self._mask: NDArray[np.int8] = np.zeros(ACTION_COUNT, dtype=np.int8)
         self._start: Worth | None = None
         self._excess_usd: list[float] = []
 
@@ -68,7 +71,8 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             raise ValueError(f"unknown option {next(iter(asked))}: there is market_seed")
         if market_seed is None:
             market_seed = int(self.np_random.integers(SEEDS))
-        self._state = state = self.covered_calls.reset(market_seed)
+        state = self.covered_calls.reset(market_seed)
+        self._look_at(state)
         self._start = start = worth_of(state)
         self._excess_usd = [0.0]
         return observe(state, start), {"action_mask": self.action_masks(), "market_seed": market_seed}
@@ -77,12 +81,13 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Carry out an action. Raises TypeError for what is none, RuntimeError where no episode is on."""
         if not self.action_space.contains(action):
             raise TypeError(f"an action is a whole number from 0 to {ACTION_COUNT - 1}, not {action!r}")
-        before, start = self._episode()
-        chosen = action_of(int(action), before, self.covered_calls.config)
+        _, start = self._episode()
+        chosen = self._actions[int(action)]
         state, reward, _, info = self.covered_calls.step(NOTHING if chosen is None else chosen)
         if chosen is None:
             info |= {"allowed": False, "reasons": (f"symbol_not_in_state: there is nothing for action {action}",)}
-        self._state, now = state, worth_of(state)
+        self._look_at(state)
+        now = worth_of(state)
         self._excess_usd.append(now.value_usd - now.value_usd_of(start.equity_coin))
         ended_by = info["ended_by"]
         info["action_mask"] = self.action_masks()
@@ -90,8 +95,8 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def action_masks(self) -> NDArray[np.int8]:
         """1 for each action that the risk engine allows now."""
-        state, _ = self._episode()
-        return action_mask(state, self.covered_calls.config)
+        self._episode()
+        return self._mask.copy()
 
     def render(self) -> Any:
         """Text (ansi), a picture (rgb_array), or None without a render mode."""
@@ -103,6 +108,11 @@ class CoveredCallGymEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         held = [f"{call.size:g} {call.symbol}" for call in state.portfolio.positions if call.is_short_call]
         sold = ", ".join(held) or "no call"
         return f"{state.timestamp:%Y-%m-%d %H:%M} UTC  {self._excess_usd[-1]:+.2f} USD over holding  sold: {sold}\n"
+
+    def _look_at(self, state: AgentState) -> None:
+        config = self.covered_calls.config
+        self._state, self._actions = state, actions_of(state, config)
+        self._mask = mask_of(self._actions, state, config)
 
     def _episode(self) -> tuple[AgentState, Worth]:
         if self._state is None or self._start is None:

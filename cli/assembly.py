@@ -126,11 +126,11 @@ def agent_from_parts(
     client: ExchangeClient,
     policy: Policy,
     order_log: OrderMemory,
-    decision_log: DecisionLog,
+    decision_log: DecisionLog | None,
     run: RunInfo,
     remembered: Remembered | None = None,
 ) -> Agent:
-    """An Agent of its parts; without `remembered` it is the first run of its account."""
+    """An Agent of its parts; without `remembered` it is the first run of its account, without a log it writes none."""
     remembered = Remembered() if remembered is None else remembered
     return Agent(
         config=config,

@@ -52,9 +52,9 @@ class IterationEnd:
 
 
 class Recorder:
-    """Writes the lines of one run. `unwritten`: those that wait for the disk, oldest first."""
+    """Writes the lines of one run, where there is a log. `unwritten`: those that wait for the disk, oldest first."""
 
-    def __init__(self, log: DecisionLog, run: RunInfo) -> None:
+    def __init__(self, log: DecisionLog | None, run: RunInfo) -> None:
         self.run = run
         self.iteration = 0
         self.unwritten: deque[IterationRecord] = deque(maxlen=MAX_UNWRITTEN_RECORDS)
@@ -77,13 +77,14 @@ class Recorder:
         wire = None if calls is None else WireFigures(duration_ms, request_count, calls)
         end = IterationEnd(self.iteration, client.server_now(), wire, breaker, ledger_read_until)
         record = make_record(self.run, steps, end)
-        self.unwritten.append(record)
+        if self._log is not None:
+            self.unwritten.append(record)
         return record
 
     def write(self) -> str | None:
         """Write the lines that wait; why some still do, None where all are written."""
         try:
-            while self.unwritten:
+            while self.unwritten and self._log is not None:
                 self._log.write_line(self.unwritten[0].model_dump_json())
                 self.unwritten.popleft()
         except LogWriteError as error:

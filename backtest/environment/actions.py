@@ -7,31 +7,37 @@ roll is about the call that expires first, whole, but no more than max_order_siz
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from config import AgentConfig
 from core.candidates import MAX_CANDIDATES
-from models import UNDERLYINGS, ActionType, AgentState, OptionPosition, ProposedAction, Underlying
-from risk_engine import judge_action
+from models import (
+    UNDERLYINGS,
+    ActionType,
+    AgentState,
+    CandidateOption,
+    OptionPosition,
+    ProposedAction,
+    Underlying,
+)
+from risk_engine import are_allowed
 
 ACTIONS_A_COIN = 2 * MAX_CANDIDATES + 1
 ACTION_COUNT = 1 + ACTIONS_A_COIN * len(UNDERLYINGS)
 NOTHING = ProposedAction(type=ActionType.DO_NOTHING, reason="action 0")
 
 
+def actions_of(state: AgentState, config: AgentConfig) -> tuple[ProposedAction | None, ...]:
+    """What each number stands for; None where there is no such candidate or no call to buy back."""
+    return NOTHING, *(action for coin in UNDERLYINGS for action in _actions_of_coin(coin, state, config))
+
+
 def action_of(number: int, state: AgentState, config: AgentConfig) -> ProposedAction | None:
-    """What a number stands for; None where there is no such candidate or no call to buy back."""
-    if number == 0:
-        return NOTHING
-    place, which = divmod(number - 1, ACTIONS_A_COIN)
-    coin = UNDERLYINGS[place]
-    if which < MAX_CANDIDATES:
-        return _sale(coin, which, state, config)
-    held = call_in_question(state, coin)
-    if held is None:
-        return None
-    return _buy_back(held, which - MAX_CANDIDATES, state, config)
+    """What one number stands for."""
+    return actions_of(state, config)[number]
 
 
 def call_in_question(state: AgentState, coin: Underlying) -> OptionPosition | None:
@@ -41,37 +47,61 @@ def call_in_question(state: AgentState, coin: Underlying) -> OptionPosition | No
 
 def action_mask(state: AgentState, config: AgentConfig) -> NDArray[np.int8]:
     """1 for each number whose action the risk engine allows in this state; doing nothing always is."""
-    return np.array([_is_allowed(number, state, config) for number in range(ACTION_COUNT)], dtype=np.int8)
+    return mask_of(actions_of(state, config), state, config)
 
 
-def _is_allowed(number: int, state: AgentState, config: AgentConfig) -> bool:
-    action = action_of(number, state, config)
-    return action is not None and judge_action(state, action, config).allowed
+def mask_of(actions: Sequence[ProposedAction | None], state: AgentState, config: AgentConfig) -> NDArray[np.int8]:
+    """The same of the actions of a state that somebody has at hand."""
+    there_are = {number: action for number, action in enumerate(actions) if action is not None}
+    mask = np.zeros(ACTION_COUNT, dtype=np.int8)
+    mask[list(there_are)] = are_allowed(state, list(there_are.values()), config)
+    return mask
 
 
-def _sale(coin: Underlying, which: int, state: AgentState, config: AgentConfig) -> ProposedAction | None:
-    calls = state.candidates_for(coin)
-    if which >= len(calls):
-        return None
+def _actions_of_coin(coin: Underlying, state: AgentState, config: AgentConfig) -> Iterator[ProposedAction | None]:
+    calls, held = state.candidates_for(coin), call_in_question(state, coin)
+    there_are = range(min(len(calls), MAX_CANDIDATES))
+    missing = [None] * (MAX_CANDIDATES - len(there_are))
+    yield from (_sale(calls[which], which, config) for which in there_are)
+    yield from missing
+    if held is None:
+        yield from [None] * (1 + MAX_CANDIDATES)
+        return
+    yield _close(held, config)
+    yield from (_roll(held, calls[which], which, config) for which in there_are)
+    yield from missing
+
+
+def _sale(call: CandidateOption, which: int, config: AgentConfig) -> ProposedAction:
     return ProposedAction(
         type=ActionType.OPEN_COVERED_CALL,
-        underlying=coin,
-        symbol=calls[which].symbol,
-        size=config.strategy(coin).order_size,
+        underlying=call.underlying,
+        symbol=call.symbol,
+        size=config.strategy(call.underlying).order_size,
         reason=f"candidate {which + 1}",
     )
 
 
-def _buy_back(held: OptionPosition, which: int, state: AgentState, config: AgentConfig) -> ProposedAction | None:
-    """Number 0 closes; the others roll to that candidate."""
-    calls = state.candidates_for(held.underlying)
-    if which > len(calls):
-        return None
+def _close(held: OptionPosition, config: AgentConfig) -> ProposedAction:
     return ProposedAction(
-        type=ActionType.CLOSE_COVERED_CALL if which == 0 else ActionType.ROLL_COVERED_CALL,
+        type=ActionType.CLOSE_COVERED_CALL,
         underlying=held.underlying,
         symbol=held.symbol,
-        new_symbol=None if which == 0 else calls[which - 1].symbol,
-        size=min(held.size, config.strategy(held.underlying).max_order_size),
-        reason="close" if which == 0 else f"roll to candidate {which}",
+        size=_size_of(held, config),
+        reason="close",
     )
+
+
+def _roll(held: OptionPosition, call: CandidateOption, which: int, config: AgentConfig) -> ProposedAction:
+    return ProposedAction(
+        type=ActionType.ROLL_COVERED_CALL,
+        underlying=held.underlying,
+        symbol=held.symbol,
+        new_symbol=call.symbol,
+        size=_size_of(held, config),
+        reason=f"roll to candidate {which + 1}",
+    )
+
+
+def _size_of(held: OptionPosition, config: AgentConfig) -> float:
+    return min(held.size, config.strategy(held.underlying).max_order_size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from backtest.environment.actions import ACTION_COUNT, action_mask, action_of
+from backtest.environment.actions import ACTION_COUNT, action_mask, actions_of
 from backtest.environment.observation import observe
 from backtest.environment.rewards import Worth, reward, worth_of
 from backtest.replay.logged import Point
@@ -94,8 +94,9 @@ def _reward(start: Worth, before: AgentState, after: AgentState) -> float:
 def _offered(
     point: Point, allowed: Sequence[int], config: AgentConfig, prices: SettlementPrices
 ) -> Iterator[OfferedAction]:
+    actions = actions_of(point.state, config)
     for number in allowed:
-        action = action_of(number, point.state, config)
+        action = actions[number]
         if action is not None:
             made_coin = made_by_settlement(point.state, action, prices)
             probability = _probability(action, point.decision)
@@ -130,8 +131,7 @@ def _is_choice(choice: ActionOption, action: ProposedAction, decided: ProposedAc
 
 def _number_of(decided: ProposedAction, state: AgentState, config: AgentConfig) -> int:
     names = ("type", "symbol", "new_symbol", "size")
-    for number in range(ACTION_COUNT):
-        action = action_of(number, state, config)
+    for number, action in enumerate(actions_of(state, config)):
         if action is not None and all(getattr(action, name) == getattr(decided, name) for name in names):
             return number
     return NOT_NUMBERED
