@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
+import numpy as np
+
+from core.columns import Floats, Integers
 from paper_exchange.market.market import Bar
 
 
@@ -16,6 +19,17 @@ def group_bars(bars: Iterable[Bar], width_ms: int) -> list[Bar]:
     """Bars of the given width; a bar exists only where there is something to put in it."""
     groups = groupby(bars, key=lambda bar: bar.opened_at_ms // width_ms * width_ms)
     return [_joined(opened_at_ms, list(members)) for opened_at_ms, members in groups]
+
+
+def bars_of_stretches(opens_ms: Integers, opened: Floats, closed: Floats, width_ms: int) -> list[Bar]:
+    """The same of stretches in which a price went straight from one to another, at least one of them."""
+    starts_ms = opens_ms // width_ms * width_ms
+    begins = np.flatnonzero(np.diff(starts_ms, prepend=-1))
+    highs = np.maximum.reduceat(np.maximum(opened, closed), begins)
+    lows = np.minimum.reduceat(np.minimum(opened, closed), begins)
+    last = np.append(begins[1:], len(opens_ms)) - 1
+    columns = (starts_ms[begins], opened[begins], highs, lows, closed[last])
+    return [Bar(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def point(at_ms: int, price: float) -> Bar:

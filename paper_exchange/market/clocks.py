@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from paper_exchange.market.market import MarketClock
+from paper_exchange.market.market import Market, MarketClock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE_MS = 60_000
@@ -35,6 +35,22 @@ def from_ms(time_ms: int) -> datetime:
 def now_ms(clock: MarketClock) -> int:
     """The clock's time in milliseconds since 1970."""
     return to_ms(clock.now())
+
+
+class Milliseconds:
+    """A market's time in milliseconds, worked out once for as long as time stands."""
+
+    __slots__ = ("_market", "_moment", "_moment_ms")
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._moment, self._moment_ms = EPOCH, 0
+
+    def now(self) -> int:
+        moment = self._market.clock.now()
+        if moment is not self._moment:
+            self._moment, self._moment_ms = moment, to_ms(moment)
+        return self._moment_ms
 
 
 class SimulatedClock:

@@ -75,6 +75,7 @@ def _hourly_expiries(after_ms: int, hours: int) -> list[int]:
     return [(first_hour + number * hours) * HOUR_MS for number in range(DAILIES)]
 
 
+@lru_cache(maxsize=1_024)
 def settlement_period(expires_at_ms: int) -> str:
     """Deribit's word for an expiry: "month" on a month's last Friday, "week" on a Friday, else "day"."""
     day = from_ms(expires_at_ms)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TICK_SIZE = 0.0001
 TICK_STEPS = ((0.005, 0.0005),)
@@ -59,6 +59,27 @@ class Quote:
     last_coin: float | None = None
     min_price_coin: float | None = None
     max_price_coin: float | None = None
+
+
+class Marked(Protocol):
+    """What an open position is worth: a Quote, or the part of it that a market shows by its `mark(name)`."""
+
+    @property
+    def mark_coin(self) -> float: ...
+
+    @property
+    def mark_iv_fraction(self) -> float: ...
+
+    @property
+    def underlying_price_usd(self) -> float: ...
+
+
+class Mark(NamedTuple):
+    """The mark of one option, with its volatility and forward."""
+
+    mark_coin: float
+    mark_iv_fraction: float
+    underlying_price_usd: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def option_name(currency: str, expires_at_ms: int, strike_usd: float, is_call: b
     return f"{currency}-{expiry_code(expires_at_ms)}-{strike}-{'C' if is_call else 'P'}"
 
 
+@lru_cache(maxsize=1_024)
 def expiry_code(expires_at_ms: int) -> str:
     """The date part of a name: 9JAN26."""
     day = from_ms(expires_at_ms)

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.chain import Quotes
 from core.columns import Times
-from paper_exchange.market.market import Quote
+from paper_exchange.market.market import Mark, Quote
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,14 @@ class QuoteColumns(Sequence[Quote]):
         """The quote of one option, None where the chain does not show it."""
         row = self.row_of.get(name)
         return None if row is None else self.make_row(row)
+
+    def find_mark(self, name: str) -> Mark | None:
+        """The mark of one option, None where the chain does not show it."""
+        row, shown = self.row_of.get(name), self.columns
+        if row is None:
+            return None
+        figures = shown.mark_price_coin[row], shown.mark_iv_fraction[row], shown.underlying_price_usd[row]
+        return Mark(*map(float, figures))
 
     def without(self, names: Collection[str]) -> QuoteColumns:
         """The other options."""

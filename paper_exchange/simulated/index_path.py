@@ -8,9 +8,8 @@ lost when time jumps. No clock of its own, no disk.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,21 +26,18 @@ SETTLEMENT_MINUTES = 30
 
 @dataclass(frozen=True, slots=True)
 class MarketHour:
-    """One hour: prices in USD at its 61 minute marks (2 x 61), factors (2 x 5) at its start and end."""
+    """One hour: prices in USD at its 61 minute marks (2 x 61), the highest and the lowest of each coin."""
 
     number: int
     prices_usd: FloatArray
-    factors_at_open: FloatArray
-    factors_at_close: FloatArray
-    _candles: dict[int, Bar] = field(default_factory=dict)
+    highs_usd: list[float]
+    lows_usd: list[float]
 
     def candle(self, coin: int) -> Bar:
-        """The whole hour of one coin, made when it is first asked for; its close is the next hour's open."""
-        if coin not in self._candles:
-            prices_usd = self.prices_usd[coin]
-            shown = (prices_usd[0], prices_usd.max(), prices_usd.min(), prices_usd[-1])
-            self._candles[coin] = Bar(self.number * HOUR_MS, *map(float, shown))
-        return self._candles[coin]
+        """The whole hour of one coin; its close is the next hour's open."""
+        prices_usd = self.prices_usd[coin]
+        opened, closed = float(prices_usd[0]), float(prices_usd[-1])
+        return Bar(self.number * HOUR_MS, opened, self.highs_usd[coin], self.lows_usd[coin], closed)
 
 
 class _DrawnHour(NamedTuple):
@@ -61,11 +57,11 @@ class IndexPath:
         self._settlement_prices_usd: dict[int, FloatArray] = {}
         start_hour = start_ms // HOUR_MS
         first = self._state = first_state(start_hour - HISTORY_DAYS * 24)
+        self._factors = _RecentRows(first.factors, HOURS_KEPT + 1)  # at the open of each hour, and at the last close
         history = [self._draw_hour() for _ in range(HISTORY_DAYS * 24 + 1)]
         # The history is shifted so that the run, not the history, opens at the start prices.
         self._shift = first.log_prices - history[-1].log_prices[:, 0]
-        for drawn in history:
-            self._keep(drawn)
+        self._keep(history)
 
     @property
     def last_hour(self) -> int:
@@ -76,22 +72,27 @@ class IndexPath:
     def hours_kept(self) -> int:
         return len(self._hours)
 
-    def advance_one_hour(self) -> int:
-        """Draws the next hour and returns its number."""
-        drawn = self._draw_hour()
-        self._keep(drawn)
-        return drawn.before.hour_number
+    def advance_towards(self, hour_number: int) -> range:
+        """Draws the hours up to this one, no more than are kept; the numbers of those drawn."""
+        new = range(self.last_hour + 1, hour_number + 1)[:HOURS_KEPT]
+        self._keep([self._draw_hour() for _ in new])
+        return new
 
     def _draw_hour(self) -> _DrawnHour:
         before = self._state
         log_prices, self._state = draw_hour(self._seed, before)
         return _DrawnHour(log_prices, before, self._state)
 
-    def _keep(self, drawn: _DrawnHour) -> None:
-        number = drawn.before.hour_number
-        prices_usd = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2).astype(np.float64, copy=False)
-        self._hours.append(MarketHour(number, prices_usd, drawn.before.factors, drawn.after.factors))
-        self._settlement_prices_usd[number + 1] = prices_usd
+    def _keep(self, drawn: Sequence[_DrawnHour]) -> None:
+        """All at once: an hour by itself is too little for numpy."""
+        log_prices = np.array([hour.log_prices for hour in drawn]) + self._shift[:, None]
+        prices_usd = np.round(np.exp(log_prices), 2).astype(np.float64, copy=False)
+        highs_usd, lows_usd = prices_usd.max(axis=2).tolist(), prices_usd.min(axis=2).tolist()
+        for hour, prices, highs, lows in zip(drawn, prices_usd, highs_usd, lows_usd, strict=True):
+            number = hour.before.hour_number
+            self._hours.append(MarketHour(number, prices, highs, lows))
+            self._settlement_prices_usd[number + 1] = prices
+        self._factors.extend([hour.after.factors for hour in drawn])
 
     def forget_settlements_before(self, hour_number: int) -> None:
         """Lets go of settlement prices of expiries before this hour."""
@@ -136,40 +137,54 @@ class IndexPath:
     def _candles(self, currency: str, first_hour: int, last_hour: int) -> list[Bar]:
         """Those of hours that are over."""
         coin, oldest = COINS.index(currency), self._hours[0].number
-        hours = islice(self._hours, first_hour - oldest, max(first_hour, last_hour + 1) - oldest)
-        return [hour.candle(coin) for hour in hours]
+        return [self._hours[number - oldest].candle(coin) for number in range(first_hour, last_hour + 1)]
 
     def factors(self, currency: str, at_ms: int) -> FloatArray:
         """The five factors of one coin, moving in a straight line within the hour."""
-        hour = self._hour(at_ms // HOUR_MS)
-        share = at_ms % HOUR_MS / HOUR_MS
-        mixed: FloatArray = (1.0 - share) * hour.factors_at_open + share * hour.factors_at_close
-        coin_factors: FloatArray = mixed[COINS.index(currency)]
-        return coin_factors
+        place, share = at_ms // HOUR_MS - self._state.hour_number, at_ms % HOUR_MS / HOUR_MS
+        opened, closed = self._factors.newest(1 - place)[:2, COINS.index(currency)]
+        mixed: FloatArray = (1.0 - share) * opened + share * closed
+        return mixed
 
     def factor_history(self, currency: str, since_ms: int) -> tuple[FloatArray, FloatArray]:
         """Starts of the hours kept (ms) and the factors there (n x 5); the last row is the end of the last hour.
 
         From the hour of `since_ms` on, or from the first one kept.
         """
-        coin = COINS.index(currency)
-        first = max(since_ms // HOUR_MS, self._hours[0].number)
-        hours = [self._hour(number) for number in range(min(first, self.last_hour), self.last_hour + 1)]
-        times = [float(hour.number * HOUR_MS) for hour in hours]
-        rows = [hour.factors_at_open[coin] for hour in hours]
-        times.append(times[-1] + HOUR_MS)
-        rows.append(hours[-1].factors_at_close[coin])
-        return np.array(times), np.array(rows)
+        first = min(max(since_ms // HOUR_MS, self._hours[0].number), self.last_hour)
+        numbers = np.arange(first, self._state.hour_number + 1, dtype=np.float64)
+        return numbers * HOUR_MS, self._factors.newest(len(numbers))[:, COINS.index(currency)]
 
     def _hour(self, number: int) -> MarketHour:
         return self._hours[number - self._hours[0].number]
 
     def _minute_prices(self, currency: str, first: int, last: int) -> FloatArray:
         coin, skipped = COINS.index(currency), first // MINUTES - self._hours[0].number
-        hours = islice(self._hours, skipped, last // MINUTES - self._hours[0].number + 1)
-        joined = np.concatenate([hour.prices_usd[coin, :MINUTES] for hour in hours])
+        hours = range(skipped, last // MINUTES - self._hours[0].number + 1)
+        joined = np.concatenate([self._hours[place].prices_usd[coin, :MINUTES] for place in hours])
         offset = first % MINUTES
         return joined[offset : offset + last - first + 1]
+
+
+class _RecentRows:
+    """Arrays of one shape, oldest first; at most so many of the newest are kept, side by side in memory."""
+
+    def __init__(self, first: FloatArray, most: int) -> None:
+        self._most, self._count = most, 1
+        self._rows = np.empty((2 * most, *first.shape))
+        self._rows[0] = first
+
+    def extend(self, rows: Sequence[FloatArray]) -> None:
+        """Adds newer ones, no more than are kept."""
+        if self._count + len(rows) > len(self._rows):
+            kept = min(self._count, self._most)
+            self._rows[:kept] = self.newest(kept)
+            self._count = kept
+        self._rows[self._count : self._count + len(rows)] = rows
+        self._count += len(rows)
+
+    def newest(self, count: int) -> FloatArray:
+        return self._rows[self._count - count : self._count]
 
 
 def _bars(first_minute: int, starts: Integers, prices: FloatArray, minutes: int) -> list[Bar]:

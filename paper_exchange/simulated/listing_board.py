@@ -27,6 +27,7 @@ class ListingBoard:
         self._in_order: list[tuple[_Place, Listing]] = []
         self._observed_ms = 0
         self._live: tuple[Listing, ...] | None = None
+        self._quiet_until_ms, self._quiet_usd = 0, (0.0, 0.0)  # while so, an hour changes nothing
 
     @property
     def live(self) -> tuple[Listing, ...]:
@@ -40,12 +41,17 @@ class ListingBoard:
     def observe(self, hour_number: int, spot_usd: float) -> None:
         """Lists what is new at this hour and takes off what has expired."""
         at_ms = self._observed_ms = hour_number * HOUR_MS
+        if at_ms < self._quiet_until_ms and self._quiet_usd[0] <= spot_usd <= self._quiet_usd[1]:
+            return
         expired = [expires_at_ms for expires_at_ms in self._sheets if expires_at_ms <= at_ms]
         for expires_at_ms in expired:
             del self._sheets[expires_at_ms]
         added = [self._list_strikes(expiry, at_ms, spot_usd) for expiry in self._expiries(at_ms)]
         if expired or any(added):
             self._live = None
+        sheets = self._sheets.values()
+        self._quiet_until_ms = min(self._sheets)  # until then no other expiry is listed: the nearest one always is
+        self._quiet_usd = max(sheet.low_usd for sheet in sheets), min(sheet.high_usd for sheet in sheets)
 
     def find(self, name: str) -> Listing | None:
         """A listing, expired ones included while they are remembered."""
@@ -89,20 +95,20 @@ class ListingBoard:
 
 
 class _Sheet:
-    """One expiry: its grid and the strikes listed so far."""
+    """One expiry: its grid, the strikes listed so far, and the span of spot that they were listed for."""
 
     def __init__(self, grid: StrikeGrid) -> None:
         self._grid = grid
         self._listed: set[float] = set()
-        self._low_usd = float("inf")
-        self._high_usd = 0.0
+        self.low_usd = float("inf")
+        self.high_usd = 0.0
 
     def new_strikes(self, spot_usd: float) -> list[float]:
         """Strikes to add; only a new high or low of spot can bring any."""
-        if self._low_usd <= spot_usd <= self._high_usd:
+        if self.low_usd <= spot_usd <= self.high_usd:
             return []
-        self._low_usd = min(self._low_usd, spot_usd)
-        self._high_usd = max(self._high_usd, spot_usd)
+        self.low_usd = min(self.low_usd, spot_usd)
+        self.high_usd = max(self.high_usd, spot_usd)
         added = [strike for strike in self._grid.strikes(spot_usd) if strike not in self._listed]
         self._listed.update(added)
         return added

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paper_exchange.market.bars import group_bars
-from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, now_ms
+from paper_exchange.market.bars import bars_of_stretches
+from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, Milliseconds, now_ms
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize
-from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
+from paper_exchange.market.market import Bar, DeliveryPrice, Listing, Marked, MarketClock, Quote
 from paper_exchange.market.names import currency_of
 from paper_exchange.market.quote_columns import QuoteColumns
 from paper_exchange.simulated import settings
@@ -40,6 +40,7 @@ class SimulatedMarket:
         self.clock = clock
         self.currencies = currencies
         self._seed = seed
+        self._milliseconds = Milliseconds(self)
         self._path = IndexPath(seed, now_ms(clock))
         self._boards = {currency: ListingBoard(currency, size) for currency in currencies}
         self._chains: dict[str, _Chain] = {}
@@ -78,6 +79,11 @@ class SimulatedMarket:
             return None
         return self._chain(currency, self._look()).quotes.find(name)
 
+    def mark(self, name: str) -> Marked | None:
+        """The mark of the same quote; no size is thrown for it."""
+        currency = currency_of(name)
+        return self._chain(currency, self._look()).quotes.find_mark(name) if currency in self._boards else None
+
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         if expires_at_ms > self._look() or currency not in self._boards:
             return None
@@ -102,30 +108,27 @@ class SimulatedMarket:
         if first_ms >= last_ms:
             return ()
         opens_ms = np.arange(first_ms, last_ms, fine_ms)
-        opened = np.round(np.interp(opens_ms, times, levels), 2).tolist()
-        closed = np.round(np.interp(np.minimum(opens_ms + fine_ms, at_ms), times, levels), 2).tolist()
-        fine = [_straight_bar(*row) for row in zip(opens_ms.tolist(), opened, closed, strict=True)]
-        return group_bars(fine, 1000 * seconds)
+        opened = np.round(np.interp(opens_ms, times, levels), 2)
+        closed = np.round(np.interp(np.minimum(opens_ms + fine_ms, at_ms), times, levels), 2)
+        return bars_of_stretches(opens_ms, opened, closed, 1000 * seconds)
 
     def _look(self) -> int:
         """The clock's time, once path and listings have caught up with it."""
-        at_ms = now_ms(self.clock)
+        at_ms = self._milliseconds.now()
         hour = at_ms // HOUR_MS
         last_seen = self._path.last_hour
         if hour <= last_seen:
             return at_ms
         while self._path.last_hour < hour:
-            self._advance_one_hour()
+            new = self._path.advance_towards(hour)
+            for currency, board in self._boards.items():
+                for number in new:
+                    board.observe(number, self._path.price(currency, number * HOUR_MS))
         # Counted from the last look, so that whatever expired in a long sleep can still be settled.
         self._path.forget_settlements_before(last_seen - 24 * settings.HISTORY_DAYS)
         for board in self._boards.values():
             board.forget_expired_before(last_seen - 24 * settings.REMEMBER_EXPIRED_DAYS)
         return at_ms
-
-    def _advance_one_hour(self) -> None:
-        number = self._path.advance_one_hour()
-        for currency, board in self._boards.items():
-            board.observe(number, self._path.price(currency, number * HOUR_MS))
 
     def _chain(self, currency: str, at_ms: int) -> _Chain:
         """The chain of this second; one a coin is kept."""
@@ -149,7 +152,3 @@ class _Chain:
     at_ms: int
     columns: ChainColumns
     quotes: QuoteColumns
-
-
-def _straight_bar(opened_at_ms: int, opened: float, closed: float) -> Bar:
-    return Bar(opened_at_ms, opened, max(opened, closed), min(opened, closed), closed)

@@ -26,6 +26,10 @@ _JUMP_SCALE = np.array([PROFILES[coin].jump_scale for coin in COINS])
 _ANCHOR = np.log([PROFILES[coin].start_price_usd for coin in COINS])
 _DEVIATION = np.array([factor.deviation for factor in FACTORS])
 _PERSISTENCE = np.array([0.5 ** (1.0 / (24.0 * factor.half_life_days)) for factor in FACTORS])
+_FACTOR_STEP = _DEVIATION * np.sqrt(1.0 - _PERSISTENCE**2)
+_FACTOR_LIMIT = settings.FACTOR_LIMIT_DEVIATIONS * _DEVIATION
+_PER_MINUTE = np.sqrt(HOURS_PER_YEAR * MINUTES)
+_TO_UNIT_VARIANCE = np.sqrt((settings.TAIL_DEGREES - 2.0) / settings.TAIL_DEGREES)
 _SHARED = np.sqrt(settings.CORRELATION)
 _OWN = np.sqrt(1.0 - settings.CORRELATION)
 
@@ -49,16 +53,16 @@ def draw_hour(seed: int, state: ProcessState) -> tuple[FloatArray, ProcessState]
     dice = np.random.default_rng([seed, state.hour_number])
     moves = _minute_moves(dice, state)
     _add_jump(dice, moves)
-    steps = np.concatenate([np.zeros((len(COINS), 1)), np.cumsum(moves, axis=1)], axis=1)
+    steps = np.zeros((len(COINS), MINUTES + 1))
+    moves.cumsum(axis=1, out=steps[:, 1:])
     log_prices = state.log_prices[:, None] + steps
     return log_prices, ProcessState(state.hour_number + 1, log_prices[:, -1], _next_factors(dice, state.factors))
 
 
 def _minute_moves(dice: np.random.Generator, state: ProcessState) -> FloatArray:
     volatility = _VOLATILITY * np.exp(state.factors[:, SLOW] + state.factors[:, FAST])
-    per_minute = volatility / np.sqrt(HOURS_PER_YEAR * MINUTES)
-    to_unit_variance = np.sqrt((settings.TAIL_DEGREES - 2.0) / settings.TAIL_DEGREES)
-    shocks = _correlated(dice.standard_t(settings.TAIL_DEGREES, (1 + len(COINS), MINUTES)) * to_unit_variance)
+    per_minute = volatility / _PER_MINUTE
+    shocks = _correlated(dice.standard_t(settings.TAIL_DEGREES, (1 + len(COINS), MINUTES)) * _TO_UNIT_VARIANCE)
     pull_per_hour = (_ANCHOR - state.log_prices) / (settings.PULL_YEARS * HOURS_PER_YEAR)
     drift = pull_per_hour / MINUTES - 0.5 * per_minute**2
     moves: FloatArray = drift[:, None] + per_minute[:, None] * shocks
@@ -72,9 +76,9 @@ def _add_jump(dice: np.random.Generator, moves: FloatArray) -> None:
 
 def _next_factors(dice: np.random.Generator, factors: FloatArray) -> FloatArray:
     shocks = _correlated(dice.standard_normal((1 + len(COINS), len(FACTORS))))
-    moved = _PERSISTENCE * factors + _DEVIATION * np.sqrt(1.0 - _PERSISTENCE**2) * shocks
-    limit = settings.FACTOR_LIMIT_DEVIATIONS * _DEVIATION
-    return np.clip(moved, -limit, limit)
+    moved = _PERSISTENCE * factors + _FACTOR_STEP * shocks
+    limited: FloatArray = np.minimum(np.maximum(moved, -_FACTOR_LIMIT), _FACTOR_LIMIT)
+    return limited
 
 
 def _correlated(draws: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 
 import numpy as np
 
@@ -69,16 +70,16 @@ class _Marks:
 
 def chain_columns(listings: tuple[Listing, ...]) -> ChainColumns:
     """Listings as columns; worth keeping while the listings stay the same."""
-    names = tuple(listing.name for listing in listings)
-    expires_at_ms = np.array([listing.expires_at_ms for listing in listings], dtype=np.float64)
-    strikes_usd = np.array([listing.strike_usd for listing in listings])
+    names = tuple(map(attrgetter("name"), listings))
+    expires_at_ms = np.fromiter(map(attrgetter("expires_at_ms"), listings), np.float64, len(listings))
+    strikes_usd = np.fromiter(map(attrgetter("strike_usd"), listings), np.float64, len(listings))
     strike_of, a_strike = _groups(expires_at_ms, strikes_usd)
     expiry_of, an_expiry = _groups(expires_at_ms[a_strike])
     return ChainColumns(
         listings=listings,
         names=names,
-        row_of={name: row for row, name in enumerate(names)},
-        is_call=np.array([listing.is_call for listing in listings]),
+        row_of=dict(zip(names, range(len(names)), strict=True)),
+        is_call=np.fromiter(map(attrgetter("is_call"), listings), np.bool_, len(listings)),
         strike_of=strike_of,
         strikes_usd=strikes_usd[a_strike],
         expiry_of=expiry_of,
@@ -109,6 +110,7 @@ def quote_chain(
     quoted_at = all_quoted_at(moment.at_ms, count)
     shown = Quotes(columns.names, bids, asks, marks.marks_coin, marks.iv_fractions, marks.forwards_usd, quoted_at)
 
+    @cache
     def row(number: int) -> Quote:
         listing, open_interest = columns.listings[number], _open_interest(columns.names[number])
         bid_coin, ask_coin = number_or_none(bids[number]), number_or_none(asks[number])
