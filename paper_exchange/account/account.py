@@ -82,9 +82,13 @@ class PaperAccount:
 
     # --- time ------------------------------------------------------------------
 
-    def advance(self) -> None:
-        """Catch up with the market: what was due at 08:00 UTC first, then the quotes as they are now."""
-        self._books.refresh_marks()
+    def advance(self, has_time_passed: bool = True) -> None:
+        """Catch up with the market: what was due at 08:00 UTC first, then the quotes as they are now.
+
+        Where neither time nor quotes have moved since the last time, only what the account itself has changed.
+        """
+        if has_time_passed:
+            self._books.refresh_marks()
         self.settle(self.market.clock.now())
         match_resting(self._books)
         forget_old(self._books, self.now_ms)

@@ -6,6 +6,8 @@ every observer, sent when the change is complete. Reads the market's quotes; no 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core import pricing
 from paper_exchange.account.ledger import DeliveryNote, EntryKind, EventKind, LedgerEvent, LogEntry, Observer
 from paper_exchange.account.orders import Direction, Liquidity, Order, sign_of
@@ -20,8 +22,8 @@ from paper_exchange.account.records import (
     trade_record,
 )
 from paper_exchange.account.state import AccountState, Contract, contract_of
-from paper_exchange.market.clocks import from_ms, now_ms
-from paper_exchange.market.market import DeliveryPrice, Listing, Market, Quote
+from paper_exchange.market.clocks import Milliseconds, from_ms
+from paper_exchange.market.market import DeliveryPrice, Listing, Marked, Market, Quote
 
 LOG_ENTRIES_KEPT = 2_000
 COIN_DECIMALS = 12
@@ -37,10 +39,13 @@ class Books:
         self.observers: list[Observer] = []
         self.revision = 0
         self._into_futures = into_futures
+        self._milliseconds = Milliseconds(market)
+        # A market may show a mark alone, which is less work than a whole quote.
+        self._mark_of: Callable[[str], Marked | None] = getattr(market, "mark", market.quote)
 
     def now_ms(self) -> int:
         """The market's time."""
-        return now_ms(self.market.clock)
+        return self._milliseconds.now()
 
     # --- quotes ----------------------------------------------------------------
 
@@ -53,11 +58,11 @@ class Books:
                 moved[currency] = index_usd / self.state.index_usd.get(currency, index_usd)
                 self.state.index_usd[currency] = index_usd
         for name, contract in self.state.contracts.items():
-            quote = self.market.quote(name)
-            if quote is not None:
-                contract.mark_coin = quote.mark_coin
-                contract.mark_iv_fraction = quote.mark_iv_fraction
-                contract.underlying_usd = quote.underlying_price_usd
+            mark = self._mark_of(name)
+            if mark is not None:
+                contract.mark_coin = mark.mark_coin
+                contract.mark_iv_fraction = mark.mark_iv_fraction
+                contract.underlying_usd = mark.underlying_price_usd
             elif contract.listing.expires_at_ms > self.now_ms():
                 contract.underlying_usd *= moved.get(contract.listing.currency, 1.0)
                 contract.mark_coin = self._model_mark_coin(contract)

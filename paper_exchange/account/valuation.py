@@ -8,6 +8,8 @@ Identities: equity = balance + options value; margin balance = equity - options 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from core import pricing
 from paper_exchange.account.margins import (
@@ -23,16 +25,27 @@ from paper_exchange.market.names import currency_of
 from paper_exchange.market.times import session_start_ms
 
 
-@dataclass(frozen=True, slots=True)
+class Black76(NamedTuple):
+    """What an option's price follows from, in the order of core.pricing."""
+
+    forward_usd: float
+    strike_usd: float
+    iv_fraction: float
+    years: float
+    is_call: bool
+
+
+@dataclass(frozen=True)
 class PositionFigures:
-    """A position at its last known mark; `greeks` are scaled by the signed size."""
+    """A position at its last known mark; `delta` and the other `greeks` are scaled by the signed size."""
 
     instrument_name: str
     size: float
     mark_coin: float
     index_usd: float
     expires_at_ms: int
-    greeks: pricing.Greeks
+    option: Black76
+    delta: float
     initial_margin_coin: float
     maintenance_margin_coin: float
     orders_margin_coin: float
@@ -44,6 +57,11 @@ class PositionFigures:
     def value_coin(self) -> float:
         """Negative for a short: what it would cost at the mark."""
         return self.size * self.mark_coin
+
+    @cached_property
+    def greeks(self) -> pricing.Greeks:
+        """Worked out where somebody looks at more than the delta."""
+        return pricing.Greeks(*(self.size * greek for greek in pricing.black76_greeks(*self.option)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +100,7 @@ class CoinFigures:
     @property
     def delta_total(self) -> float:
         """Net transaction delta: the options' delta less their value in coin."""
-        return sum(row.greeks.delta - row.value_coin for row in self.options)
+        return sum(row.delta - row.value_coin for row in self.options)
 
     def without_next_expiry(self, now_ms: int) -> CoinFigures:
         """The same account after the next 08:00 UTC has taken its options away: the `projected_*` figures."""
@@ -112,13 +130,15 @@ def position_figures(state: AccountState, name: str, now_ms: int) -> PositionFig
     index_usd = state.index_usd[currency_of(name)]
     size, mark_coin, listing = position.size, contract.mark_coin, contract.listing
     claims = [claim_of(order) for order in state.orders_on(name)]
+    option = _priced(contract, now_ms)
     return PositionFigures(
         instrument_name=name,
         size=size,
         mark_coin=mark_coin,
         index_usd=index_usd,
         expires_at_ms=listing.expires_at_ms,
-        greeks=_scaled_greeks(contract, size, now_ms),
+        option=option,
+        delta=size * pricing.black76_delta(*option),
         initial_margin_coin=position_initial_margin_coin(listing, size, mark_coin, index_usd),
         maintenance_margin_coin=position_maintenance_margin_coin(listing, size, mark_coin),
         orders_margin_coin=open_orders_margin_coin(listing, size, claims, index_usd),
@@ -128,10 +148,7 @@ def position_figures(state: AccountState, name: str, now_ms: int) -> PositionFig
     )
 
 
-def _scaled_greeks(contract: Contract, size: float, now_ms: int) -> pricing.Greeks:
+def _priced(contract: Contract, now_ms: int) -> Black76:
     listing = contract.listing
     years = pricing.years_between(from_ms(now_ms), from_ms(listing.expires_at_ms))
-    per_contract = pricing.black76_greeks(
-        contract.underlying_usd, listing.strike_usd, contract.mark_iv_fraction, years, listing.is_call
-    )
-    return pricing.Greeks(*(size * greek for greek in per_contract))
+    return Black76(contract.underlying_usd, listing.strike_usd, contract.mark_iv_fraction, years, listing.is_call)

@@ -7,9 +7,9 @@ core/sending/order_gate.py, as for DeribitClient. A test holds runs through eith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 
 from config import AgentConfig
 from core.chain import Quotes
@@ -67,6 +67,7 @@ class InProcessClient(OrderGate):
         self._levels = LevelMemory(account.market)
         self._read_kill_note = read_kill_note
         self._login_ends_at_seconds = 0.0
+        self._listed: dict[str, dict[str, OptionInstrument]] = {}  # as they were listed the last time
         self._caught_up = (-1, -1)  # time in milliseconds and revision of the account, when it last caught up
         self.requests_made = 0  # questions since the iteration began, logins included
 
@@ -97,23 +98,21 @@ class InProcessClient(OrderGate):
         """There never was one."""
         return False
 
-    @contextmanager
-    def _asked(self, method: str) -> Iterator[None]:
+    def _asked(self, method: str) -> _Question:
         """One question: the account catches up with the market first, and a refusal becomes the agent's error."""
         if method.startswith("private/"):
             self._login_problem()
         self.requests_made += 1
         self._catch_up()
-        try:
-            yield
-        except RpcError as refusal:
-            raise _refused(method, refusal) from None
+        return _Question(method)
 
     def _catch_up(self) -> None:
         """Once a moment: while time stands, quotes stand too, and only a change of the account can have an effect."""
-        if self._caught_up != (self._account.now_ms, self._account.revision):
-            self._account.advance()
-            self._caught_up = self._account.now_ms, self._account.revision
+        account, (at_ms, revision) = self._account, self._caught_up
+        now = account.now_ms
+        if (at_ms, revision) != (now, account.revision):
+            account.advance(has_time_passed=now != at_ms)
+            self._caught_up = now, account.revision
 
     # --- public -------------------------------------------------------------------
 
@@ -132,7 +131,11 @@ class InProcessClient(OrderGate):
     def get_instruments(self, currency: str) -> dict[str, OptionInstrument]:
         with self._asked("public/get_instruments"):
             live, at_ms = lookup.live_listings(self._market, currency), self._now_ms()
-            return {listing.name: readings.instrument_of(listing, at_ms) for listing in live}
+            before = self._listed.get(currency, {})
+            known = map(before.get, map(attrgetter("name"), live))
+            listed = [was or readings.instrument_of(one, at_ms) for one, was in zip(live, known, strict=True)]
+            self._listed[currency] = found = {instrument.symbol: instrument for instrument in listed}
+            return found
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
         with self._asked("public/get_instrument"):
@@ -261,7 +264,7 @@ class InProcessClient(OrderGate):
 
     def _login_problem(self) -> str | None:
         """Nothing to log in to; only counted, see LOGIN_SECONDS."""
-        now_seconds = self.clock.monotonic()
+        now_seconds = self._market.clock.monotonic()
         if now_seconds >= self._login_ends_at_seconds:
             self._login_ends_at_seconds = now_seconds + LOGIN_SECONDS
             self.requests_made += 1
@@ -276,6 +279,22 @@ class InProcessClient(OrderGate):
 
     def _now_ms(self) -> int:
         return now_ms(self._market.clock)
+
+
+class _Question:
+    """A `with` around the answer to a question; what the exchange refuses is raised as the agent's error."""
+
+    __slots__ = ("_method",)
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def __enter__(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RpcError):
+            raise _refused(self._method, error) from None
 
 
 def _refused(method: str, refusal: RpcError) -> RequestRefusedError:

@@ -116,7 +116,7 @@ def ticker_of(listing: Listing, quote: Quote, index_usd: float) -> Ticker:
         index_price_usd=index_usd,
         underlying_price_usd=_if_positive(quote.underlying_price_usd),
         mark_iv_fraction=_mark_iv_fraction(quote),
-        delta=quotes.greeks(listing, quote)["delta"],
+        delta=quotes.delta(listing, quote),
     )
 
 

@@ -54,7 +54,7 @@ def shown_funds(figures: CoinFigures) -> ShownFunds:
         initial_margin_coin=tidy(figures.initial_margin_coin),
         maintenance_margin_coin=tidy(figures.maintenance_margin_coin),
         available_funds_coin=tidy(figures.available_funds_coin),
-        options_delta=tidy(sum(row.greeks.delta for row in figures.options)),
+        options_delta=tidy(sum(row.delta for row in figures.options)),
         delta_total=tidy(figures.delta_total),
     )
 
@@ -77,7 +77,7 @@ def shown_position(figures: PositionFigures, position: Position) -> ShownPositio
         size=position.size,
         average_price_coin=tidy(position.average_price_coin),
         mark_coin=round(figures.mark_coin, 8),
-        delta=round(figures.greeks.delta, 5) + 0.0,
+        delta=round(figures.delta, 5) + 0.0,
     )
 
 

@@ -29,11 +29,16 @@ def years_left(listing: Listing, quote: Quote) -> float:
 
 def greeks(listing: Listing, quote: Quote) -> dict[str, float]:
     """By name, five decimals each."""
-    exact = pricing.black76_greeks(
-        quote.underlying_price_usd,
-        listing.strike_usd,
-        quote.mark_iv_fraction,
-        years_left(listing, quote),
-        listing.is_call,
-    )
+    exact = pricing.black76_greeks(*_priced(listing, quote))
     return {name: round(value, 5) for name, value in exact._asdict().items()}
+
+
+def delta(listing: Listing, quote: Quote) -> float:
+    """The first of them alone."""
+    return round(pricing.black76_delta(*_priced(listing, quote)), 5)
+
+
+def _priced(listing: Listing, quote: Quote) -> tuple[float, float, float, float, bool]:
+    """What the formulas of an option take, in their order."""
+    years = years_left(listing, quote)
+    return quote.underlying_price_usd, listing.strike_usd, quote.mark_iv_fraction, years, listing.is_call

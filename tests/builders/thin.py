@@ -35,6 +35,8 @@ class ThinMarket(SimulatedMarket):
         quote = super().quote(name)
         return None if quote is None else self._thinned(quote)
 
+    mark = quote
+
     def quotes(self, currency: str) -> Sequence[Quote]:
         return [self._thinned(quote) for quote in super().quotes(currency)]
 
