@@ -39,10 +39,12 @@ class Quotes:
 
     def of(self, symbol: str) -> OptionQuote | None:
         """One option's quote, None where the chain does not show it."""
-        try:
-            return self.row(self.symbols.index(symbol))
-        except ValueError:
-            return None
+        row = self._row_of.get(symbol)
+        return None if row is None else self.row(row)
+
+    @cached_property
+    def _row_of(self) -> Mapping[str, int]:
+        return _rows_by_symbol(self.symbols)
 
     def row(self, number: int) -> OptionQuote:
         return OptionQuote(
@@ -72,6 +74,12 @@ class Quotes:
             self.underlying_price_usd[is_kept],
             self.quoted_at[is_kept],
         )
+
+
+@lru_cache(maxsize=8)
+def _rows_by_symbol(symbols: tuple[str, ...]) -> Mapping[str, int]:
+    """From moment to moment mostly the same options are quoted. Of one that is named twice the first row counts."""
+    return dict(zip(reversed(symbols), range(len(symbols) - 1, -1, -1), strict=True))
 
 
 def quotes_of(rows: Iterable[OptionQuote]) -> Quotes:
@@ -149,6 +157,11 @@ class Terms:
     def steps_of(self, rows: Integers) -> tuple[tuple[Floats, Floats], ...]:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
 
+    def filled_steps(self, count: int) -> tuple[tuple[Floats, Floats], ...]:
+        """So many steps, the last of them such that no price reaches."""
+        size = len(self.is_listed)
+        return self.steps + ((np.full(size, np.inf), np.full(size, np.nan)),) * (count - len(self.steps))
+
 
 TickSteps = tuple[tuple[float, float], ...]
 
@@ -156,6 +169,7 @@ TickSteps = tuple[tuple[float, float], ...]
 class _Row(NamedTuple):
     """What one option is, before it becomes a row of Terms."""
 
+    is_listed: bool
     is_call: bool
     is_tradable: bool
     strike_usd: float
@@ -164,7 +178,7 @@ class _Row(NamedTuple):
     steps: TickSteps
 
 
-NO_TERMS = _Row(False, False, math.nan, None, math.nan, ())  # of an option that is not listed
+NO_TERMS = _Row(False, False, False, math.nan, None, math.nan, ())  # of an option that is not listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +189,6 @@ class Listing:
     row_of: Mapping[str, int]
     terms: Terms
     expiries: Times
-    rows: Mapping[str, _Row]
 
     def terms_of(self, symbols: Sequence[str]) -> Terms:
         """The terms of any options; those of an option that is not listed are not known."""
@@ -188,36 +201,67 @@ def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = 
 
     Of instruments that are the very same objects as in the list `before`, nothing is read anew.
     """
-    rows = {} if before is None else before.rows
-    known = {} if before is None else before.by_symbol
-    rows = {s: rows[s] if known.get(s) is option else _row_of(option) for s, option in by_symbol.items()}
-    is_call, is_tradable, strike_usd, expiry, tick_size, steps = zip(*rows.values(), NO_TERMS, strict=True)
-    terms = Terms(
-        is_listed=np.array([True] * len(rows) + [False]),
-        is_call=np.array(is_call),
-        is_tradable=np.array(is_tradable),
-        strike_usd=np.array(strike_usd),
-        expiry=times_of(expiry),
-        tick_size_coin=np.array(tick_size),
-        steps=_steps(steps),
-    )
-    row_of = {symbol: row for row, symbol in enumerate(by_symbol)}
-    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:-1]), rows)
+    before = NOTHING_LISTED if before is None else before
+    known, row_before = before.by_symbol, before.row_of
+    were = map(known.get, by_symbol)
+    new = [symbol for (symbol, option), was in zip(by_symbol.items(), were, strict=True) if option is not was]
+    if not new and len(by_symbol) == len(known):
+        return before
+    not_listed = len(known)  # the row that stands for it; those of new options follow
+    joined_row_of = {**row_before, **{symbol: not_listed + place for place, symbol in enumerate(new, start=1)}}
+    rows = [*map(joined_row_of.__getitem__, by_symbol), not_listed]
+    added = _terms_of_rows([_row_of(by_symbol[symbol]) for symbol in new])
+    terms = _joined(before.terms, added).take(np.array(rows, dtype=np.int64))
+    row_of = dict(zip(by_symbol, range(len(by_symbol)), strict=True))
+    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:-1]))
 
 
 def _row_of(option: OptionInstrument) -> _Row:
     is_tradable = option.is_tradable and option.contract_size_coin == 1.0
     is_call = option.option_type == "call"
-    return _Row(is_call, is_tradable, option.strike, option.expiry, option.tick_size_coin, option.tick_steps)
+    return _Row(True, is_call, is_tradable, option.strike, option.expiry, option.tick_size_coin, option.tick_steps)
+
+
+def _terms_of_rows(rows: Sequence[_Row]) -> Terms:
+    return Terms(
+        is_listed=np.array([row.is_listed for row in rows], dtype=np.bool_),
+        is_call=np.array([row.is_call for row in rows], dtype=np.bool_),
+        is_tradable=np.array([row.is_tradable for row in rows], dtype=np.bool_),
+        strike_usd=np.array([row.strike_usd for row in rows], dtype=np.float64),
+        expiry=times_of(row.expiry for row in rows),
+        tick_size_coin=np.array([row.tick_size_coin for row in rows], dtype=np.float64),
+        steps=_steps([row.steps for row in rows]),
+    )
 
 
 def _steps(of_each: Sequence[TickSteps]) -> tuple[tuple[Floats, Floats], ...]:
     """The tick steps of all options, those with fewer than the others filled up with steps that no price reaches."""
     kinds = {steps: number for number, steps in enumerate(dict.fromkeys(of_each))}  # one or two
-    most = max(map(len, kinds))
+    most = max(map(len, kinds), default=0)
     filled = np.array([sorted(steps) + [(np.inf, np.nan)] * (most - len(steps)) for steps in kinds])
-    kind = np.array([kinds[steps] for steps in of_each])
+    kind = np.array([kinds[steps] for steps in of_each], dtype=np.int64)
     return tuple((filled[kind, n, 0], filled[kind, n, 1]) for n in range(most))
+
+
+def _joined(first: Terms, second: Terms) -> Terms:
+    """The rows of both."""
+    most = max(len(first.steps), len(second.steps))
+    both = zip(first.filled_steps(most), second.filled_steps(most), strict=True)
+    return Terms(
+        np.concatenate((first.is_listed, second.is_listed)),
+        np.concatenate((first.is_call, second.is_call)),
+        np.concatenate((first.is_tradable, second.is_tradable)),
+        np.concatenate((first.strike_usd, second.strike_usd)),
+        np.concatenate((first.expiry, second.expiry)),
+        np.concatenate((first.tick_size_coin, second.tick_size_coin)),
+        tuple(
+            (np.concatenate((above, other_above)), np.concatenate((tick, other_tick)))
+            for (above, tick), (other_above, other_tick) in both
+        ),
+    )
+
+
+NOTHING_LISTED = Listing({}, {}, _terms_of_rows([NO_TERMS]), times_of(()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ import numpy as np
 from config import AgentConfig
 from core.chain import Chain
 from core.columns import seconds_until, time_of
-from core.context.ranges import range_volatility
+from core.context.ranges import SquaredRanges, range_volatility
 from core.context.year import FINISHED_DAYS, LEAST_DVOL_DAYS, NO_YEAR, Year
 from core.pricing import SECONDS_PER_DAY, days_between, live_call_delta
 from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Reason, Underlying
@@ -31,6 +31,7 @@ NEAR_TARGET_DAYS = 7.0  # the other end of the term slope
 MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
 LEAST_SPAN_FRACTION = 0.9  # of 7 or 30 days, for a figure that is named after them
 MONTH_DAYS, WEEK_DAYS = 30, 7
+MOST_RANGES = 2_000  # a month of hours has 720
 ONE_HOUR = timedelta(hours=1)  # a month of hourly closes begins up to an hour later
 # How far a close of the perpetual may lie off the index. In production it stays within 1 %; on testnet it wanders. One
 # close that is 2 % off adds 2 * 0.02^2 to the sum of squares, which is 4 % of a month's at 50 % a year.
@@ -51,13 +52,19 @@ class Closes:
     before: InitVar[Closes | None] = None
     usable: tuple[PriceBar, ...] = field(init=False)
     squared_returns: list[float] = field(init=False)
+    squared_ranges: SquaredRanges = field(init=False)
 
     def __post_init__(self, before: Closes | None) -> None:
         usable = tuple([bar for bar in self.bars if bar.close > 0.0])
-        known = [] if before is None else _known_squares(usable, before)
+        gone = None if before is None else _gone_since(usable, before)
+        known, ranges = [], SquaredRanges()
+        if before is not None and gone is not None:
+            known = before.squared_returns[gone:]
+            ranges = _recent(before.squared_ranges, usable[0].closed_at)
         new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise(usable[len(known) :])]
         object.__setattr__(self, "usable", usable)
         object.__setattr__(self, "squared_returns", known + new)
+        object.__setattr__(self, "squared_ranges", ranges)
 
     @property
     def of_index(self) -> tuple[PriceBar, ...]:
@@ -67,20 +74,26 @@ class Closes:
     @cached_property
     def range_volatility(self) -> dict[int, float | None]:
         """By days (WEEK_DAYS, MONTH_DAYS), up to the newest close."""
-        return {days: range_volatility(self.usable, days) for days in (WEEK_DAYS, MONTH_DAYS)}
+        ranges = self.squared_ranges
+        return {days: range_volatility(self.usable, days, ranges) for days in (WEEK_DAYS, MONTH_DAYS)}
 
     def summed(self, first: int, end: int) -> float:
         """The sum of the squared returns among the usable closes from `first` to before `end`."""
         return _summed(self, first, end)
 
 
-def _known_squares(usable: tuple[PriceBar, ...], before: Closes) -> list[float]:
-    """Those of the closes at the start of `usable` that stood at the end of the reading before."""
-    if not usable:
-        return []
-    gone = bisect_left(before.usable, usable[0].closed_at, key=_closed_at)
+def _recent(ranges: SquaredRanges, since: datetime) -> SquaredRanges:
+    """A copy; now and then without those that are too old to be asked for."""
+    if len(ranges) <= MOST_RANGES:
+        return dict(ranges)
+    return {end: found for end, found in ranges.items() if end > since}
+
+
+def _gone_since(usable: tuple[PriceBar, ...], before: Closes) -> int | None:
+    """How many closes of the reading before are gone, where all others stand at the start of this one; else None."""
+    gone = bisect_left(before.usable, usable[0].closed_at, key=_closed_at) if usable else 0
     shared = before.usable[gone:]
-    return before.squared_returns[gone:] if shared == usable[: len(shared)] else []
+    return gone if shared and shared == usable[: len(shared)] else None
 
 
 @lru_cache(maxsize=32)  # of both coins and several windows: the same for the minutes of an hour

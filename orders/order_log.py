@@ -40,7 +40,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class LoggedOrder:
-    """One order as the log knows it.
+    """One order as the log knows it, with the time of its intent as `sent_at`.
 
     `is_certain`: whether the exchange has it is known. `is_closed`: it cannot trade any more. `may_have_traded`: a
     fill may be too fresh for the positions to show it.
@@ -48,6 +48,7 @@ class LoggedOrder:
 
     intent: Mapping[str, Any]
     last_event_at: datetime
+    sent_at: datetime
     is_certain: bool = False
     is_closed: bool = False
     may_have_traded: bool = True
@@ -122,7 +123,7 @@ class OrderMemory:
 
     def oldest_at(self) -> datetime | None:
         """When the oldest order that is still remembered was about to leave; None where there is none."""
-        times = (_time_of(order.intent) for order in self._orders.values())
+        times = (order.sent_at for order in self._orders.values())
         return min((moment for moment in times if moment != LONG_AGO), default=None)
 
     def newest_at(self) -> datetime:
@@ -135,11 +136,11 @@ class OrderMemory:
 
     def sent_since(self, moment: datetime) -> int:
         """How many orders were about to leave since a time."""
-        return sum(_time_of(order.intent) >= moment for order in self._orders.values())
+        return sum(order.sent_at >= moment for order in self._orders.values())
 
     def unfilled_since(self, moment: datetime) -> int:
         """How many of these are over without a fill and without a refusal."""
-        return sum(order.ended_unfilled and _time_of(order.intent) >= moment for order in self._orders.values())
+        return sum(order.ended_unfilled and order.sent_at >= moment for order in self._orders.values())
 
     def read_back(self, folder: Path, today: str, account: str) -> None:
         """What earlier runs of an account have logged, in the order of the exchange's time; nothing is written.
@@ -170,10 +171,10 @@ class OrderMemory:
         if record.get("event") == "intent" and not _is_ours(record):
             self.unreadable_lines += 1
         elif record.get("event") == "intent":
-            self._orders[label] = LoggedOrder(record, _time_of(record))
+            self._orders[label] = LoggedOrder(record, _time_of(record), _time_of(record))
         elif record.get("outcome") in STANDS_ALONE and label not in self._orders and _is_named(record):
             known = {name: record.get(name) for name in ("label", "symbol", "at")}  # its intent can no longer be read
-            self._orders[label] = LoggedOrder(known, _time_of(record))
+            self._orders[label] = LoggedOrder(known, _time_of(record), _time_of(known))
         if label in self._orders:
             _update(self._orders[label], record)
         self._forget_old(_time_of(record))
@@ -249,7 +250,7 @@ class OrderLogFile(OrderMemory):
         now = self._clock.now()
         mark = None if self._mark_path is None else read_mark(self._mark_path, now)
         self._take_over(() if mark is None else mark.may_be_open)
-        times = [LONG_AGO if mark is None else mark.at, *(_time_of(order.intent) for order in self._orders.values())]
+        times = [LONG_AGO if mark is None else mark.at, *(order.sent_at for order in self._orders.values())]
         seconds = LAPSE_SECONDS - max(0.0, (now - max(times)).total_seconds())
         self._lapses_at_seconds = self._clock.monotonic() + seconds
 

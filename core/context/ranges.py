@@ -17,23 +17,36 @@ from models import PriceBar
 
 LEAST_PRICES = 20  # of the 25 hourly ones from one end of a day to the other
 LEAST_DAYS_FRACTION = 0.9
+ONE_DAY = timedelta(days=1)
 
 
-def range_volatility(bars: Sequence[PriceBar], days: int) -> float | None:
-    """Of the last `days` spans of 24 hours before the newest price."""
-    ranges = [found for found in _squared_ranges(bars, days) if found is not None]
+SquaredRanges = dict[datetime, float | None]  # by the end of the day that they are of
+
+
+def range_volatility(bars: Sequence[PriceBar], days: int, known: SquaredRanges | None = None) -> float | None:
+    """Of the last `days` spans of 24 hours before the newest price.
+
+    `known`: ranges of the same prices that were found before; those found now are added.
+    """
+    ranges = [found for found in _squared_ranges(bars, days, {} if known is None else known) if found is not None]
     if len(ranges) < LEAST_DAYS_FRACTION * days:
         return None
     return math.sqrt(math.fsum(ranges) / len(ranges) / (4.0 * math.log(2.0)) * 365.0)
 
 
-def _squared_ranges(bars: Sequence[PriceBar], days: int) -> Iterator[float | None]:
+def _squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) -> Iterator[float | None]:
     """Squared log ranges, the last day first; both ends belong to a day."""
     for number in range(days if bars else 0):
-        end = bars[-1].closed_at - number * timedelta(days=1)
-        first = bisect_left(bars, end - timedelta(days=1), key=_closed_at)
-        prices = [bar.close for bar in bars[first : bisect_right(bars, end, key=_closed_at)]]
-        yield math.log(max(prices) / min(prices)) ** 2 if len(prices) >= LEAST_PRICES else None
+        end = bars[-1].closed_at - number * ONE_DAY
+        if end not in known or end - ONE_DAY < bars[0].closed_at:  # of a day that was whole then, a part may be gone
+            known[end] = _squared_range(bars, end)
+        yield known[end]
+
+
+def _squared_range(bars: Sequence[PriceBar], end: datetime) -> float | None:
+    first = bisect_left(bars, end - ONE_DAY, key=_closed_at)
+    prices = [bar.close for bar in bars[first : bisect_right(bars, end, key=_closed_at)]]
+    return math.log(max(prices) / min(prices)) ** 2 if len(prices) >= LEAST_PRICES else None
 
 
 def _closed_at(bar: PriceBar) -> datetime:

@@ -6,6 +6,7 @@ the year's (0 lowest, 1 highest). What only changes with a finished day is compu
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,9 +75,10 @@ def with_newer_days(days: tuple[PriceBar, ...], bars: Sequence[PriceBar], now: d
     today = _midnight(now)
     if days and _midnight(days[-1].closed_at - A_MOMENT) >= today - ONE_DAY:
         return days
-    newest = _midnight(days[-1].closed_at - A_MOMENT) if days else None
-    newer = [bar for bar in finished_days(bars, now) if newest is None or _midnight(bar.closed_at - A_MOMENT) > newest]
-    return (*days, *newer)[-WINDOW_DAYS:]
+    if days:
+        last_day_ends_at = _midnight(days[-1].closed_at - A_MOMENT) + ONE_DAY
+        bars = bars[bisect_right(bars, last_day_ends_at, key=lambda bar: bar.closed_at) :]
+    return (*days, *finished_days(bars, now))[-WINDOW_DAYS:]
 
 
 def _midnight(moment: datetime) -> datetime:
