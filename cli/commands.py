@@ -17,7 +17,7 @@ from cli.arguments import STOPPED_AT_ONCE
 from cli.assembly import Agent
 from cli.checks.doctor import check, check_order, doctor_line, settings_failure
 from cli.console import complain, say
-from cli.endings import labels_left
+from cli.endings import looped
 from cli.locks import Lock, take_account_lock, take_lock
 from cli.report import bid_sentence, status_text
 from cli.results.earnings_report import earnings_lines, report_text
@@ -75,21 +75,9 @@ def _run(options: argparse.Namespace, run_loop: RunLoop) -> int:
         say("settings changed: " + (", ".join(changed_settings(config)) or "none"))
         say(bid_sentence(config))
         say("kill file: " + " or ".join(map(str, config.kill_files)))
-        code = _looped(agent, options, run_loop)
+        code = looped(agent, lambda: run_loop(agent, options))
         say(f"stopped after {agent.recorder.iteration} iterations; the log is in {config.run.log_dir}")
         return code
-
-
-def _looped(agent: Agent, options: argparse.Namespace, run_loop: RunLoop) -> int:
-    """The loop; a second signal leaves no time to ask the exchange, but the order log knows what may rest."""
-    try:
-        return run_loop(agent, options)
-    except KeyboardInterrupt:
-        ignore_signals()
-        left = ", ".join(labels_left(agent))
-        orders = f"may still be open: {left} (the next start cancels it)" if left else "no order of ours is open"
-        complain(f"stopped at once by a second signal; {orders}")
-        return STOPPED_AT_ONCE
 
 
 @contextmanager

@@ -11,17 +11,42 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from cli.arguments import STOPPED_AT_ONCE
 from cli.assembly import Agent
 from cli.console import complain
+from cli.signals import ignore_signals
 from core.iteration import Steps
 from models import ActionType, AgentError, AuthenticationError, ProposedAction, WrongEnvironmentError
 from orders.recovery import cancel_leftovers
+from policies.call import traceback_text
 
 ASKED_AGAIN_AFTER_SECONDS = 10.0
 LAST_WORDS = ProposedAction(type=ActionType.DO_NOTHING, reason="the run has ended: what was booked since its last line")
+
+
+def looped(agent: Agent, loop: Callable[[], int]) -> int:
+    """The loop's exit code. A second signal leaves no time to ask the exchange, but the order log knows what may rest.
+
+    A fault of our own outside an iteration ends the run as a signal does: what rests is taken back or named.
+    """
+    try:
+        return loop()
+    except AgentError:
+        raise
+    except KeyboardInterrupt:
+        ignore_signals()
+        left = ", ".join(labels_left(agent))
+        orders = f"may still be open: {left} (the next start cancels it)" if left else "no order of ours is open"
+        complain(f"stopped at once by a second signal; {orders}")
+        return STOPPED_AT_ONCE
+    except Exception:  # noqa: BLE001 - whatever it is, no order may be left behind without a word
+        complain(f"stopped by a fault of the agent itself, please report it:\n{traceback_text()}")
+        end_run(agent)
+        return 1
 
 
 def end_if_fatal(agent: Agent) -> None:

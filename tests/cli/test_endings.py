@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 import agent_loop
+from cli.endings import looped
 from config import AgentConfig
 from models import ActionType, AgentError, AgentState, AuthenticationError, ProposedAction, WrongEnvironmentError
 from tests.builders.agent import (
@@ -135,3 +136,19 @@ def test_a_stop_while_a_fatal_answer_is_waited_out_ends_the_run_without_a_privat
     desk.wire.disturb(POSITIONS, lambda request, answer: answer(), and_a_stop)
     assert agent_loop.run_loop(agent, options("--iterations", "3")) == 0
     assert desk.wire.methods()[-1] == POSITIONS
+
+
+def test_a_fault_of_our_own_outside_an_iteration_takes_back_what_rests_and_ends_with_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = scripted_desk(tmp_path)
+    agent = agent_at(desk)
+
+    def loop() -> int:
+        agent.client.place_limit_order(an_order_request(price_coin=0.03))
+        assert len(desk.account.open_orders()) == 1
+        raise ZeroDivisionError("between two iterations")
+
+    assert looped(agent, loop) == 1
+    assert desk.account.open_orders() == []
+    assert "stopped by a fault of the agent itself" in capsys.readouterr().err
