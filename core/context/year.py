@@ -66,7 +66,7 @@ NO_YEAR = Year()
 def finished_days(bars: Sequence[PriceBar], now: datetime) -> tuple[PriceBar, ...]:
     """The last price of each day that is over; one at midnight closes the day that ends there."""
     today = _midnight(now)
-    last = {_midnight(bar.closed_at - A_MOMENT): bar for bar in bars if bar.closed_at <= today and bar.close > 0.0}
+    last = {(bar.closed_at - A_MOMENT).date(): bar for bar in bars if bar.closed_at <= today and bar.close > 0.0}
     return tuple(last.values())
 
 

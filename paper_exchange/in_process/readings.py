@@ -136,7 +136,13 @@ def bar_of(bar: Bar, minutes: int, now: datetime) -> PriceBar:
 
 def dvol_day_of(bar: Bar, now: datetime) -> PriceBar:
     """The close of a day of DVOL, as a fraction; that of the running day is the one now."""
-    return PriceBar(min(from_ms(bar.opened_at_ms + DAY_MS), now), bar.close / 100.0)
+    closed_at = from_ms(bar.opened_at_ms + DAY_MS)
+    return _dvol_day(closed_at, bar.close) if closed_at <= now else PriceBar(now, bar.close / 100.0)
+
+
+@lru_cache(maxsize=1_024)  # a year of each coin is read with every new day
+def _dvol_day(closed_at: datetime, close_pct: float) -> PriceBar:
+    return PriceBar(closed_at, close_pct / 100.0)
 
 
 # --- the account ------------------------------------------------------------------
