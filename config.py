@@ -261,8 +261,8 @@ class LlmConfig(Section):
     """Most tokens of a reply; an answer needs about ten, a model that thinks aloud far more."""
     max_calls_per_day: Whole = Field(300, ge=0, le=100_000)
     """Calls a day (UTC, of the state), counted from the log of calls; then nothing is done."""
-    max_tokens_per_day: Whole = Field(500_000, ge=0, le=10**9)
-    """Tokens a day, prompts and replies, counted in the same way. A decision takes about 1,000."""
+    max_tokens_per_day: Whole = Field(600_000, ge=0, le=10**9)
+    """Tokens a day, prompts and replies, counted in the same way. A decision takes 1,000 to 1,900."""
     send_schema: Switch = True
     """Ask the endpoint to allow the letters alone (response_format). The answer is checked anyway."""
     send_logprobs: Switch = True

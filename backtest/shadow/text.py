@@ -40,7 +40,9 @@ def _coverage_lines(found: Compared, name: str) -> Iterator[str]:
     others = Counter(_why_not_own(wanted) for wanted in decided if not wanted.is_own)
     said = "".join(f", {count} {why}" for why, count in others.most_common())
     share = f" ({100.0 * own / len(decided):.0f} %)" if decided else ""
-    yield wrapped(f"{printable(name)}: decided itself at {own} of {len(found.points)} decision points{share}{said}")
+    unasked = len(found.points) - len(decided)
+    said += f"; not asked at {unasked} others" if unasked else ""
+    yield wrapped(f"{printable(name)}: decided itself at {own} of {len(decided)} decision points{share}{said}")
 
 
 def _why_not_own(wanted: Wanted) -> str:

@@ -227,6 +227,19 @@ def test_a_shadow_that_fails_has_decided_nothing_and_agrees_with_nobody(
     assert f"{BROKEN}.py and the acting policy" not in out
 
 
+def test_a_shadow_is_measured_where_it_was_asked(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run without it went before."""
+    points = points_of(log)
+    for file in log.glob("decisions-*.jsonl"):
+        lines = [json.loads(text) for text in file.read_text().splitlines()]
+        alone = (json.dumps(line | {"shadows": []}) for line in lines if line in points[:5])
+        kept = (json.dumps(line) for line in lines if line not in points[:5])
+        (tmp_path / file.name).write_text("\n".join([*alone, *kept]) + "\n")
+    asked = len(points) - 5
+    out = in_one_line(said_of(capsys, tmp_path))
+    assert f"{LAZY}.py: decided itself at {asked} of {asked} decision points (100 %); not asked at 5 others" in out
+
+
 def test_kappa_of_the_published_example() -> None:
     """Cohen 1960, as it is usually shown: 20 and 15 agreements of 50, 5 and 10 disagreements: 0.4."""
     pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15
