@@ -21,7 +21,7 @@ MOVES_AN_ORDER = frozenset({"private/buy", "private/sell", "private/edit"})
 class _FrozenAccount(PaperAccount):
     """An account in which nothing happens any more."""
 
-    def advance(self) -> None:
+    def advance(self, has_time_passed: bool = True) -> None:
         """Neither fills nor settlements reach the copy."""
 
 

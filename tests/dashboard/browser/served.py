@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,7 @@ def _write_sweep(results: Path) -> None:
 @contextmanager
 def a_browser() -> Iterator[Any]:
     """Chromium without a window."""
-    from playwright.sync_api import sync_playwright  # here: it is not everywhere
-
-    with sync_playwright() as running:
+    with import_module("playwright.sync_api").sync_playwright() as running:  # here: it is not everywhere
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=2 * PATIENCE_MS)
         yield browser
         browser.close()
