@@ -66,7 +66,7 @@ def shown(value: Value, unit: Unit) -> str:
         return printable(value, 600)
     forms: Mapping[str, str] = {"USD": f"{value:,.2f} USD", "%": f"{value:.2f} %", "days": f"{value:.1f} days"}
     if unit in ("BTC", "ETH"):
-        return f"{value + 0.0:.8f}".rstrip("0").rstrip(".") + f" {unit}"
+        return f"{round(value, 8) + 0.0:.8f}".rstrip("0").rstrip(".") + f" {unit}"
     return forms.get(unit, f"{value:g}" if unit == "ratio" else f"{value:,}")
 
 

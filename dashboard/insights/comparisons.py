@@ -63,7 +63,10 @@ def _worst_share(rows: Sequence[CallRow]) -> Insight:
     n = Fact("worst_n", "calls that have ended", len(rows), "count")
     if len(rows) < LEAST_OF_A_GROUP or gained <= 0.0:
         return Insight("worst", (n,), "{worst_n} calls have ended: too few to tell what a bad one takes away.")
-    share = Fact("worst_share", "the worst call, of all gains", -100.0 * min(0.0, worst) / gained, "%")
+    if worst >= 0.0:
+        cost = Fact("worst_usd", "result of the worst call", worst, "USD")
+        return Insight("worst", (n, cost), "None of {worst_n} calls lost: the worst came to {worst_usd}.")
+    share = Fact("worst_share", "the worst call, of all gains", -100.0 * worst / gained, "%")
     cost = Fact("worst_usd", "result of the worst call", worst, "USD")
     sentence = (
         "The worst of {worst_n} calls came to {worst_usd}; it took {worst_share} of all that the good ones brought."

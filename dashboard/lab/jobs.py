@@ -122,7 +122,7 @@ class Jobs:
             started_at=str(about.get("started_at", ""))[:16].replace("T", " "),
             state=state,
             code=code,
-            said=_tail(folder / OUTPUT),
+            said=_tail(folder / OUTPUT).replace(f"{folder}{os.sep}", ""),
         )
 
     def names(self) -> list[str]:

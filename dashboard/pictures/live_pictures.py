@@ -117,7 +117,7 @@ def _strike_and_even(plot: Plot, call: ShortCall) -> None:
     even_usd = call.even_with_holding_usd
     if even_usd is not None and even_usd <= plot.x_range[1]:
         plot.moment(even_usd, "", "even")
-        plot.text(plot.x(even_usd) + 0.5, 10.0, f"even with holding {number(even_usd, 0)}")
+        plot.text(plot.x(even_usd) + 0.5, 10.0, f"even {number(even_usd, 0)}")
 
 
 def _today(calls: Iterable[ShortCall], price_usd: float) -> float | None:

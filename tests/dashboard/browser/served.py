@@ -72,7 +72,8 @@ def served_dashboard(folder: Path, iterations: int) -> Iterator[Served]:
     try:
         yield Served(f"http://127.0.0.1:{port}", settings.log_dir, iterations, run, SWEEP)
     finally:
-        server.should_exit = server.force_exit = True
+        index.end()
+        server.should_exit = True
         thread.join(timeout=10.0)
 
 

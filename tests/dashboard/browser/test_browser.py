@@ -63,6 +63,19 @@ def test_a_phone_never_scrolls_sideways(chromium: Any, served: Served, page: str
     assert size_of(opened(chromium, address_of(served, page), size=PHONE))[0] <= PHONE[0]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_card_is_squeezed_and_no_two_overlap(chromium: Any, served: Served, page: str) -> None:
+    tab = opened(chromium, address_of(served, page))
+    boxes = tab.evaluate(
+        "[...document.querySelectorAll('.card')].map(card => card.getBoundingClientRect())"
+        ".map(box => [box.left, box.top, box.right, box.bottom])"
+    )
+    assert min(right - left for left, _, right, _ in boxes) > 250
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        for left_2, top_2, right_2, bottom_2 in boxes[number + 1 :]:
+            assert left >= right_2 or left_2 >= right or top >= bottom_2 or top_2 >= bottom
+
+
 def size_of(tab: Any) -> tuple[int, int]:
     """Width and height of what there is to see, scrolled or not."""
     width, height = tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
