@@ -25,9 +25,9 @@ from deribit.failures import outcome_after
 from deribit.history import charts
 from deribit.kill_file import kill_note_of
 from deribit.order_messages import edit_params, order_params, read_receipt
-from deribit.replies import Row, ms_from_utc, rows
+from deribit.replies import Row, rows
 from deribit.unexpected import UnexpectedReplies
-from deribit.vocabulary import MarginQuote
+from deribit.vocabulary import MarginQuote, ms_from_utc
 from deribit.wire import JsonRpc, Reader
 from models import (
     AgentError,

@@ -29,7 +29,6 @@ from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 
 CHAIN_AGES_DAYS = (0.2, 1.0, 3.0, 7.0)
 TRADES = 30
-HEADER = "month      rows  2-35 d  7-35 d    bias    flat  premium  chain .2d      1d      3d      7d  trades  spread"
 OLDEST_TRADE_MS = int(6.5 * HOUR_MS)  # snapshots are not quite six hours apart
 
 

@@ -37,6 +37,11 @@ def square_root(value: Number) -> Number:
     return np.sqrt(value) if isinstance(value, np.ndarray) else math.sqrt(value)
 
 
+def above_zero(column: Floats) -> Floats:
+    """NaN where an entry is not above zero: an exchange writes 0 for a price that nobody quotes."""
+    return np.where(column > 0.0, column, np.nan)
+
+
 def larger(first: Number, second: Number | float) -> Number:
     if isinstance(first, np.ndarray):
         column: Floats = np.maximum(first, second)

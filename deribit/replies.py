@@ -62,11 +62,6 @@ def utc_from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
 
 
-def ms_from_utc(moment: datetime) -> int:
-    """Deribit's milliseconds of an aware time."""
-    return round(moment.timestamp() * 1000.0)
-
-
 class Row:
     """One JSON object of a reply. A missing key raises; an absent optional and a null are the same."""
 

@@ -85,6 +85,11 @@ def _option_type(letter: str) -> OptionType | None:
     return "call" if letter == "C" else "put" if letter == "P" else None
 
 
+def future_of(option: str) -> str:
+    """BTC-2OCT26-90000-C settles into BTC-2OCT26."""
+    return option.rsplit("-", 2)[0]
+
+
 def option_symbol(underlying: str, expiry: datetime, strike_usd: float, option_type: OptionType) -> str:
     """The name that Deribit gives to an option."""
     day = f"{expiry.day}{MONTHS[expiry.month - 1]}{expiry.year % 100:02d}"

@@ -273,6 +273,16 @@ class LedgerEntry(Frozen):
     balance_coin: float | None = None
     note: str | None = None
 
+    @property
+    def is_sale(self) -> bool:
+        """Of a trade: whether it opened or closed by selling ("open sell", "close sell")."""
+        return "sell" in (self.side or "")
+
+    @property
+    def before_fee_coin(self) -> float:
+        """What it moved, without the fee: the premium of a sale, the payoff of a delivery."""
+        return self.change_coin + self.fee_coin
+
 
 class MarginQuote(Frozen):
     """Initial margin in coin of buying or selling, and the price band, as the exchange computes them."""
@@ -281,6 +291,11 @@ class MarginQuote(Frozen):
     sell_coin: float
     min_price_coin: float
     max_price_coin: float
+
+
+def ms_from_utc(moment: datetime) -> int:
+    """An exchange's milliseconds since 1970 of an aware time."""
+    return round(moment.timestamp() * 1000.0)
 
 
 # --- orders on their way ---------------------------------------------------------

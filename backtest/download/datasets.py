@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from backtest.download import paging, rows
 from backtest.download.paging import Fetcher, Span
 from backtest.download.rows import Row
-from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, to_ms
 
 # Below the 5,001 candles and about 900 hours of DVOL that one answer holds.
 CANDLES_A_CELL = 4_000
@@ -64,8 +64,7 @@ class Dataset:
         if row[0].isdecimal():
             return int(row[0])
         moment = datetime.fromisoformat(row[0])
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1000.0)
+        return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 ALL_DATASETS = (

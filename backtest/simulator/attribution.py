@@ -117,11 +117,11 @@ def _add_row(
         parts["moved_coin"].append(row.change_coin)
         return
     parts["fees_coin"].append(-row.fee_coin)
-    is_sale, amount_coin = "sell" in (row.side or ""), row.amount_coin or 0.0
-    sold[row.symbol] += amount_coin if is_sale else -amount_coin
+    amount_coin = row.amount_coin or 0.0
+    sold[row.symbol] += amount_coin if row.is_sale else -amount_coin
     if row.symbol in known:
         mark_coin = known[row.symbol].price_coin * amount_coin
-        parts["execution_coin"].append(row.change_coin + row.fee_coin - (mark_coin if is_sale else -mark_coin))
+        parts["execution_coin"].append(row.before_fee_coin - (mark_coin if row.is_sale else -mark_coin))
 
 
 def _add_move(

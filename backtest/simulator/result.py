@@ -60,7 +60,7 @@ class CoinResult:
     def upside_given_up_usd(self) -> float:
         """What calls were in the money at their expiry, in USD at the price they were settled at."""
         rows = [row for row in self.ledger if expired_position(row) is not None]
-        return math.fsum(-(row.change_coin + row.fee_coin) * (row.index_price_usd or 0.0) for row in rows) + 0.0
+        return math.fsum(-row.before_fee_coin * (row.index_price_usd or 0.0) for row in rows) + 0.0
 
     @property
     def slippage_coin(self) -> float:

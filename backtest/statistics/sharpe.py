@@ -68,10 +68,3 @@ def expected_maximum_sharpe(trials: int, sharpe_variance: float) -> float:
 def deflated_sharpe(record: Record, trials: int, sharpe_variance: float) -> float:
     """Probability that the best of so many trials has a true Sharpe ratio above what luck alone would have found."""
     return probabilistic_sharpe(record, expected_maximum_sharpe(trials, sharpe_variance))
-
-
-def deflated_sharpe_of_best(chosen_returns: Numbers, trial_sharpes: Numbers) -> float:
-    """The same from the chosen trial's returns and the Sharpe ratios of all trials ever run, the chosen among them."""
-    sharpes = column(trial_sharpes, "Sharpe ratios of trials", least=1)
-    variance = float(sharpes.var(ddof=1)) if sharpes.size > 1 else 0.0
-    return deflated_sharpe(record_of(chosen_returns), sharpes.size, variance)

@@ -1,8 +1,7 @@
 """How far the modelled surface and spread are from real quotes.
 
 In: calls with quotes as columns, coefficient sets, corrections. Out: median relative errors of the mid by month, log
-errors of the spread, and breaches of what must hold along the strikes of an expiry. Judged are calls of delta .10 to
-.35, 2 to 35 days. Pure.
+errors of the spread. Judged are calls of delta .10 to .35, 2 to 35 days. Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from backtest.surface.shape import SHAPE_TERMS, log_tenor
 from backtest.surface.spread import spreads, tick_era
 
 CorrectionAt = Callable[[int], Correction | None]
-PRICE_ROUNDING = 2e-8  # marks carry eight decimals
 
 
 class MonthError(NamedTuple):
@@ -95,20 +93,6 @@ def spread_errors(sample: Sample, surface: SurfaceSet) -> Iterator[SpreadError]:
         real = here.ask_coin - here.bid_coin
         error = float(np.mean(np.abs(np.log(model / real))))
         yield SpreadError(month, len(here), error, float(model.sum() / real.sum()))
-
-
-def shape_breaches(strikes_usd: FloatArray, prices_coin: FloatArray, call_deltas: FloatArray) -> list[str]:
-    """What does not hold along the calls of one expiry, strikes rising; empty where all is well."""
-    found = []
-    if not bool(np.all(np.diff(call_deltas) <= 0.0)):
-        found.append("delta rises with the strike")
-    if not bool(np.all(np.diff(prices_coin) <= PRICE_ROUNDING)):
-        found.append("price rises with the strike")
-    slopes = np.diff(prices_coin) / np.diff(strikes_usd)
-    rounding = 2.0 * PRICE_ROUNDING / np.minimum(np.diff(strikes_usd)[1:], np.diff(strikes_usd)[:-1])
-    if not bool(np.all(np.diff(slopes) >= -rounding)):
-        found.append("price is not convex in the strike")
-    return found
 
 
 def _median(values: FloatArray) -> float:

@@ -23,7 +23,6 @@ from paper_exchange.market.clocks import DAY_MS, MINUTE_MS, from_ms
 FRIDAY = 4
 FIRST_MINUTE = 8 * 60 + 5
 DELTAS = (0.10, 0.20, 0.25, 0.50)
-WEEK_MS = 7 * DAY_MS
 
 SettledAt = Callable[[int], float | None]  # expiry in ms -> USD
 

@@ -57,7 +57,7 @@ class _Book:
         if expired_position(entry) is not None:
             self._settle(entry)
         elif entry.entry_type == "trade" and parse_symbol(entry.symbol or "").is_call:
-            if "sell" in (entry.side or ""):
+            if entry.is_sale:
                 self._sell(entry)
             else:
                 self._buy_back(entry)
@@ -70,7 +70,7 @@ class _Book:
             place = len(self.calls)
             self.calls.append(self._opened(entry))
         amount_coin = entry.amount_coin or 0.0
-        call = _with_flow(self.calls[place], entry, "premium_coin", _before_fee(entry), entry.fee_coin)
+        call = _with_flow(self.calls[place], entry, "premium_coin", entry.before_fee_coin, entry.fee_coin)
         self.calls[place] = replace(
             call, size_coin=call.size_coin + amount_coin, open_coin=call.open_coin + amount_coin
         )
@@ -104,7 +104,7 @@ class _Book:
             return  # somebody's long call
         step = self._decision(lambda found: found.bought_back == entry.symbol, entry.booked_at)
         is_roll = step is not None and step.sale is not None
-        call = _with_flow(self.calls[place], entry, "bought_back_coin", _before_fee(entry), entry.fee_coin)
+        call = _with_flow(self.calls[place], entry, "bought_back_coin", entry.before_fee_coin, entry.fee_coin)
         how: Exit = "rolled" if is_roll else "bought_back"
         self.calls[place] = _reduced(call, entry.amount_coin or 0.0, entry.booked_at, how)
 
@@ -113,7 +113,7 @@ class _Book:
         places = [place for name in symbols_of(entry) if (place := self._place(name)) is not None]
         shares = _shares([self.calls[place] for place in places], entry.index_price_usd)
         for place, share in zip(places, shares, strict=True):
-            flow_coin = share * _before_fee(entry)
+            flow_coin = share * entry.before_fee_coin
             call = _with_flow(self.calls[place], entry, "settled_coin", flow_coin, share * entry.fee_coin)
             how: Exit = "settled" if flow_coin else "expired"
             self.calls[place] = _reduced(call, call.open_coin, entry.booked_at, how)
@@ -127,10 +127,6 @@ class _Book:
         """The newest decision of its kind when an entry was booked."""
         found = (step for step in reversed(self.steps) if step.at <= booked_at and concerns(step))
         return next(found, None)
-
-
-def _before_fee(entry: LedgerEntry) -> float:
-    return entry.change_coin + entry.fee_coin
 
 
 def _with_flow(call: SoldCall, entry: LedgerEntry, name: str, flow_coin: float, fee_coin: float) -> SoldCall:

@@ -124,9 +124,9 @@ def _of_coin(
         currency=coin,
         first_at=first.at,
         last_at=last.at,
-        premium_coin=math.fsum(_before_fee(entry) for entry in trades if _is_sale(entry)),
-        bought_back_coin=math.fsum(_before_fee(entry) for entry in trades if not _is_sale(entry)),
-        settled_coin=math.fsum(map(_before_fee, settled)),
+        premium_coin=math.fsum(entry.before_fee_coin for entry in trades if entry.is_sale),
+        bought_back_coin=math.fsum(entry.before_fee_coin for entry in trades if not entry.is_sale),
+        settled_coin=math.fsum(entry.before_fee_coin for entry in settled),
         fees_coin=-math.fsum(entry.fee_coin for entry in (*trades, *settled)),
         open_value_coin=_open_value(last, coin) - _open_value(first, coin),
         moved_coin=math.fsum(entry.change_coin for entry in others),
@@ -137,14 +137,6 @@ def _of_coin(
         rolls=len([call for call in sold if call.leg > 1]),
         uncovered_fraction=_uncovered_fraction(calls, first.at, last.at),
     )
-
-
-def _is_sale(entry: LedgerEntry) -> bool:
-    return "sell" in (entry.side or "")
-
-
-def _before_fee(entry: LedgerEntry) -> float:
-    return entry.change_coin + entry.fee_coin
 
 
 def _open_value(step: Step, coin: str) -> float:

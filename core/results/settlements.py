@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from deribit.symbols import kind_of, parse_symbol
+from deribit.symbols import future_of, kind_of, parse_symbol
 from models import SETTLEMENT_TYPES, LedgerEntry
 
 INTO_FUTURE_TYPES = ("assignment", "exercise")
@@ -50,11 +50,6 @@ def settled_at_usd(entries: Iterable[LedgerEntry]) -> dict[tuple[str, datetime],
         if expired_position(entry) is not None and parts.expiry is not None and entry.index_price_usd is not None:
             found[parts.underlying, parts.expiry] = entry.index_price_usd
     return found
-
-
-def future_of(option: str) -> str:
-    """BTC-2OCT26-90000-C settles into BTC-2OCT26."""
-    return option.rsplit("-", 2)[0]
 
 
 def _is_expired(entry: LedgerEntry) -> bool:

@@ -16,6 +16,7 @@ from core.exposure import order_size_problem
 from core.log_lines.order_events import OrderDuplicated, OrderEvent, closed_of, edit_of, intent_of, outcome_of
 from core.quotes import age_problem
 from core.trading_hours import settlement_problem
+from deribit.vocabulary import ms_from_utc
 from models import LogWriteError, Order, OrderLog, OrderReceipt, OrderRequest, SendOutcome
 
 MAX_ORDERS_PER_ITERATION = 2  # a roll: one to buy back, one to sell
@@ -70,7 +71,7 @@ class OrderGate(ABC):
         problem = self._reason_not_to_send(request, send_before) or self._login_problem()
         if problem is not None:
             return not_sent(problem)
-        valid_until_ms = _milliseconds(send_before)
+        valid_until_ms = ms_from_utc(send_before)
         problem = self._log_intent(request, valid_until_ms)
         if problem is not None:
             return not_sent(problem)
@@ -91,7 +92,7 @@ class OrderGate(ABC):
         if problem is not None:
             return not_sent(problem)
         send_before = self.server_now() + timedelta(seconds=ORDER_LIFETIME_SECONDS)
-        return self._send_edit(order, price_coin, _milliseconds(send_before))
+        return self._send_edit(order, price_coin, ms_from_utc(send_before))
 
     def note_closed(self, order: Order) -> None:
         """Write down that an order of ours is over, and what of it was filled.
@@ -192,8 +193,3 @@ def time_in_force(request: OrderRequest) -> Literal["good_til_cancelled", "good_
 def only_reduces(order: Order) -> bool:
     """Whether a resting order must stay reduce-only when it is moved: a buy always, whatever an answer said of it."""
     return order.direction == "buy" or order.reduce_only is True
-
-
-def _milliseconds(moment: datetime) -> int:
-    """Deadlines are in milliseconds, for Deribit and in the order log."""
-    return round(moment.timestamp() * 1000.0)

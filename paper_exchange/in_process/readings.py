@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-import numpy as np
-
 from core.chain import Quotes
-from core.columns import Floats
+from core.columns import above_zero
 from models import (
     CoinAccount,
     Fill,
@@ -79,11 +77,11 @@ def chain_quotes(shown: Sequence[Quote]) -> Quotes:
     columns = columns_of(shown)
     return Quotes(
         symbols=columns.symbols,
-        bid_price_coin=_positive(columns.bid_price_coin),
-        ask_price_coin=_positive(columns.ask_price_coin),
-        mark_price_coin=_positive(columns.mark_price_coin),
-        mark_iv_fraction=_positive(quotes.mark_iv_pct(columns.mark_iv_fraction)) / 100.0,
-        underlying_price_usd=_positive(columns.underlying_price_usd),
+        bid_price_coin=above_zero(columns.bid_price_coin),
+        ask_price_coin=above_zero(columns.ask_price_coin),
+        mark_price_coin=above_zero(columns.mark_price_coin),
+        mark_iv_fraction=above_zero(quotes.mark_iv_pct(columns.mark_iv_fraction)) / 100.0,
+        underlying_price_usd=above_zero(columns.underlying_price_usd),
         quoted_at=columns.quoted_at,
     )
 
@@ -92,10 +90,6 @@ def chain_quotes(shown: Sequence[Quote]) -> Quotes:
 def level_of(at_ms: int, level_usd: float) -> PriceBar:
     """A point of the index."""
     return PriceBar(from_ms(at_ms), level_usd)
-
-
-def _positive(column: Floats) -> Floats:
-    return np.where(column > 0.0, column, np.nan)
 
 
 def ticker_of(listing: Listing, quote: Quote, index_usd: float) -> Ticker:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.chain import Quotes, number_or_none
-from core.columns import Floats
+from core.columns import Floats, above_zero
 from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
 from paper_exchange.market.names import expiry_code, parse_option_name
@@ -146,8 +146,8 @@ def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> Quote
     bid, ask, mark, mark_iv, forward_usd, last, open_interest, volume = columns.figures
     shown = Quotes(
         symbols=columns.names,
-        bid_price_coin=_positive(bid),
-        ask_price_coin=_positive(ask),
+        bid_price_coin=above_zero(bid),
+        ask_price_coin=above_zero(ask),
         mark_price_coin=mark,
         mark_iv_fraction=mark_iv / 100.0,
         underlying_price_usd=forward_usd,
@@ -175,7 +175,3 @@ def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> Quote
         )
 
     return QuoteColumns(shown, listed.row_of, quote)
-
-
-def _positive(column: Floats) -> Floats:
-    return np.where(column > 0.0, column, np.nan)

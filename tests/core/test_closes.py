@@ -10,7 +10,7 @@ import pytest
 
 from core.market_context import MAX_OFF_INDEX_FRACTION, near_index
 from deribit.history.closes import read_closes
-from deribit.replies import ms_from_utc
+from deribit.vocabulary import ms_from_utc
 from models import AgentState, DeribitConnectionError, MarketSnapshot, PriceBar
 from paper_exchange.setups import simulated_setup
 from state_builder import MarketMemory, build_agent_state

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deribit.history.charts import read_bars, read_dvol_days, read_index_levels
-from deribit.replies import Row, ms_from_utc
+from deribit.replies import Row
+from deribit.vocabulary import ms_from_utc
 from models import InvalidReplyError
 
 HOUR = timedelta(hours=1)

@@ -15,7 +15,6 @@ from deribit.envelope import read_envelope, result_of
 from deribit.replies import (
     Row,
     finite,
-    ms_from_utc,
     read_account,
     read_dvol,
     read_index_price,
@@ -28,6 +27,7 @@ from deribit.replies import (
     read_ticker,
     utc_from_ms,
 )
+from deribit.vocabulary import ms_from_utc
 from deribit_client import DeribitClient
 from models import (
     SETTLEMENT_TYPES,

@@ -15,7 +15,7 @@ import pytest
 from agent_loop import run_iteration
 from cli.endings import end_run
 from core.exposure import portfolio_value_usd
-from deribit.replies import ms_from_utc
+from deribit.vocabulary import ms_from_utc
 from logging_utils import read_ledger
 from models import AgentState, WrongEnvironmentError
 from orders.ledger_reader import LedgerReader

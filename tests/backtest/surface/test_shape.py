@@ -10,7 +10,6 @@ import pytest
 from backtest.surface.coefficients import SurfaceSet, read_surfaces
 from backtest.surface.conditions import Conditions
 from backtest.surface.correction import Correction
-from backtest.surface.judging import shape_breaches
 from backtest.surface.known import FloatArray
 from backtest.surface.model import ModelMoment, model_volatility
 from backtest.surface.shape import Options, call_prices, clamped_moneyness, weekend_share
@@ -22,6 +21,7 @@ from tests.backtest.surface.histories import FIRST_DAY, a_market, ms
 NOW_MS = ms(FIRST_DAY, days=60, hours=10)
 VOLATILITIES = (0.2, 0.35, 0.55, 0.8, 1.2, 1.6)
 DAYS = (1.5, 2.0, 3.0, 7.0, 14.0, 30.0, 60.0)
+PRICE_ROUNDING = 2e-8  # marks carry eight decimals
 
 
 def a_moment(surface: SurfaceSet, dvol: float, correction: Correction | None = None) -> ModelMoment:
@@ -35,6 +35,20 @@ def calls(days: float, dvol: float) -> Options:
     deviations = np.linspace(-3.0, 4.0, 50)
     strikes = 80_000.0 * np.exp(deviations * dvol * np.sqrt(days / 365.0))
     return Options(np.full(50, 80_000.0), strikes, np.full(50, NOW_MS + days * DAY_MS))
+
+
+def shape_breaches(strikes_usd: FloatArray, prices_coin: FloatArray, call_deltas: FloatArray) -> list[str]:
+    """What does not hold along the calls of one expiry, strikes rising; empty where all is well."""
+    found = []
+    if not bool(np.all(np.diff(call_deltas) <= 0.0)):
+        found.append("delta rises with the strike")
+    if not bool(np.all(np.diff(prices_coin) <= PRICE_ROUNDING)):
+        found.append("price rises with the strike")
+    slopes = np.diff(prices_coin) / np.diff(strikes_usd)
+    rounding = 2.0 * PRICE_ROUNDING / np.minimum(np.diff(strikes_usd)[1:], np.diff(strikes_usd)[:-1])
+    if not bool(np.all(np.diff(slopes) >= -rounding)):
+        found.append("price is not convex in the strike")
+    return found
 
 
 def breaches(moment: ModelMoment, options: Options) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backtest.statistics.samples import Floats
-from backtest.statistics.sharpe import deflated_sharpe_of_best
+from backtest.statistics.sharpe import deflated_sharpe, record_of
 from backtest.sweep.judging import Judgement, WalkForward, by_value, judge
 from backtest.sweep.text import sweep_lines
 from backtest.sweep.trials import TrialRow
@@ -87,8 +87,8 @@ def test_the_deflated_ratio_is_that_of_the_statistics_room() -> None:
     found = judged(table)
     sharpes = [column.mean() / column.std(ddof=1) for column in table.T]
     for one in found.ranked:
-        returns = np.array(one.row.returns)
-        assert one.deflated == pytest.approx(deflated_sharpe_of_best(returns, sharpes), abs=1e-12)
+        expected = deflated_sharpe(record_of(one.row.returns), TRIALS, float(np.var(sharpes, ddof=1)))
+        assert one.deflated == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_step_chooses_on_its_past_alone_and_is_paid_by_what_came_after() -> None:
