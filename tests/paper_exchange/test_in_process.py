@@ -6,20 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from core import pricing
-from paper_exchange.account import books, margins, settlement, valuation
+from config import AgentConfig
 from paper_exchange.account.account import PaperAccount
-from paper_exchange.account.books import Books
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.market.clocks import HOUR_MS, SimulatedClock
+from paper_exchange.market.clocks import SimulatedClock
 from paper_exchange.market.expiries import MarketSize
 from paper_exchange.setups import SIMULATION_START, Setup, recorded_setup
 from paper_exchange.simulated.market import SimulatedMarket
@@ -27,8 +21,8 @@ from paper_exchange.transport import PaperTransport
 from policies.call import Policy
 from policy_rule_based import decide_action
 from tests.builders.configs import a_config
+from tests.builders.planted import DEFECTS, Defect, settlement_an_hour_late
 from tests.builders.two_clients import MakeSetup, Side, first_difference, in_process, on_the_wire, random_actions
-from tests.campaign.defects.defects import replaced
 
 ITERATIONS = int(os.environ.get("BOTH_WAYS_ITERATIONS", "100"))
 MOST_TO_CATCH_A_DEFECT = 200
@@ -37,8 +31,6 @@ HOURS = 3_600.0
 EAGER = a_config(btc={"ivrv_min": 0.0}, eth={"ivrv_min": 0.0})  # so that it trades often
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "market_data"
 needs_chains = pytest.mark.skipif(not SHARED.exists(), reason="the recorded chains are not here")
-
-Defect = Callable[[], AbstractContextManager[None]]
 
 
 def simulated() -> Setup:
@@ -52,8 +44,8 @@ def recorded() -> Setup:
     return recorded_setup(SHARED / "chains", COINS_HELD, SHARED / "spot", SHARED / "settlement")
 
 
-def both_sides(make_setup: MakeSetup, policy: Policy) -> tuple[Side, Side]:
-    return on_the_wire(make_setup, EAGER, policy), in_process(make_setup, EAGER, policy)
+def both_sides(make_setup: MakeSetup, policy: Policy, config: AgentConfig = EAGER) -> tuple[Side, Side]:
+    return on_the_wire(make_setup, config, policy), in_process(make_setup, config, policy)
 
 
 # --- the same run -----------------------------------------------------------------
@@ -78,48 +70,34 @@ def test_whatever_is_proposed_comes_to_the_same_through_either_client() -> None:
 
 # --- a defect in one of the two -------------------------------------------------------
 
-
-@contextmanager
-def fee_without_a_cap() -> Iterator[None]:
-    uncapped = {**vars(pricing), "trade_fee_coin": lambda price, amount: pricing.TRADE_FEE_COIN * amount}
-    with replaced(books, pricing=SimpleNamespace(**uncapped)):
-        yield
-
-
-@contextmanager
-def margin_too_large() -> Iterator[None]:
-    right = margins.position_initial_margin_coin
-    with replaced(valuation, position_initial_margin_coin=lambda *figures: 1.1 * right(*figures)):
-        yield
+# Calls so cheap that the cap of the fee binds, near their end, and held until they are delivered.
+CHEAP = {"ivrv_min": 0.0, "delta_min": 0.001, "delta_max": 0.1, "premium_min_usd": 0.0, "max_spread_pct": 200.0}
+NEAR = {"dte_min": 0.0, "dte_max": 1.5, "roll_dte_days": 0.0}
+EVERY_RULE_BINDS = a_config(btc=CHEAP | NEAR, eth=CHEAP | NEAR)
+SIMULATED_RUNS = {
+    "simulated, a quarter of an hour": (simulated, decide_action, HOURS / 4.0),
+    "simulated, seven hours": (simulated, decide_action, 7.0 * HOURS),
+    "whatever is proposed": (simulated, random_actions(1), 2.0 * HOURS),
+}
 
 
-@contextmanager
-def settlement_an_hour_late() -> Iterator[None]:
-    right = settlement.expired_positions
-    with replaced(settlement, expired_positions=lambda account, now_ms: right(account, now_ms - HOUR_MS)):
-        yield
+# A recording takes seconds to read, so there one place must do; and no chain was recorded in the hour after a delivery.
+PLANTED = [(run, defect, place) for run in SIMULATED_RUNS for defect in DEFECTS for place in ("wire", "process")]
+PLANTED_IN_A_RECORDING = [defect for defect in DEFECTS if defect is not settlement_an_hour_late]
 
 
-@contextmanager
-def fills_at_mid() -> Iterator[None]:
-    right = Books.book_fill
-
-    def at_mid(self: Books, order: Any, amount: float, price_coin: float, liquidity: Any) -> None:
-        quote = self.market.quote(order.instrument_name)
-        assert quote is not None
-        both = quote.bid_coin is not None and quote.ask_coin is not None
-        mid_coin = ((quote.bid_coin or 0.0) + (quote.ask_coin or 0.0)) / 2.0
-        right(self, order, amount, mid_coin if both else price_coin, liquidity)
-
-    with replaced(Books, book_fill=at_mid):
-        yield
+@pytest.mark.parametrize(("run", "defect", "place"), PLANTED)
+def test_a_defect_in_one_client_is_seen_by_every_run(run: str, defect: Defect, place: str) -> None:
+    make_setup, policy, interval_seconds = SIMULATED_RUNS[run]
+    wire, process = both_sides(make_setup, policy, EVERY_RULE_BINDS)
+    side = wire if place == "wire" else process
+    side.defect = defect
+    assert first_difference(wire, process, MOST_TO_CATCH_A_DEFECT, interval_seconds) is not None
 
 
-DEFECTS: list[Defect] = [fee_without_a_cap, margin_too_large, settlement_an_hour_late, fills_at_mid]
-
-
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_a_defect_in_one_client_is_seen(defect: Defect) -> None:
-    wire, process = both_sides(simulated, random_actions(1))
-    process.defect = defect
-    assert first_difference(wire, process, MOST_TO_CATCH_A_DEFECT, 2.0 * HOURS) is not None
+@needs_chains
+@pytest.mark.parametrize("defect", PLANTED_IN_A_RECORDING)
+def test_a_defect_in_one_client_is_seen_by_a_recorded_run(defect: Defect) -> None:
+    wire, process = both_sides(recorded, decide_action, EVERY_RULE_BINDS)
+    wire.defect = defect
+    assert first_difference(wire, process, MOST_TO_CATCH_A_DEFECT, 0.0) is not None

@@ -6,8 +6,7 @@ Actions are drawn among those that the engine allows; every tenth is any number 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from backtest.vector_env import CoveredCallVectorEnv
 from core.columns import Integers
 from models import AgentState, Underlying
 from paper_exchange.market.clocks import HOUR_MS, to_ms
+from tests.backtest.vector.cases import Case
 from tests.builders.configs import a_config
 
 TOLERANCE_COIN = 1e-9
@@ -28,60 +28,13 @@ TOLERANCE_OBSERVATION = 1e-5  # relative: of 32 bits
 ANY_ACTION_FRACTION = 0.1
 
 
-@dataclass(frozen=True)
-class Case:
-    """Settings under which some of the rules bind."""
-
-    step_hours: float = 24.0
-    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-CASES = {
-    "as it comes": Case(),
-    "tight margin": Case(sections={"risk": {"max_margin_pct": 12.0, "new_short_margin_pct_of_limit": 60.0}}),
-    "little delta, cheap calls": Case(
-        sections={
-            "risk": {"max_net_delta_fraction": 0.04},
-            "btc": {"delta_min": 0.01, "delta_max": 0.08, "premium_min_usd": 5.0},
-            "eth": {"delta_min": 0.01, "delta_max": 0.08, "premium_min_usd": 0.2},
-        }
-    ),
-    "one expiry holds a third": Case(
-        sections={
-            "risk": {"max_expiry_exposure_fraction": 0.34},
-            "btc": {"order_size": 0.2},
-            "eth": {"order_size": 2.0},
-        }
-    ),
-    "large orders": Case(
-        sections={
-            "run": {"paper_btc_coin": 400.0, "paper_eth_coin": 4_000.0},
-            "btc": {"order_size": 60.0, "max_order_size": 100.0},
-            "eth": {"order_size": 700.0, "max_order_size": 1_000.0},
-        }
-    ),
-    "two orders a day, six hours a step": Case(
-        step_hours=6.0, sections={"risk": {"max_orders_per_day": 2}, "btc": {"dte_min": 0.0}, "eth": {"dte_min": 0.0}}
-    ),
-    "all the margin, near calls": Case(
-        sections={
-            "risk": {"max_margin_pct": 100.0, "max_net_delta_fraction": 1.0, "price_collar_pct": 4.0},
-            "btc": {"order_size": 0.7, "dte_min": 0.0, "delta_max": 0.6, "premium_min_usd": 20.0},
-            "eth": {"order_size": 7.0, "dte_min": 0.0, "delta_max": 0.6, "premium_min_usd": 1.0},
-        }
-    ),
-    "BTC alone": Case(sections={"eth": {"enabled": False}}),
-}
-
-
 def differences(case: Case, seeds: Sequence[int], steps: int, dice_seed: int, folder: Path) -> Iterator[str]:
     """What is not equal, step by step; an account a seed."""
     sections = {**case.sections, "run": {"fills": "touch", **case.sections.get("run", {})}}
     config = a_config(**sections)
-    vector = CoveredCallVectorEnv(len(seeds), config, seeds, steps, case.step_hours, folder=folder)
-    engines = [
-        CoveredCallGymEnv(CoveredCallEnv(config, seed=seed, steps=steps, step_hours=case.step_hours)) for seed in seeds
-    ]
+    hours, kind = case.step_hours, case.reward_kind
+    vector = CoveredCallVectorEnv(len(seeds), config, seeds, steps, hours, kind, folder)
+    engines = [CoveredCallGymEnv(CoveredCallEnv(config, seed, steps, hours, reward_kind=kind)) for seed in seeds]
     dice = np.random.default_rng(dice_seed)
     seen, info = vector.reset(options={"market_seeds": list(seeds)})
     shown = [engine.reset(options={"market_seed": seed}) for engine, seed in zip(engines, seeds, strict=True)]
