@@ -487,10 +487,10 @@ def settings_table() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """`--table`, `--diff MODE MODE`, or nothing for .env.example; the exit code."""
-    if arguments[:1] != ["--diff"]:
-        sys.stdout.write(settings_table() if "--table" in arguments else env_example())
+    if list(arguments) in ([], ["--table"]):
+        sys.stdout.write(settings_table() if arguments else env_example())
         return 0
-    problem = modes.problem_of_names(arguments[1:])
+    problem = modes.problem_of_diff(arguments)
     if problem is not None:
         sys.stderr.write(f"config.py: {problem}\n")
         return 2

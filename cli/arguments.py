@@ -103,7 +103,7 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--profiles", type=_names, metavar="A,B", help="train: a paper account a profile, on one reading of the market"
     )
-    how.add_argument("--seed", type=int, metavar="N", help="seed of exploration and of the simulated market")
+    how.add_argument("--seed", type=_whole, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
     how.add_argument("--quiet", action="store_true", help="print decisions only")
 
@@ -142,6 +142,13 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError("must be different names with commas between them")
     return names
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a whole number") from None
 
 
 def _positive_int(text: str) -> int:

@@ -40,6 +40,8 @@ class Lock(NamedTuple):
 
 def take_lock(folder: Path, setting: str = "AGENT_DATA_DIR") -> Lock:
     """Hold a folder for this process; the kernel lets go of it however the process ends."""
+    if folder.is_file():
+        raise ConfigurationError(f"{setting}: {folder} is a file; a folder is needed")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return _flock(folder / "agent.lock", f"another agent is running with {folder}: use --data-dir and --log-dir")

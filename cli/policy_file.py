@@ -6,6 +6,7 @@ decide_action and the source, which is hashed into every line of the log.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -57,6 +58,14 @@ def _in_its_room(name: str) -> str:
     return f"{POLICY_ROOM}.{plain}"
 
 
+def _meant(name: str) -> str:
+    """The nearest name of a file beside agent_loop.py, in this folder or in policies/, as the end of a sentence."""
+    folders = dict.fromkeys((Path.cwd(), PROJECT_FOLDER, PROJECT_FOLDER / POLICY_ROOM))
+    names = [path.stem for folder in folders for path in sorted(folder.glob("*.py"))]
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
 def policy_file(name: str) -> Path:
     """Where the file of a policy is, or would be; raises ConfigurationError as load_policy does."""
     if "/" in name:
@@ -78,7 +87,7 @@ def _import(name: str, path: Path | None) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module_name.partition(".")[0]:
             raise ConfigurationError(f"policy {name}: it imports {error.name}, which is not installed") from None
-        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here") from None
+        raise ConfigurationError(f"policy {name}: there is no {module_name}.py here{_meant(module_name)}") from None
     except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
         _refuse_other_encodings(name, folder / f"{module_name}.py")
         where = traceback.extract_tb(error.__traceback__)[-1]

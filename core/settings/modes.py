@@ -91,8 +91,11 @@ def exploration_problems(mode: str, exploration_pct: float, name: str) -> list[s
     return [f"{name}={exploration_pct:g}: {mode} never explores: use --mode research"]
 
 
-def problem_of_names(names: Sequence[str]) -> str | None:
-    """Why these are not two sets to compare."""
+def problem_of_diff(arguments: Sequence[str]) -> str | None:
+    """Why these are not `--diff` and two sets to compare."""
+    if arguments[:1] != ["--diff"]:
+        return f"{arguments[0]!r} is no option; there are --table, --diff"
+    names = arguments[1:]
     unknown = [name for name in names if name not in SETS]
     if len(names) == 2 and not unknown:
         return None

@@ -97,3 +97,9 @@ def test_a_shadow_that_is_no_policy_is_refused_before_anything_runs(tmp_path: Pa
     ended = run_main("--market", "simulated", "--once", "--shadow", "no_such_policy", *folders(tmp_path))
     assert (ended.code, decision_lines(tmp_path)) == (2, [])
     assert "there is no no_such_policy.py here" in ended.err
+
+
+def test_a_misspelt_policy_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    ended = run_main("--market", "simulated", "--once", "--policy", "policy_rule_basd", *folders(tmp_path))
+    assert ended.code == 2
+    assert "(did you mean policy_rule_based?)" in " ".join(ended.err.split())

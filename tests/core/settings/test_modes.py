@@ -70,6 +70,8 @@ def test_the_difference_of_two_sets_is_a_table_and_a_wrong_name_a_sentence(
     assert any("No mode or profile touches DERIBIT_BASE_URL" in row for row in rows)
     assert config.main(["--diff", "research", "prod"]) == 2
     assert "'prod' is no mode or profile; there are research, production" in capsys.readouterr().err
+    assert config.main(["--tabel"]) == 2
+    assert "'--tabel' is no option; there are --table, --diff" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
