@@ -92,11 +92,11 @@ def _decided(view: View) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, 
 
 def every_shadow_is_asked(view: View) -> Iterator[str]:
     """I31: a line with a state has a decision of every shadow, in their order; of the first few where the run was being
-    stopped, and of none where a fatal answer ended the iteration."""
+    stopped (and killed before it was), and of none where a fatal answer ended the iteration."""
     wanted = list(view.trace.shadows)
     for (life, iteration), record in view.in_order:
         asked = [shadow["policy"] for shadow in record.get("shadows", ())]
-        was_stopped = view.lives[life].end == "stop" and not view.records.get((life, iteration + 1))
+        was_stopped = view.lives[life].end in ("stop", "crash") and not view.records.get((life, iteration + 1))
         is_cut = was_stopped or record.get("error") is not None
         has_state = record.get("agent_state") is not None
         if asked != (wanted if has_state else []) and not (is_cut and asked == wanted[: len(asked)]):
