@@ -259,12 +259,16 @@ def _is_own_sale(point: LedgerPoint) -> bool:
 def _last_look_at(view: View, point: LedgerPoint) -> datetime:
     """When the agent looked at the account for this order: between the quote it asked for and the sale.
 
-    One that did not is not excused by anything that happened in between.
+    One that did not is not excused by anything that happened in between. Positions that lag (X20) are a look at what
+    was before: what somebody else sold meanwhile is in no answer, and no agent can know of it.
     """
     call = view.send_of_label.get(point.event.label)
+    lag = timedelta(0)
     for other in () if call is None else view.before(call):
+        if other.method == "private/get_positions" and "X20" in other.rows:
+            lag = POSITIONS_LAG
         if other.method == "private/get_open_orders":
-            return other.sent_at
+            return other.sent_at - lag
         if other.method == "public/ticker":
             break
     return point.event.at
