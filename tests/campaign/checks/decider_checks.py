@@ -96,7 +96,9 @@ def every_shadow_is_asked(view: View) -> Iterator[str]:
     wanted = list(view.trace.shadows)
     for (life, iteration), record in view.in_order:
         asked = [shadow["policy"] for shadow in record.get("shadows", ())]
-        was_stopped = view.lives[life].end in ("stop", "crash") and not view.records.get((life, iteration + 1))
+        later = view.records.get((life, iteration + 1), [])  # one without a state: what was booked as the run ended
+        was_last = all(line.get("agent_state") is None for line in later)
+        was_stopped = view.lives[life].end in ("stop", "crash") and was_last
         is_cut = was_stopped or record.get("error") is not None
         has_state = record.get("agent_state") is not None
         if asked != (wanted if has_state else []) and not (is_cut and asked == wanted[: len(asked)]):
