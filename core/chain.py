@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import compress, repeat
+from operator import is_not
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +126,7 @@ class Terms:
     tick_size_coin: Floats
     steps: tuple[tuple[Floats, Floats], ...]
 
-    def take(self, rows: Integers) -> Terms:
+    def take(self, rows: Integers | slice) -> Terms:
         """These rows, in this order."""
         return Terms(
             self.is_listed[rows],
@@ -154,7 +155,7 @@ class Terms:
     def _calls(self) -> dict[np.datetime64, Integers]:
         return {}
 
-    def steps_of(self, rows: Integers) -> tuple[tuple[Floats, Floats], ...]:
+    def steps_of(self, rows: Integers | slice) -> tuple[tuple[Floats, Floats], ...]:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
 
     def filled_steps(self, count: int) -> tuple[tuple[Floats, Floats], ...]:
@@ -190,10 +191,16 @@ class Listing:
     terms: Terms
     expiries: Times
 
-    def terms_of(self, symbols: Sequence[str]) -> Terms:
+    def terms_of(self, symbols: tuple[str, ...]) -> Terms:
         """The terms of any options; those of an option that is not listed are not known."""
+        if symbols == self._symbols:
+            return self.terms.take(slice(0, NOT_LISTED))
         rows = map(self.row_of.get, symbols, repeat(NOT_LISTED))
         return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
+
+    @cached_property
+    def _symbols(self) -> tuple[str, ...]:
+        return tuple(self.by_symbol)
 
 
 def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = None) -> Listing:
@@ -202,18 +209,17 @@ def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = 
     Of instruments that are the very same objects as in the list `before`, nothing is read anew.
     """
     before = NOTHING_LISTED if before is None else before
-    known, row_before = before.by_symbol, before.row_of
-    were = map(known.get, by_symbol)
-    new = [symbol for (symbol, option), was in zip(by_symbol.items(), were, strict=True) if option is not was]
-    if not new and len(by_symbol) == len(known):
+    are_new = [*map(is_not, by_symbol.values(), map(before.by_symbol.get, by_symbol))]
+    new = [*compress(by_symbol.values(), are_new)]
+    if not new and len(by_symbol) == len(before.by_symbol):
         return before
-    not_listed = len(known)  # the row that stands for it; those of new options follow
-    joined_row_of = {**row_before, **{symbol: not_listed + place for place, symbol in enumerate(new, start=1)}}
-    rows = [*map(joined_row_of.__getitem__, by_symbol), not_listed]
-    added = _terms_of_rows([_row_of(by_symbol[symbol]) for symbol in new])
-    terms = _joined(before.terms, added).take(np.array(rows, dtype=np.int64))
+    not_listed = len(before.by_symbol)  # the row that stands for it; those of new options follow
+    rows = np.fromiter(map(before.row_of.get, by_symbol, repeat(not_listed)), dtype=np.int64, count=len(by_symbol))
+    rows[np.array(are_new, dtype=np.bool_)] = not_listed + 1 + np.arange(len(new))
+    known = _joined(before.terms, _terms_of_rows([*map(_row_of, new)])) if new else before.terms
+    terms = known.take(np.append(rows, not_listed))
     row_of = dict(zip(by_symbol, range(len(by_symbol)), strict=True))
-    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:-1]))
+    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:NOT_LISTED]))
 
 
 def _row_of(option: OptionInstrument) -> _Row:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from operator import attrgetter
 
 from config import AgentConfig
 from core.chain import Quotes
@@ -132,9 +131,10 @@ class InProcessClient(OrderGate):
         with self._asked("public/get_instruments"):
             live, at_ms = lookup.live_listings(self._market, currency), self._now_ms()
             before = self._listed.get(currency, {})
-            known = map(before.get, map(attrgetter("name"), live))
+            symbols = [listing.name for listing in live]
+            known = map(before.get, symbols)
             listed = [was or readings.instrument_of(one, at_ms) for one, was in zip(live, known, strict=True)]
-            self._listed[currency] = found = {instrument.symbol: instrument for instrument in listed}
+            self._listed[currency] = found = dict(zip(symbols, listed, strict=True))
             return found
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:

@@ -77,8 +77,8 @@ def chain_quotes(shown: Sequence[Quote]) -> Quotes:
     columns = columns_of(shown)
     return Quotes(
         symbols=columns.symbols,
-        bid_price_coin=above_zero(columns.bid_price_coin),
-        ask_price_coin=above_zero(columns.ask_price_coin),
+        bid_price_coin=columns.bid_price_coin,
+        ask_price_coin=columns.ask_price_coin,
         mark_price_coin=above_zero(columns.mark_price_coin),
         mark_iv_fraction=above_zero(quotes.mark_iv_pct(columns.mark_iv_fraction)) / 100.0,
         underlying_price_usd=above_zero(columns.underlying_price_usd),

@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 
 from core.chain import Quotes
-from core.columns import Times
+from core.columns import Times, above_zero
 from paper_exchange.market.market import Mark, Quote
 
 
@@ -67,8 +67,8 @@ def columns_of(shown: Sequence[Quote]) -> Quotes:
         return shown.columns
     return Quotes(
         symbols=tuple(quote.name for quote in shown),
-        bid_price_coin=np.array([quote.bid_coin for quote in shown], dtype=np.float64),
-        ask_price_coin=np.array([quote.ask_coin for quote in shown], dtype=np.float64),
+        bid_price_coin=above_zero(np.array([quote.bid_coin for quote in shown], dtype=np.float64)),
+        ask_price_coin=above_zero(np.array([quote.ask_coin for quote in shown], dtype=np.float64)),
         mark_price_coin=np.array([quote.mark_coin for quote in shown], dtype=np.float64),
         mark_iv_fraction=np.array([quote.mark_iv_fraction for quote in shown], dtype=np.float64),
         underlying_price_usd=np.array([quote.underlying_price_usd for quote in shown], dtype=np.float64),

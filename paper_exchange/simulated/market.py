@@ -21,6 +21,7 @@ from paper_exchange.market.quote_columns import QuoteColumns
 from paper_exchange.simulated import settings
 from paper_exchange.simulated.index_path import IndexPath
 from paper_exchange.simulated.listing_board import ListingBoard
+from paper_exchange.simulated.process import dice_of
 from paper_exchange.simulated.quotes import ChainColumns, MarketMoment, chain_columns, quote_chain
 from paper_exchange.simulated.settings import COINS, PROFILES
 from paper_exchange.simulated.surface import volatility_index_pct
@@ -43,6 +44,7 @@ class SimulatedMarket:
         self._milliseconds = Milliseconds(self)
         self._path = IndexPath(seed, now_ms(clock))
         self._boards = {currency: ListingBoard(currency, size) for currency in currencies}
+        self._columns_of: dict[str, ChainColumns] = {}
         self._chains: dict[str, _Chain] = {}
         first_hour = self._path.last_hour - 24 * settings.REMEMBER_EXPIRED_DAYS
         for currency, board in self._boards.items():
@@ -61,7 +63,7 @@ class SimulatedMarket:
 
     def listings(self, currency: str) -> Sequence[Listing]:
         self._look()
-        return self._boards[currency].live if currency in self._boards else ()
+        return self._columns(currency).listings if currency in self._boards else ()
 
     def listing(self, name: str) -> Listing | None:
         self._look()
@@ -136,13 +138,19 @@ class SimulatedMarket:
         kept = self._chains.get(currency)
         if kept is not None and kept.at_ms == at_ms:
             return kept
-        live = self._boards[currency].live
-        columns = kept.columns if kept is not None and kept.columns.listings is live else chain_columns(live)
+        columns = self._columns(currency)
         moment = MarketMoment(at_ms, self._path.price(currency, at_ms), self._path.factors(currency, at_ms))
-        dice = np.random.default_rng([self._seed, 1 + COINS.index(currency), at_ms // MINUTE_MS])
-        chain = _Chain(at_ms, columns, quote_chain(columns, moment, PROFILES[currency], dice))
+        dice = dice_of(self._seed, 1 + COINS.index(currency), at_ms // MINUTE_MS)
+        chain = _Chain(at_ms, quote_chain(columns, moment, PROFILES[currency], dice))
         self._chains[currency] = chain
         return chain
+
+    def _columns(self, currency: str) -> ChainColumns:
+        """The same until something else is listed."""
+        sheets, kept = self._boards[currency].live, self._columns_of.get(currency)
+        if kept is None or kept.sheets is not sheets:
+            kept = self._columns_of[currency] = chain_columns(sheets)
+        return kept
 
 
 @dataclass
@@ -150,5 +158,4 @@ class _Chain:
     """One coin's quotes at one second."""
 
     at_ms: int
-    columns: ChainColumns
     quotes: QuoteColumns

@@ -11,7 +11,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from paper_exchange.market.market import TICK_SIZE, TICK_STEPS, Listing, Quote
 from paper_exchange.market.names import expiry_code
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.simulated import settings, surface
-from paper_exchange.simulated.process import BoolArray, FloatArray
+from paper_exchange.simulated.listing_board import ExpirySheet
+from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
 
 VOLUME_FRACTION = 0.05  # of the open interest
@@ -32,19 +34,19 @@ WIDE_ABOVE_COIN, WIDE_TICK = TICK_STEPS[0]
 WIDE_TICKS = round(WIDE_TICK / TICK_SIZE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChainColumns:
-    """The unchanging side of a chain, one row a listing.
+    """The unchanging side of a chain.
 
-    Call and put of one strike share forward, volatility and d1, and all strikes of an expiry share what hangs on time:
-    `expiry_of` and `strikes_usd` have a row a strike and expiry, `strike_of` the row in them of each listing.
+    `sheets` are what it was made of. Listings come in pairs, the call and the put of one strike, which share forward,
+    volatility and d1, as all strikes of an expiry share what hangs on time: `strikes_usd` and `expiry_of` have a row a
+    strike and expiry, `expires_at_ms` a row an expiry.
     """
 
+    sheets: tuple[ExpirySheet, ...]
     listings: tuple[Listing, ...]
     names: tuple[str, ...]
     row_of: dict[str, int]
-    is_call: BoolArray
-    strike_of: Integers
     strikes_usd: FloatArray
     expiry_of: Integers
     expires_at_ms: FloatArray
@@ -59,8 +61,9 @@ class MarketMoment:
     factors: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
+class _Marks(NamedTuple):
+    """A row a strike; of the marks a second column for the put."""
+
     forwards_usd: FloatArray
     iv_fractions: FloatArray
     marks_coin: FloatArray
@@ -68,30 +71,19 @@ class _Marks:
     deviations: FloatArray
 
 
-def chain_columns(listings: tuple[Listing, ...]) -> ChainColumns:
+def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
     """Listings as columns; worth keeping while the listings stay the same."""
-    names = tuple(map(attrgetter("name"), listings))
-    expires_at_ms = np.fromiter(map(attrgetter("expires_at_ms"), listings), np.float64, len(listings))
-    strikes_usd = np.fromiter(map(attrgetter("strike_usd"), listings), np.float64, len(listings))
-    strike_of, a_strike = _groups(expires_at_ms, strikes_usd)
-    expiry_of, an_expiry = _groups(expires_at_ms[a_strike])
+    names = tuple(chain.from_iterable([sheet.names for sheet in sheets]))
+    strikes_usd = [strike_usd for sheet in sheets for strike_usd in sheet.strikes_usd]
     return ChainColumns(
-        listings=listings,
+        sheets=sheets,
+        listings=tuple(chain.from_iterable([sheet.listings for sheet in sheets])),
         names=names,
         row_of=dict(zip(names, range(len(names)), strict=True)),
-        is_call=np.fromiter(map(attrgetter("is_call"), listings), np.bool_, len(listings)),
-        strike_of=strike_of,
-        strikes_usd=strikes_usd[a_strike],
-        expiry_of=expiry_of,
-        expires_at_ms=expires_at_ms[a_strike][an_expiry],
+        strikes_usd=np.array(strikes_usd),
+        expiry_of=np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets]),
+        expires_at_ms=np.array([float(sheet.expires_at_ms) for sheet in sheets]),
     )
-
-
-def _groups(*sorted_keys: FloatArray) -> tuple[Integers, Integers]:
-    """Neighbours with equal keys make a group: the group of each row, and the first row of each group."""
-    differs = np.any([np.diff(key) != 0.0 for key in sorted_keys], axis=0)
-    begins = np.concatenate([[True], differs])
-    return np.cumsum(begins) - 1, np.flatnonzero(begins)
 
 
 def quote_chain(
@@ -100,15 +92,22 @@ def quote_chain(
     """All quotes of one coin, in the order of the listings."""
     count = len(columns.listings)
     marks = _marks(columns, moment, profile)
-    bids, asks = _sides(marks, columns.is_call, profile, dice)
+    bids, asks = _sides(marks, profile, dice)
 
     @cache
     def sizes() -> FloatArray:
         """Thrown when the first row is looked at; nothing else is thrown after them."""
         return _sizes(dice, count, profile, columns.listings[0].min_trade_amount)
 
-    quoted_at = all_quoted_at(moment.at_ms, count)
-    shown = Quotes(columns.names, bids, asks, marks.marks_coin, marks.iv_fractions, marks.forwards_usd, quoted_at)
+    shown = Quotes(
+        symbols=columns.names,
+        bid_price_coin=bids,
+        ask_price_coin=asks,
+        mark_price_coin=marks.marks_coin.ravel(),
+        mark_iv_fraction=marks.iv_fractions.repeat(2),
+        underlying_price_usd=marks.forwards_usd.repeat(2),
+        quoted_at=all_quoted_at(moment.at_ms, count),
+    )
 
     @cache
     def row(number: int) -> Quote:
@@ -121,9 +120,9 @@ def quote_chain(
             ask_coin=ask_coin,
             bid_amount=None if bid_coin is None else bid_amount,
             ask_amount=None if ask_coin is None else ask_amount,
-            mark_coin=float(marks.marks_coin[number]),
-            mark_iv_fraction=float(marks.iv_fractions[number]),
-            underlying_price_usd=float(marks.forwards_usd[number]),
+            mark_coin=float(shown.mark_price_coin[number]),
+            mark_iv_fraction=float(shown.mark_iv_fraction[number]),
+            underlying_price_usd=float(shown.underlying_price_usd[number]),
             underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, moment.at_ms),
             timestamp_ms=moment.at_ms,
             open_interest=open_interest,
@@ -145,34 +144,36 @@ def _marks(columns: ChainColumns, moment: MarketMoment, profile: CoinProfile) ->
     deviations = surface.moneyness(forward, columns.strikes_usd, level, years)
     iv = surface.iv_fractions(profile, moment.factors, level, deviations)
     prices = surface.price_columns(forward, columns.strikes_usd, iv, years)
-    marks = np.where(columns.is_call, prices.calls_coin[columns.strike_of], prices.puts_coin[columns.strike_of])
-    of_listing = columns.strike_of
-    return _Marks(forward[of_listing], iv[of_listing], marks, prices.call_deltas[of_listing], deviations[of_listing])
+    marks = np.column_stack((prices.calls_coin, prices.puts_coin))
+    return _Marks(forward, iv, marks, prices.call_deltas, deviations)
 
 
-def _sides(
-    marks: _Marks, is_call: BoolArray, profile: CoinProfile, dice: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Bids and asks on the tick grid, NaN where nobody quotes."""
-    width_noise, bid_luck, ask_luck = dice.random((3, len(is_call)))
+def _sides(marks: _Marks, profile: CoinProfile, dice: np.random.Generator) -> FloatArray:
+    """Bids and asks on the tick grid (2 x n), NaN where nobody quotes."""
+    width_noise, *luck = dice.random((3, *marks.marks_coin.shape))
     spread = settings.SPREAD_FLOOR_COIN + settings.SPREAD_FRACTION * marks.marks_coin
     half = 0.5 * spread * profile.spread_scale * (0.7 + 0.8 * width_noise)
-    bids = _on_grid(marks.marks_coin - half, np.floor)
-    asks = _on_grid(marks.marks_coin + half, np.ceil)
+    sides = _on_grid(np.array((marks.marks_coin - half, marks.marks_coin + half)))
     in_the_wing = np.abs(marks.deviations) > settings.WING_DEVIATIONS
-    deep = np.where(is_call, marks.call_deltas, 1.0 - marks.call_deltas) > settings.DEEP_DELTA
-    bids[(in_the_wing | deep) & (bid_luck < settings.WING_WITHOUT_BID_FRACTION)] = 0.0
-    asks[deep & (ask_luck < settings.DEEP_WITHOUT_ASK_FRACTION)] = 0.0
-    return np.where(bids > 0.0, bids, np.nan), np.where(asks > 0.0, asks, np.nan)
+    deep = np.column_stack((marks.call_deltas, 1.0 - marks.call_deltas)) > settings.DEEP_DELTA
+    has_no_bid = (in_the_wing[:, None] | deep) & (luck[0] < settings.WING_WITHOUT_BID_FRACTION)
+    has_no_ask = deep & (luck[1] < settings.DEEP_WITHOUT_ASK_FRACTION)
+    is_shown = (sides > 0.0) & ~np.array((has_no_bid, has_no_ask))
+    return np.where(is_shown, sides, np.nan).reshape(2, -1)
 
 
-def _on_grid(prices: FloatArray, rounding: np.ufunc) -> FloatArray:
-    """Prices on the grid of two ticks, below zero to zero."""
-    ticks = np.maximum(prices, 0.0) * TICKS_PER_COIN
-    wide = rounding(ticks / WIDE_TICKS) * WIDE_TICKS
+def _on_grid(sides: FloatArray) -> FloatArray:
+    """Bids rounded down and asks rounded up on the grid of two ticks, below zero to zero."""
+    ticks = np.maximum(sides, 0.0) * TICKS_PER_COIN
+    wide = _whole(ticks / WIDE_TICKS) * WIDE_TICKS
     # Whole ticks over ticks per coin: the division that yields the float 0.0035 itself.
-    on_grid: FloatArray = np.where(prices > WIDE_ABOVE_COIN, wide, rounding(ticks)) / TICKS_PER_COIN
+    on_grid: FloatArray = np.where(sides > WIDE_ABOVE_COIN, wide, _whole(ticks)) / TICKS_PER_COIN
     return on_grid
+
+
+def _whole(sides: FloatArray) -> FloatArray:
+    """The first row down, the second row up."""
+    return np.array((np.floor(sides[0]), np.ceil(sides[1])))
 
 
 def _sizes(dice: np.random.Generator, count: int, profile: CoinProfile, step: float) -> FloatArray:

@@ -203,7 +203,6 @@ CLOCKS_AND_DICE: dict[str, set[str]] = {
     "policies/language_model/request.py": {"time"},  # the deadline of a reply
     "policies/side_effects.py": {"random"},  # puts back the state that a policy may have changed
     "paper_exchange/__main__.py": {"time"},
-    "paper_exchange/simulated/market.py": {"np.random"},
     "paper_exchange/simulated/process.py": {"np.random"},
     "paper_exchange/simulated/quotes.py": {"np.random"},
 }
