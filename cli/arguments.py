@@ -105,7 +105,7 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--seed", type=_whole, metavar="N", help="seed of exploration and of the simulated market")
     how.add_argument("--resume", action="store_true", help="go on after a halt, once you have looked at the logs")
-    how.add_argument("--quiet", action="store_true", help="print decisions only")
+    how.add_argument("--quiet", action="store_true", help="print decisions, and at the end what was earned")
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:

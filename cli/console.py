@@ -74,7 +74,7 @@ class RunDisplay:
 
     def end(self) -> None:
         """What the run earned, once it is over; of a single iteration its block says all."""
-        if self._is_quiet or self._wanted == 1:
+        if self._wanted == 1:
             return
         steps = self._steps if self._newest is None else [*self._steps, self._newest]
         for line in earnings_lines(earnings(self._ledger, steps)):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
+from dashboard.line.choices import choice_rows
 from dashboard.line.what_if import what_if
 from dashboard.live.chain_map import as_in_the_run, chain_map
 from dashboard.live.chains import chain_of_line
@@ -73,6 +74,7 @@ def line_values(
         "title": f"Line {line.iteration}",
         "line": line,
         "record": record,
+        "choices": choice_rows(record),
         "state": state,
         "coin": coin,
         "coins": coins,

@@ -27,6 +27,7 @@ class Plot:
     label: str
     bottom_px: float = BOTTOM_PX
     parts: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)  # drawn last: no line runs over them
 
     def x(self, value: float) -> float:
         """Percent of the width."""
@@ -81,13 +82,13 @@ class Plot:
 
     def text(self, x_pct: float, y_px: float, text: str, anchor: str = "start") -> None:
         place = f'x="{x_pct:.2f}%" y="{y_px:.1f}" text-anchor="{anchor}"'
-        self.parts.append(f"<text {place}>{escape(text)}</text>")
+        self.words.append(f"<text {place}>{escape(text)}</text>")
 
     def svg(self) -> Markup:
         head = (
             f'<svg class="plot" width="100%" height="{self.height_px:g}" role="img" aria-label="{escape(self.label)}">'
         )
-        return Markup(head + "".join(self.parts) + "</svg>")
+        return Markup(head + "".join([*self.parts, *self.words]) + "</svg>")
 
 
 def _anchor(x_pct: float) -> str:
