@@ -68,10 +68,9 @@ class CallBoard:
 
     def observe_until(self, at_ms: int) -> None:
         """Looks at every full hour since the last look; hours without an index list nothing new."""
-        hours_ms = np.arange(self._observed_ms + HOUR_MS, at_ms + 1, HOUR_MS)
-        spots_usd = self._history.index.fresh_at(hours_ms, OLDEST_HOUR_MS)
-        for hour_ms, spot_usd in zip(hours_ms.tolist(), spots_usd.tolist(), strict=True):
+        for hour_ms in range(self._observed_ms + HOUR_MS, at_ms + 1, HOUR_MS):
             self._observed_ms = hour_ms
+            spot_usd = self._history.index.newest(hour_ms, OLDEST_HOUR_MS)
             if not self._calendar or hour_ms >= self._calendar[0]:  # it moves when its nearest expiry is over
                 self._take_off_expired(hour_ms)
                 self._calendar = listed_expiries(hour_ms, self._size)
@@ -106,7 +105,7 @@ class CallBoard:
         self._seen = _Span(max(lows), min(highs))
 
     def _strikes_per_side(self, at_ms: int) -> int:
-        dvol = float(self._history.dvol_at(at_ms)[0])
+        dvol = self._history.dvol_now(at_ms)[0]
         wanted = round(self._size.strikes_per_side * dvol / USUAL_DVOL) if dvol > 0.0 else 0
         return max(self._size.strikes_per_side, min(wanted, MOST_STRIKES_PER_SIDE))
 

@@ -8,6 +8,7 @@ which order anyone asks. No disk, no network.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -178,12 +179,10 @@ class HistoricalMarket:
         if currency not in self._histories:
             return ()
         width_ms, at_ms = 1000 * seconds, now_ms(self.clock)
-        last_ms = min(end_ms, at_ms - 1)
-        last_edge_ms = (last_ms // width_ms + 1) * width_ms  # a bar ends where the next one opens
-        edges = np.minimum(np.arange(-(-start_ms // width_ms) * width_ms, last_edge_ms + 1, width_ms), at_ms)
-        known = 100.0 * self._histories[currency].dvol_at(edges)[0]
-        rows = zip(edges.tolist(), known.tolist(), known[1:].tolist(), strict=False)
-        return [Bar(at, a, max(a, b), min(a, b), b) for at, a, b in rows if a > 0.0 and b > 0.0]
+        opened_ms = range(-(-start_ms // width_ms) * width_ms, min(end_ms + 1, at_ms), width_ms)
+        bar_of = self._histories[currency].dvol_bar
+        bars = [bar_of(opened, min(opened + width_ms, at_ms)) for opened in opened_ms]
+        return [bar for bar in bars if bar is not None]
 
     def sources(self, currency: str) -> tuple[SurfaceSet, ...]:
         """The sets that have been used for a coin, with their errors: what stands beside a result."""
@@ -230,17 +229,17 @@ class HistoricalMarket:
     def _moment(self, currency: str, at_ms: int) -> ModelMoment | None:
         history = self._histories[currency]
         index_usd = _number(history.index, at_ms)
-        now = history.conditions_at(at_ms)
+        now = history.conditions_now(at_ms)
         surface = self._surfaces.usable(currency, bool(now.is_hourly[0]), self._alternative)
         if index_usd is None or surface is None:
             return None
         if surface.dvol == "day":
-            now = history.conditions_at(at_ms, "day")
+            now = history.conditions_now(at_ms, "day")
         if not np.isfinite((now.dvol[0], now.excess[0], now.unrest[0], now.trend[0])).all():
             return None
         found = self._corrections.get(currency)
         correction = None if found is None else standing_correction(found, history, at_ms, surface.dvol)
-        return ModelMoment(at_ms, index_usd, now, surface, correction, bool(history.is_warm_at(at_ms)[0]))
+        return ModelMoment(at_ms, index_usd, now, surface, correction, history.is_warm_at(at_ms))
 
     def _listed(self, currency: str) -> ListedCalls:
         self._boards[currency].observe_until(now_ms(self.clock))
@@ -257,8 +256,8 @@ class HistoricalMarket:
 
 
 def _number(series: KnownSeries, at_ms: int) -> float | None:
-    value = float(series.fresh_at(at_ms, OLDEST_HOUR_MS))
-    return value if np.isfinite(value) else None
+    value = series.newest(at_ms, OLDEST_HOUR_MS)
+    return value if math.isfinite(value) else None
 
 
 def _positive(column: FloatArray) -> FloatArray:

@@ -21,7 +21,9 @@ STRENGTHS = np.linspace(1.0, 0.0, 21)
 
 _X = np.arange(-6.0, 7.0, SPACING)
 _Y = clamped_moneyness(_X)
+_Y_SQUARED = _Y**2
 _Y1 = np.gradient(_Y, SPACING)
+_Y1_SQUARED = _Y1**2
 _Y2 = np.gradient(_Y1, SPACING)
 
 
@@ -45,10 +47,11 @@ def _holds(scale: FloatArray, width: FloatArray, skew: FloatArray, smile: FloatA
     scale, width, skew, smile = (column[:, None] for column in (scale, width, skew, smile))
     slope = skew + 2.0 * smile * _Y
     log_first = slope * _Y1
-    log_second = slope * _Y2 + 2.0 * smile * _Y1**2
-    ratio = scale * np.exp(skew * _Y + smile * _Y**2)
+    log_second = slope * _Y2 + 2.0 * smile * _Y1_SQUARED
+    ratio = scale * np.exp(skew * _Y + smile * _Y_SQUARED)
+    squared = ratio**2
     inner = 1.0 - _X * log_first
-    density = inner**2 - 0.25 * (ratio**2 * width * log_first) ** 2 + ratio**2 * (log_second + log_first**2)
+    density = inner**2 - 0.25 * (squared * width * log_first) ** 2 + squared * (log_second + log_first**2)
     d1_slope = -inner / ratio + 0.5 * ratio * width * log_first
     holds: BoolArray = ((density > SMALLEST_DENSITY) & (d1_slope < 0.0)).all(axis=1)
     return holds

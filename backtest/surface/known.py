@@ -7,6 +7,9 @@ here answers that question. Pure.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +19,8 @@ FloatArray = NDArray[np.float64]
 TimeArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-BEFORE_EVERYTHING_MS = -(2**62)  # far enough, and a moment's distance from it is still a whole number of 64 bits
+ANY_AGE_MS = 2**62
+BEFORE_EVERYTHING_MS = -ANY_AGE_MS  # far enough, and a moment's distance from it is still a whole number of 64 bits
 
 
 class Known(NamedTuple):
@@ -53,6 +57,16 @@ class KnownSeries:
         if known.stop <= 1:
             return float("nan")
         return float(np.interp(moment_ms, self._since_ms[known].astype(np.float64), self._values[known]))
+
+    def newest(self, at_ms: int, oldest_ms: int = ANY_AGE_MS) -> float:
+        """The same as fresh_at for one moment, at a twentieth of the cost: a market asks so for every chain."""
+        since_ms, values = self._lists
+        position = bisect_right(since_ms, at_ms) - 1
+        return values[position] if at_ms - since_ms[position] <= oldest_ms else math.nan
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[float]]:
+        return self._since_ms.tolist(), self._values.tolist()
 
     def fresh_at(self, at_ms: ArrayLike, oldest_ms: int) -> FloatArray:
         """The same, NaN where the newest figure is older than `oldest_ms`."""

@@ -32,6 +32,7 @@ from paper_exchange.market.clocks import DAY_MS, YEAR_MS
 
 IV_DECIMALS = 4  # a hundredth of a percent, as Deribit shows it
 FORWARD_DECIMALS = 4
+FEW_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def model_chain(
     """All calls at once, by expiry; without dice every spread is the law's own."""
     expiries = _expiries_of(expires_at_ms)
     options = Options(forwards(moment, expiries.at_ms)[expiries.rows], strikes_usd, expires_at_ms)
-    volatility = np.round(model_volatility(moment, options), IV_DECIMALS)
+    volatility = np.round(_volatility(moment, options, expiries), IV_DECIMALS)
     marks, deltas = call_prices(options, volatility, moment.at_ms)
     days = options.days(moment.at_ms)
     residual = np.zeros_like(days) if dice is None else dice.standard_normal(len(days))
@@ -120,8 +121,11 @@ def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:
 
 def model_volatility(moment: ModelMoment, options: Options) -> FloatArray:
     """Volatilities as fractions, corrected where there is something to correct with."""
-    expiries, dvol = _expiries_of(options.expires_at_ms), moment.now.dvol
-    days = (expiries.at_ms - moment.at_ms) / DAY_MS
+    return _volatility(moment, options, _expiries_of(options.expires_at_ms))
+
+
+def _volatility(moment: ModelMoment, options: Options, expiries: _Expiries) -> FloatArray:
+    dvol, days = moment.now.dvol, (expiries.at_ms - moment.at_ms) / DAY_MS
     floored_days = np.maximum(days, SHORTEST_DAYS)
     level, skew = np.zeros_like(days), np.zeros_like(days)
     if moment.correction is not None:
@@ -146,7 +150,9 @@ def smiles_of(
 
 
 def _strength_by_smile(scale: FloatArray, width: FloatArray, slope: FloatArray, curve: FloatArray) -> FloatArray:
-    """Worked out once an expiry: options that follow each other usually share it."""
+    """Worked out once an expiry: options that follow each other usually share it. Of few rows it costs less to look."""
+    if len(scale) <= FEW_ROWS:
+        return smile_strength(scale, width, slope, curve)
     changed = np.zeros(len(scale), dtype=np.bool_)
     changed[:1] = True
     for column in (scale, width, slope):

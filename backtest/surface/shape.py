@@ -73,14 +73,13 @@ def term_columns(now: Conditions, options: Options, at_ms: ArrayLike) -> FloatAr
 def time_columns(now: Conditions, expires_at_ms: FloatArray, days: FloatArray, at_ms: ArrayLike) -> FloatArray:
     """The terms that move with time, those after SHAPE_TERMS: options of one expiry share them."""
     tenor = log_tenor(days)
-    columns = (
-        weekend_share(at_ms, expires_at_ms) - USUAL_WEEKEND,
-        now.excess * tenor,
-        tenor,
-        now.unrest * tenor,
-        np.broadcast_to(now.trend, tenor.shape),
-    )
-    return np.stack(columns, axis=1)
+    columns = np.empty((len(tenor), len(TERMS) - SHAPE_TERMS))
+    columns[:, 0] = weekend_share(at_ms, expires_at_ms) - USUAL_WEEKEND
+    columns[:, 1] = now.excess * tenor
+    columns[:, 2] = tenor
+    columns[:, 3] = now.unrest * tenor
+    columns[:, 4] = now.trend
+    return columns
 
 
 def dvol_deviation(dvol: FloatArray, days: FloatArray) -> FloatArray:
