@@ -23,6 +23,7 @@ import httpx
 
 from agent_loop import run_iteration
 from cli.arguments import parse_arguments
+from cli.assembly import Agent
 from cli.setup import build_agent
 from config import PROJECT_FOLDER, AgentConfig, load_config
 from deribit_client import DeribitClient
@@ -45,7 +46,8 @@ from tests.builders.wire import Answer, Wire
 LARGE = MarketSize(expiries_max=12, strikes_per_side=22)  # about 1,000 options a coin
 ROUNDS = 40
 DECISION_SECONDS = 3_600.0
-DECISIONS = 100  # enough for a ratio
+DECISIONS = 300
+WARM_UP = 20  # histories, listings and caches are read in the first; a run of weeks does that once
 
 
 class Replay:
@@ -146,7 +148,7 @@ def decisions(iterations: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         recorder = _config_in(Path(folder) / "recorder", record_chains=True)
         simulated = ("--market", "simulated")
-        _decisions_per_second(recorder, iterations, *simulated)
+        _decisions_per_second(recorder, iterations + WARM_UP, *simulated)
         recorded = ("--market", "recorded", "--recording", str(recorder.run.data_dir / "chains"))
         for name, market in {"simulated": simulated, "recorded": recorded}.items():
             process = _decisions_per_second(_config_in(Path(folder) / f"{name}-process"), iterations, *market)
@@ -163,18 +165,22 @@ def decisions(iterations: int) -> None:
 def _decisions_per_second(config: AgentConfig, iterations: int, *arguments: str) -> float:
     """Iterations of an hour with the rule-based policy, logs written; the agent's start is not counted."""
     agent = build_agent(config, parse_arguments([*arguments]))
+    _decide(agent, WARM_UP)
     started = process_time()
-    for _ in range(iterations):
-        run_iteration(agent)
-        agent.clock.wait_for_next(DECISION_SECONDS)
+    _decide(agent, iterations)
     return iterations / (process_time() - started)
 
 
-def long_run(iterations: int) -> None:
-    """Simulated iterations on the wire: speed, requests of a steady iteration, and memory at tenths of the run."""
+def _decide(agent: Agent, iterations: int) -> None:
+    for _ in range(iterations):
+        run_iteration(agent)
+        agent.clock.wait_for_next(DECISION_SECONDS)
+
+
+def long_run(iterations: int, *how: str) -> None:
+    """Simulated iterations: speed, memory at tenths of the run and, on the wire, requests of a steady iteration."""
     with tempfile.TemporaryDirectory() as folder:
-        options = parse_arguments(["--market", "simulated", "--wire"])
-        agent = build_agent(_config_in(Path(folder)), options)
+        agent = build_agent(_config_in(Path(folder)), parse_arguments(["--market", "simulated", *how]))
         requests: Counter[int] = Counter()
         failed, started = 0, process_time()
         for number in range(1, iterations + 1):
@@ -183,13 +189,14 @@ def long_run(iterations: int) -> None:
             if record.executed_status == "none" and not record.ledger:
                 requests[record.request_count or 0] += 1
             if number % max(1, iterations // 10) == 0:
-                print(f"  {number:>7} iterations, {record.timestamp:%Y-%m-%d}, peak memory {_peak_mib():.0f} MiB")
+                print(f"  {number:>7} iterations, {record.timestamp:%Y-%m-%d}, memory {_resident_mib():.0f} MiB")
                 _forget_logs(Path(folder))
             agent.clock.wait_for_next(300.0)
         each_ms = (process_time() - started) / iterations * 1000.0
-        print(f"{iterations} simulated iterations: {each_ms:.1f} ms CPU each, {failed} failed")
-        print(f"decisions a CPU-second: {1000.0 / each_ms:.0f}")
-        print(f"requests in an iteration without a trade: {dict(sorted(requests.items()))}")
+        where = "on the wire" if "--wire" in how else "in process"
+        print(f"{iterations} simulated iterations {where}: {each_ms:.1f} ms CPU each, {failed} failed")
+        if "--wire" in how:
+            print(f"requests in an iteration without a trade: {dict(sorted(requests.items()))}")
 
 
 def _config_in(folder: Path, record_chains: bool = False) -> AgentConfig:
@@ -203,14 +210,23 @@ def _forget_logs(folder: Path) -> None:
         path.unlink()
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+def _resident_mib() -> float:
+    """Memory that the process holds now; its peak where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return pages * resource.getpagesize() / 2.0**20
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Speed figures of the agent.")
-    parser.add_argument("--iterations", type=int, default=2000, help="length of the long run (default 2000)")
+    parser.add_argument("--iterations", type=int, default=2000, help="length of the long runs (default 2000)")
+    parser.add_argument("--long-only", action="store_true", help="the long run in process alone")
     chosen = parser.parse_args()
+    if chosen.long_only:
+        long_run(chosen.iterations)
+        sys.exit()
     help_time()
     state_ratio()
     chain_sizes()
@@ -220,3 +236,4 @@ if __name__ == "__main__":
     replays(3_000, 8_640)
     learning()
     long_run(chosen.iterations)
+    long_run(chosen.iterations, "--wire")
