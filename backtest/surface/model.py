@@ -61,7 +61,7 @@ class ModelChain:
     is_extrapolated: BoolArray
 
 
-class _Expiries(NamedTuple):
+class Expiries(NamedTuple):
     """What all strikes of an expiry share is worked out once. `rows`: of each option, the place of its expiry."""
 
     at_ms: FloatArray
@@ -92,9 +92,9 @@ def model_chain(
     moment: ModelMoment, strikes_usd: FloatArray, expires_at_ms: FloatArray, dice: np.random.Generator | None
 ) -> ModelChain:
     """All calls at once, by expiry; without dice every spread is the law's own."""
-    expiries = _expiries_of(expires_at_ms)
+    expiries = expiries_of(expires_at_ms)
     options = Options(forwards(moment, expiries.at_ms)[expiries.rows], strikes_usd, expires_at_ms)
-    volatility = np.round(_volatility(moment, options, expiries), IV_DECIMALS)
+    volatility = np.round(model_volatility(moment, options, expiries), IV_DECIMALS)
     marks, deltas = call_prices(options, volatility, moment.at_ms)
     days = options.days(moment.at_ms)
     residual = np.zeros_like(days) if dice is None else dice.standard_normal(len(days))
@@ -104,11 +104,11 @@ def model_chain(
     return ModelChain(options.forwards_usd, days, volatility, marks, deltas, bids, asks, ~inside)
 
 
-def _expiries_of(expires_at_ms: FloatArray) -> _Expiries:
-    """Of options that follow each other by expiry; in another order some stand there more than once."""
+def expiries_of(expires_at_ms: FloatArray) -> Expiries:
+    """Those of options that follow each other by expiry; in another order some stand there more than once."""
     is_first = np.ones(len(expires_at_ms), dtype=np.bool_)
     is_first[1:] = expires_at_ms[1:] != expires_at_ms[:-1]
-    return _Expiries(expires_at_ms[is_first], np.cumsum(is_first) - 1)
+    return Expiries(expires_at_ms[is_first], np.cumsum(is_first) - 1)
 
 
 def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:
@@ -119,12 +119,8 @@ def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:
     return np.round(forward, FORWARD_DECIMALS)
 
 
-def model_volatility(moment: ModelMoment, options: Options) -> FloatArray:
+def model_volatility(moment: ModelMoment, options: Options, expiries: Expiries) -> FloatArray:
     """Volatilities as fractions, corrected where there is something to correct with."""
-    return _volatility(moment, options, _expiries_of(options.expires_at_ms))
-
-
-def _volatility(moment: ModelMoment, options: Options, expiries: _Expiries) -> FloatArray:
     dvol, days = moment.now.dvol, (expiries.at_ms - moment.at_ms) / DAY_MS
     floored_days = np.maximum(days, SHORTEST_DAYS)
     level, skew = np.zeros_like(days), np.zeros_like(days)

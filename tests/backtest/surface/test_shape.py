@@ -11,7 +11,7 @@ from backtest.surface.coefficients import SurfaceSet, read_surfaces
 from backtest.surface.conditions import Conditions
 from backtest.surface.correction import Correction
 from backtest.surface.known import FloatArray
-from backtest.surface.model import ModelMoment, model_volatility
+from backtest.surface.model import ModelMoment, expiries_of, model_volatility
 from backtest.surface.shape import Options, call_prices, clamped_moneyness, weekend_share
 from paper_exchange.market.clocks import DAY_MS, SimulatedClock, from_ms
 from paper_exchange.market.market import Quote
@@ -52,7 +52,7 @@ def shape_breaches(strikes_usd: FloatArray, prices_coin: FloatArray, call_deltas
 
 
 def breaches(moment: ModelMoment, options: Options) -> list[str]:
-    volatility = model_volatility(moment, options)
+    volatility = model_volatility(moment, options, expiries_of(options.expires_at_ms))
     prices, deltas = call_prices(options, volatility, NOW_MS)
     return shape_breaches(options.strikes_usd, prices, deltas)
 
