@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 from config import AgentConfig
 from core.action_form import Subject, form_problems, symbol_to_buy, symbol_to_sell
@@ -294,7 +293,7 @@ def expiry_exposure(trade: ProposedTrade) -> Iterator[str]:
 
 
 Rule = Callable[[ProposedTrade], Iterator[str]]
-Part = Literal["kind", "leg", "bought", "expiries", "trade"]
+Part = Literal["rest", "sold", "bought", "expiry", "trade"]
 RULES: tuple[Rule, ...] = (
     kill_switch,
     halted,
@@ -320,25 +319,36 @@ RULES: tuple[Rule, ...] = (
 )
 
 # What a rule looks at, where that is not the whole trade: trades that share it share the verdict.
-LOOKS_AT: Mapping[Rule, Part] = {
-    kill_switch: "kind",  # coin, size, smallest amount, whether there is a sale and a buy-back
-    halted: "kind",
-    reducing: "kind",
-    settlement_window: "kind",
-    orders_per_day: "kind",
-    unfilled_orders_per_day: "kind",
-    intent_pending: "kind",
-    unknown_position: "kind",
-    order_size: "kind",
-    bad_size: "kind",
-    coverage: "kind",
-    expiry: "leg",  # one option, whatever becomes of it
+# "rest": all but the call sold, of which only whether there is one, and its smallest amount.
+# "expiry": the same, and when the call sold expires.
+# "leg": one option, whatever becomes of it.
+LOOKS_AT: Mapping[Rule, Literal["rest", "leg", "expiry"]] = {
+    kill_switch: "rest",
+    halted: "rest",
+    reducing: "rest",
+    settlement_window: "rest",
+    orders_per_day: "rest",
+    unfilled_orders_per_day: "rest",
+    intent_pending: "rest",
+    unknown_position: "rest",
+    order_size: "rest",
+    bad_size: "rest",
+    coverage: "rest",
+    margin_threshold: "rest",
+    expiry: "leg",
     quote_missing: "leg",
     quote_age: "leg",
     quote_sanity: "leg",
     price_collar: "leg",
-    margin_threshold: "bought",  # the kind and the option bought back
-    expiry_exposure: "expiries",  # the kind and both expiries
+    expiry_exposure: "expiry",
+}
+RULES_OF_LEGS = tuple(rule for rule in RULES if LOOKS_AT.get(rule) == "leg")
+RULES_OF: Mapping[Part, tuple[Rule, ...]] = {
+    "rest": tuple(rule for rule in RULES if LOOKS_AT.get(rule) == "rest"),
+    "sold": RULES_OF_LEGS,
+    "bought": RULES_OF_LEGS,
+    "expiry": tuple(rule for rule in RULES if LOOKS_AT.get(rule) == "expiry"),
+    "trade": tuple(rule for rule in RULES if rule not in LOOKS_AT),
 }
 
 
@@ -350,10 +360,7 @@ class _SharedVerdicts:
         self._candidates = {call.symbol: call for call in reversed(state.candidates)}
         self._positions = {held.symbol: held for held in reversed(state.portfolio.positions)}
         self._figures = {coin: _figures_of(state, coin) for coin in UNDERLYINGS}
-        self._verdicts: dict[Hashable, bool] = {}
-        self._rules: dict[Part, list[Rule]] = {part: [] for part in get_args(Part)}
-        for rule in RULES:
-            self._rules[LOOKS_AT.get(rule, "trade")].append(rule)
+        self._verdicts: dict[Part, dict[Hashable, bool]] = {part: {} for part in RULES_OF}
 
     def allow(self, action: Action) -> bool:
         if action.type == ActionType.DO_NOTHING:
@@ -371,28 +378,28 @@ class _SharedVerdicts:
 
     def _allow_trade(self, trade: ProposedTrade) -> bool:
         sold, held = trade.sold, trade.bought_back
-        kind = trade.underlying, trade.action.size, None if sold is None else sold.min_trade_amount_coin, held is None
-        ends = None if sold is None else sold.expiry, None if held is None else held.expiry
+        step = None if sold is None else sold.min_trade_amount_coin
+        rest = trade.underlying, trade.size, step, None if held is None else held.symbol
         return (
-            self._once("kind", kind, trade)
-            and (sold is None or self._once("leg", ("sold", sold.symbol), trade))
-            and (held is None or self._once("leg", ("bought", held.symbol), trade))
-            and self._once("bought", (*kind, None if held is None else held.symbol), trade)
-            and self._once("expiries", (*kind, *ends), trade)
-            and _is_allowed(trade, self._rules["trade"])
+            self._once("rest", rest, trade)
+            and (held is None or self._once("bought", held.symbol, trade))
+            and (sold is None or self._once("sold", sold.symbol, trade))
+            and (sold is None or self._once("expiry", (rest, sold.expiry), trade))
+            and _is_allowed(trade, RULES_OF["trade"])
         )
 
-    def _once(self, part: Part, key: tuple[Hashable, ...], trade: ProposedTrade) -> bool:
+    def _once(self, part: Part, key: Hashable, trade: ProposedTrade) -> bool:
         """The verdict of the rules that look at this part, asked for the first trade that has it."""
-        verdict = self._verdicts.get((part, key))
+        verdict = self._verdicts[part].get(key)
         if verdict is None:
-            alone = _leg_of(trade, key[0]) if part == "leg" else trade
-            verdict = self._verdicts[part, key] = _is_allowed(alone, self._rules[part])
+            verdict = self._verdicts[part][key] = _is_allowed(_seen_alone(trade, part), RULES_OF[part])
         return verdict
 
 
-def _leg_of(trade: ProposedTrade, which: Hashable) -> ProposedTrade:
-    return replace(trade, bought_back=None) if which == "sold" else replace(trade, sold=None)
+def _seen_alone(trade: ProposedTrade, part: Part) -> ProposedTrade:
+    if part == "sold":
+        return trade._replace(bought_back=None)
+    return trade._replace(sold=None) if part == "bought" else trade
 
 
 def _is_allowed(trade: ProposedTrade, rules: Iterable[Rule]) -> bool:

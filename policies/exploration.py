@@ -59,12 +59,16 @@ def _pool(choices: Sequence[Choice], most: int) -> list[Choice]:
 
 def _draw(state: AgentState, pool: Sequence[Choice], share: float) -> Choice | None:
     """What is done instead of the policy's action; None where that stands."""
+    if not pool:
+        return None
     dice = random.Random(f"{state.seed}:{state.timestamp.isoformat()}")
-    return pool[dice.randrange(len(pool))] if pool and dice.random() < share else None
+    return pool[dice.randrange(len(pool))] if dice.random() < share else None
 
 
 def _policy_odds(choices: Sequence[Choice], own: Choice, action: ProposedAction) -> Mapping[str, float]:
     """By label: what the policy says its own odds were, where they add up; else all is on its action."""
+    if not action.choices:
+        return {own.label: 1.0}
     said = {option.label: option.probability for option in action.choices}
     is_whole = math.isclose(math.fsum(said.values()), 1.0, abs_tol=ROUNDING)
     return said if is_whole and said.keys() <= {choice.label for choice in choices} else {own.label: 1.0}

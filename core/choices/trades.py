@@ -6,7 +6,7 @@ by Deribit's standard-margin formula, on the coin's own account, on totals for c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from config import AgentConfig
 from core.pricing import floor_to_step, short_call_initial_margin_coin, trade_fee_coin
@@ -23,9 +23,11 @@ from models import (
 )
 
 
-@dataclass(frozen=True)
-class ProposedTrade:
-    """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg."""
+class ProposedTrade(NamedTuple):
+    """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg.
+
+    A tuple because dozens are made of each state.
+    """
 
     state: AgentState
     config: AgentConfig

@@ -310,7 +310,7 @@ def changeable_parts(value: object) -> Iterator[object]:
         yield value
         yield from changeable_parts(tuple(value.values()))
     elif isinstance(value, BaseModel):
-        yield value
+        yield from (value, value.__pydantic_fields_set__)
         for entry in (*vars(value).values(), *(value.__pydantic_private__ or {}).values()):
             yield from changeable_parts(entry)
     elif not isinstance(value, str | int | float | datetime | PurePath | SecretStr | None):
