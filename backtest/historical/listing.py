@@ -50,6 +50,7 @@ class CallBoard:
         self._currency, self._history, self._size = currency, history, size
         self._sheets: dict[int, _Sheet] = {}
         self._known: dict[str, Listing] = {}
+        self._over: list[_Sheet] = []  # expired, and remembered
         self._observed_ms = (start_ms // HOUR_MS - LOOK_BACK_HOURS) * HOUR_MS
         self._calendar: tuple[int, ...] = ()  # listed expiries, those included that wait for an index
         self._seen = NOTHING_SEEN  # of the spots that every sheet has seen
@@ -78,9 +79,9 @@ class CallBoard:
                 self._list_new(hour_ms, spot_usd)
 
     def _take_off_expired(self, at_ms: int) -> None:
-        expired = [expires_at_ms for expires_at_ms in self._sheets if expires_at_ms <= at_ms]
+        expired = sorted(expires_at_ms for expires_at_ms in self._sheets if expires_at_ms <= at_ms)
         for expires_at_ms in expired:
-            del self._sheets[expires_at_ms]
+            self._over.append(self._sheets.pop(expires_at_ms))
         if expired:
             self._live = None
             self._forget_before(at_ms - REMEMBER_EXPIRED_MS)
@@ -125,8 +126,9 @@ class CallBoard:
         )
 
     def _forget_before(self, limit_ms: int) -> None:
-        for name in [name for name, listing in self._known.items() if listing.expires_at_ms < limit_ms]:
-            del self._known[name]
+        while self._over and self._over[0].expires_at_ms < limit_ms:
+            for listing in self._over.pop(0).listed.values():
+                del self._known[listing.name]
 
 
 class _Span(NamedTuple):
@@ -149,7 +151,9 @@ class _Sheet:
     """
 
     def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
+        self.expires_at_ms = expires_at_ms
         self.listed: dict[float, Listing] = {}
+        self._around: tuple[float, ...] = ()  # what was listed around the spot that came last
         self._calls: _Calls = _calls_of([])
         self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
         self.seen = NOTHING_SEEN
@@ -157,7 +161,8 @@ class _Sheet:
     def new_strikes(self, spot_usd: float) -> list[float]:
         """Strikes to add around this spot."""
         self.seen = _Span(min(self.seen.low_usd, spot_usd), max(self.seen.high_usd, spot_usd))
-        return [strike for strike in self._grid.strikes(spot_usd) if strike not in self.listed]
+        before, self._around = self._around, self._grid.strikes(spot_usd)
+        return [] if self._around is before else [strike for strike in self._around if strike not in self.listed]
 
     @property
     def calls(self) -> _Calls:

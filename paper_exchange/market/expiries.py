@@ -55,8 +55,8 @@ def listed_expiries(at_ms: int, size: MarketSize) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _calendar(next_settlement_ms: int, dailies: int) -> tuple[int, ...]:
-    days = [next_settlement_ms + day * DAY_MS for day in range(DAYS_AHEAD)]
-    fridays = [day for day in days if from_ms(day).weekday() == FRIDAY]
+    days = range(next_settlement_ms, next_settlement_ms + DAYS_AHEAD * DAY_MS, DAY_MS)
+    fridays = days[(FRIDAY - from_ms(next_settlement_ms).weekday()) % 7 :: 7]
     month_ends = [day for day in fridays if settlement_period(day) == "month"]
     quarter_ends = [day for day in month_ends if from_ms(day).month % 3 == 0]
     listed = {*days[:dailies], *fridays[:WEEKLIES], *month_ends[:MONTHLIES], *quarter_ends[:QUARTERLIES]}
@@ -100,15 +100,22 @@ class StrikeGrid:
         self._near_count = (strikes_per_side + 1) // 2
         self._far_count = strikes_per_side // 2
         self._odd_usd = _odd_usd(expires_at_ms)
+        self._numbers = range(0), range(0)
+        self._strikes: tuple[float, ...] = ()
 
-    def strikes(self, spot_usd: float) -> list[float]:
-        """What is listed around one spot price. As spot moves, the union of these is what is listed."""
+    def strikes(self, spot_usd: float) -> tuple[float, ...]:
+        """What is listed around one spot price; the same object as the last time while spot has not moved far enough.
+
+        As spot moves, the union of these is what is listed.
+        """
         near_reach = self._near_count * self._near_step
         far_reach = near_reach + self._far_count * self._far_step
-        near = _multiples(self._near_step, spot_usd - near_reach, spot_usd + near_reach)
-        far = _multiples(self._far_step, spot_usd - far_reach, spot_usd + far_reach)
-        lowest = LOWEST_STRIKE_FRACTION * spot_usd
-        return [strike + self._odd_usd for strike in sorted({*near, *far}) if strike >= lowest]
+        numbers = _numbers(self._near_step, spot_usd, near_reach), _numbers(self._far_step, spot_usd, far_reach)
+        if numbers != self._numbers:
+            near, far = self._numbers = numbers
+            found = {*(number * self._near_step for number in near), *(number * self._far_step for number in far)}
+            self._strikes = tuple([strike + self._odd_usd for strike in sorted(found)])
+        return self._strikes
 
 
 def _tenor(expires_at_ms: int, listed_at_ms: int) -> str:
@@ -130,6 +137,7 @@ def _odd_usd(expires_at_ms: int) -> float:
     return 24.0 if hour == 0 else float(hour)
 
 
-def _multiples(step: float, low: float, high: float) -> list[float]:
-    first = int(-(-low // step))
-    return [number * step for number in range(max(first, 1), int(high // step) + 1)]
+def _numbers(step: float, spot_usd: float, reach: float) -> range:
+    """Of the multiples of a step that lie near enough to spot, and not too far below it."""
+    lowest = max(spot_usd - reach, LOWEST_STRIKE_FRACTION * spot_usd)
+    return range(max(int(-(-lowest // step)), 1), int((spot_usd + reach) // step) + 1)

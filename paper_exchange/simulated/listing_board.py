@@ -90,6 +90,7 @@ class _Expiry:
 
     def __init__(self, currency: str, expires_at_ms: int, grid: StrikeGrid) -> None:
         self._currency, self._expires_at_ms, self._grid = currency, expires_at_ms, grid
+        self._around: tuple[float, ...] = ()  # what was listed around the spot that came last
         self._pairs: dict[float, tuple[Listing, Listing]] = {}  # call and put by strike
         self.low_usd = float("inf")
         self.high_usd = 0.0
@@ -101,7 +102,8 @@ class _Expiry:
             return []
         self.low_usd = min(self.low_usd, spot_usd)
         self.high_usd = max(self.high_usd, spot_usd)
-        new = [strike_usd for strike_usd in self._grid.strikes(spot_usd) if strike_usd not in self._pairs]
+        before, self._around = self._around, self._grid.strikes(spot_usd)
+        new = [] if self._around is before else [strike for strike in self._around if strike not in self._pairs]
         if not new:
             return []
         for strike_usd in new:
