@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.columns import Bools, Floats, Integers, Times, times_of, utc_of
+from core.columns import Bools, Floats, Integers, Times, time_of, times_of, utc_of
 from deribit.vocabulary import OptionInstrument, OptionQuote
 
 NOT_LISTED = -1  # the row of Listing's columns that stands for every option it does not know: their last
@@ -111,6 +111,13 @@ class TradableCalls(NamedTuple):
     expiry: Times
 
 
+class CallRows(NamedTuple):
+    """The calls of one expiry: their places in the chain, and their strikes in USD."""
+
+    rows: Integers
+    strikes_usd: list[float]
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """What each option is. `steps` are pairs of columns (above price, tick), rising; infinite where there is none.
@@ -138,12 +145,14 @@ class Terms:
             self.steps_of(rows),
         )
 
-    def calls_of(self, expiry: np.datetime64) -> Integers:
-        """The rows of the calls of an expiry, strikes rising; found once for all moments of these terms."""
-        if expiry not in self._calls:
-            rows = np.flatnonzero(self.is_call & (self.expiry == expiry))
-            self._calls[expiry] = rows[np.argsort(self.strike_usd[rows], kind="stable")]
-        return self._calls[expiry]
+    def calls_of(self, expiry: datetime) -> CallRows:
+        """The calls of an expiry, strikes rising; found once for all moments of these terms."""
+        found = self._calls.get(expiry)
+        if found is None:
+            rows = np.flatnonzero(self.is_call & (self.expiry == time_of(expiry)))
+            rows = rows[np.argsort(self.strike_usd[rows], kind="stable")]
+            found = self._calls[expiry] = CallRows(rows, self.strike_usd[rows].tolist())
+        return found
 
     @cached_property
     def tradable_calls(self) -> TradableCalls:
@@ -152,7 +161,7 @@ class Terms:
         return TradableCalls(rows, self.strike_usd[rows], self.expiry[rows])
 
     @cached_property
-    def _calls(self) -> dict[np.datetime64, Integers]:
+    def _calls(self) -> dict[datetime, CallRows]:
         return {}
 
     def steps_of(self, rows: Integers | slice) -> tuple[tuple[Floats, Floats], ...]:
@@ -197,6 +206,11 @@ class Listing:
             return self.terms.take(slice(0, NOT_LISTED))
         rows = map(self.row_of.get, symbols, repeat(NOT_LISTED))
         return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
+
+    @cached_property
+    def expiry_times(self) -> list[datetime]:
+        """The earliest first."""
+        return [utc_of(expiry) for expiry in self.expiries]
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:

@@ -20,10 +20,9 @@ import numpy as np
 
 from config import AgentConfig
 from core.chain import Chain
-from core.columns import seconds_until, time_of
-from core.context.ranges import SquaredRanges, range_volatility
+from core.context.ranges import SquaredRanges, squared_ranges, volatility_of_ranges
 from core.context.year import FINISHED_DAYS, LEAST_DVOL_DAYS, NO_YEAR, Year
-from core.pricing import SECONDS_PER_DAY, days_between, live_call_delta
+from core.pricing import days_between, live_call_delta
 from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Reason, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
@@ -43,26 +42,29 @@ SAME_TIME = timedelta(minutes=5)  # a level of the index that is further away sa
 class Closes:
     """A coin's past prices, oldest first, and whose they are. What follows from them is computed once a reading.
 
-    `usable`: those above zero. `squared_returns`: of each usable close but the first, the log return since the one
-    before it, squared. `before` is the reading before this one: what it shares with this is not computed again.
+    `usable`: those above zero, with their times in `closed_at`. `squared_returns`: of each of them but the first, the
+    log return since the one before it, squared. `before` is the reading before this one: what it shares with this is
+    not computed again.
     """
 
     bars: tuple[PriceBar, ...]
     source: PriceSource = "index"
     before: InitVar[Closes | None] = None
     usable: tuple[PriceBar, ...] = field(init=False)
+    closed_at: list[datetime] = field(init=False)
     squared_returns: list[float] = field(init=False)
     squared_ranges: SquaredRanges = field(init=False)
 
     def __post_init__(self, before: Closes | None) -> None:
         usable = tuple([bar for bar in self.bars if bar.close > 0.0])
         gone = None if before is None else _gone_since(usable, before)
-        known, ranges = [], SquaredRanges()
+        known, times, ranges = [], list[datetime](), SquaredRanges()
         if before is not None and gone is not None:
-            known = before.squared_returns[gone:]
+            known, times = before.squared_returns[gone:], before.closed_at[gone:]
             ranges = _recent(before.squared_ranges, usable[0].closed_at)
         new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise(usable[len(known) :])]
         object.__setattr__(self, "usable", usable)
+        object.__setattr__(self, "closed_at", times + [bar.closed_at for bar in usable[len(times) :]])
         object.__setattr__(self, "squared_returns", known + new)
         object.__setattr__(self, "squared_ranges", ranges)
 
@@ -74,8 +76,8 @@ class Closes:
     @cached_property
     def range_volatility(self) -> dict[int, float | None]:
         """By days (WEEK_DAYS, MONTH_DAYS), up to the newest close."""
-        ranges = self.squared_ranges
-        return {days: range_volatility(self.usable, days, ranges) for days in (WEEK_DAYS, MONTH_DAYS)}
+        ranges = squared_ranges(self.usable, MONTH_DAYS, self.squared_ranges)
+        return {days: volatility_of_ranges(ranges, days) for days in (WEEK_DAYS, MONTH_DAYS)}
 
     def summed(self, first: int, end: int) -> float:
         """The sum of the squared returns among the usable closes from `first` to before `end`."""
@@ -91,7 +93,7 @@ def _recent(ranges: SquaredRanges, since: datetime) -> SquaredRanges:
 
 def _gone_since(usable: tuple[PriceBar, ...], before: Closes) -> int | None:
     """How many closes of the reading before are gone, where all others stand at the start of this one; else None."""
-    gone = bisect_left(before.usable, usable[0].closed_at, key=_closed_at) if usable else 0
+    gone = bisect_left(before.closed_at, usable[0].closed_at) if usable else 0
     shared = before.usable[gone:]
     return gone if shared and shared == usable[: len(shared)] else None
 
@@ -218,18 +220,18 @@ def term_slope(atm: float | None, near: float | None) -> float | None:
 
 def _smiles(chain: Chain, now: datetime, target_days: float) -> Iterator[Smile]:
     """The call smiles of the two expiries around a tenor; the others are not needed."""
-    expiries = chain.listing.expiries[chain.listing.expiries > time_of(now)]
-    position = int(np.searchsorted(expiries, time_of(now + timedelta(days=target_days)), side="right"))
-    around = expiries[max(0, position - 1) : position + 1]
-    quotes = chain.quotes
-    for expiry, seconds in zip(around, seconds_until(around, time_of(now)), strict=True):
+    expiries, quotes = chain.listing.expiry_times, chain.quotes
+    live = bisect_right(expiries, now)
+    later = bisect_right(expiries, now + timedelta(days=target_days), lo=live)
+    for expiry in expiries[max(live, later - 1) : later + 1]:
         calls = chain.terms.calls_of(expiry)
-        ivs, forwards_usd = quotes.mark_iv_fraction[calls], quotes.underlying_price_usd[calls]
-        is_marked = (ivs > 0.0) & np.isfinite(forwards_usd)
-        if is_marked.any():
-            strikes, forward_usd = chain.terms.strike_usd[calls][is_marked], float(forwards_usd[is_marked][0])
-            smile = tuple(strikes.tolist()), tuple(ivs[is_marked].tolist())
-            yield Smile(float(seconds) / SECONDS_PER_DAY, forward_usd, *smile)
+        ivs = quotes.mark_iv_fraction[calls.rows].tolist()
+        forwards_usd = quotes.underlying_price_usd[calls.rows].tolist()
+        shown = zip(calls.strikes_usd, ivs, forwards_usd, strict=True)
+        marked = [row for row in shown if row[1] > 0.0 and math.isfinite(row[2])]
+        if marked:
+            strikes_usd, ivs_fraction, forwards_usd = zip(*marked, strict=True)
+            yield Smile(days_between(now, expiry), forwards_usd[0], strikes_usd, ivs_fraction)
 
 
 def realised_volatility(inside: Window, min_returns: int) -> float | None:
@@ -245,10 +247,9 @@ def realised_volatility(inside: Window, min_returns: int) -> float | None:
 
 def closes_inside(closes: Closes, now: datetime, window_days: float) -> Window:
     """The usable closes of the last `window_days` days."""
-    bars = closes.usable
-    first = bisect_left(bars, now - timedelta(days=window_days), key=_closed_at)
-    end = bisect_right(bars, now, key=_closed_at)
-    return Window(max(0, end - first), span_days(bars, first, end), closes.summed(first, end))
+    first = bisect_left(closes.closed_at, now - timedelta(days=window_days))
+    end = bisect_right(closes.closed_at, now)
+    return Window(max(0, end - first), span_days(closes.usable, first, end), closes.summed(first, end))
 
 
 def span_days(bars: Sequence[PriceBar], first: int = 0, end: int | None = None) -> float:
@@ -327,11 +328,10 @@ def skew_25_delta(smile: Smile) -> float | None:
     """
     strikes_usd, ivs = np.array(smile.strikes_usd), np.array(smile.ivs_fraction)
     forward_usd, years = np.full(len(ivs), smile.forward_usd), np.full(len(ivs), smile.days / 365.0)
-    deltas = live_call_delta(forward_usd, strikes_usd, ivs, years)
-    if len(deltas) == 0 or deltas.max() < 0.75 or deltas.min() > 0.25:
+    deltas = live_call_delta(forward_usd, strikes_usd, ivs, years).tolist()
+    if not deltas or max(deltas) < 0.75 or min(deltas) > 0.25:
         return None
-    rising = np.lexsort((ivs, deltas))
-    xs, ys = deltas[rising].tolist(), ivs[rising].tolist()
+    xs, ys = zip(*sorted(zip(deltas, smile.ivs_fraction, strict=True)), strict=True)
     return _interpolate(0.25, xs, ys) - _interpolate(0.75, xs, ys)
 
 

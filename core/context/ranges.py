@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from models import PriceBar
@@ -23,24 +23,28 @@ ONE_DAY = timedelta(days=1)
 SquaredRanges = dict[datetime, float | None]  # by the end of the day that they are of
 
 
-def range_volatility(bars: Sequence[PriceBar], days: int, known: SquaredRanges | None = None) -> float | None:
-    """Of the last `days` spans of 24 hours before the newest price.
+def volatility_of_ranges(ranges: Sequence[float | None], days: int) -> float | None:
+    """Of the first `days` of squared_ranges; None where too many are not known."""
+    found = [squared for squared in ranges[:days] if squared is not None]
+    if len(found) < LEAST_DAYS_FRACTION * days:
+        return None
+    return math.sqrt(math.fsum(found) / len(found) / (4.0 * math.log(2.0)) * 365.0)
+
+
+def squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) -> list[float | None]:
+    """Squared log ranges of so many days, the last day first; both ends belong to a day.
 
     `known`: ranges of the same prices that were found before; those found now are added.
     """
-    ranges = [found for found in _squared_ranges(bars, days, {} if known is None else known) if found is not None]
-    if len(ranges) < LEAST_DAYS_FRACTION * days:
-        return None
-    return math.sqrt(math.fsum(ranges) / len(ranges) / (4.0 * math.log(2.0)) * 365.0)
-
-
-def _squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) -> Iterator[float | None]:
-    """Squared log ranges, the last day first; both ends belong to a day."""
-    for number in range(days if bars else 0):
-        end = bars[-1].closed_at - number * ONE_DAY
-        if end not in known or end - ONE_DAY < bars[0].closed_at:  # of a day that was whole then, a part may be gone
+    if not bars:
+        return []
+    first_whole_end, newest = bars[0].closed_at + ONE_DAY, bars[-1].closed_at
+    ranges = []
+    for end in [newest - number * ONE_DAY for number in range(days)]:
+        if end not in known or end < first_whole_end:  # of a day that was whole then, a part may be gone
             known[end] = _squared_range(bars, end)
-        yield known[end]
+        ranges.append(known[end])
+    return ranges
 
 
 def _squared_range(bars: Sequence[PriceBar], end: datetime) -> float | None:

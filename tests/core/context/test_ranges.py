@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from core.context.ranges import range_volatility
+from core.context.ranges import squared_ranges, volatility_of_ranges
+from models import PriceBar
 from tests.builders.states import some_bars
+
+
+def range_volatility(bars: Sequence[PriceBar], days: int) -> float | None:
+    return volatility_of_ranges(squared_ranges(bars, days, {}), days)
 
 
 def test_one_range_a_day_gives_parkinson_s_figure() -> None:
