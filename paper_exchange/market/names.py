@@ -49,7 +49,7 @@ def expiry_code(expires_at_ms: int) -> str:
     return f"{day.day}{MONTHS[day.month - 1]}{day.year % 100:02d}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)  # half a year of recorded options
 def parse_option_name(name: str) -> OptionParts | None:
     """The parts of an inverse BTC or ETH option's name, None for anything else."""
     match = _OPTION.fullmatch(name)

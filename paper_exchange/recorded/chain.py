@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
-from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from paper_exchange.market.expiries import settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
 from paper_exchange.market.names import expiry_code, parse_option_name
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
-from paper_exchange.recorded.files import RecordHead, row_number
+from paper_exchange.recorded.files import RecordHead, are_numbers, row_number
 
 Row = dict[str, Any]
 MARK_FIELDS = ("mark_price", "mark_iv", "underlying_price")
@@ -75,7 +75,7 @@ class RecordedChain:
 def snapshot_columns(record: Row, head: RecordHead) -> SnapshotColumns:
     """One line as columns; of several rows of one name the last counts."""
     rows = [row for row in record["book_summaries"] if _coin_of(str(row.get("instrument_name"))) == head.currency]
-    figures = np.array([_column(field, values, rows, head) for field, values in _values(rows)])
+    figures = _figures(rows, head)
     are_marked = np.flatnonzero(np.isfinite(figures[[FIELDS.index(field) for field in MARK_FIELDS]]).all(axis=0))
     shown = [*{rows[row]["instrument_name"]: row for row in are_marked.tolist()}.values()]
     return SnapshotColumns(
@@ -92,21 +92,22 @@ def _coin_of(name: str) -> str | None:
     return None if parts is None else parts.currency
 
 
-def _values(rows: Sequence[Row]) -> list[tuple[str, Sequence[object]]]:
+def _figures(rows: Sequence[Row], head: RecordHead) -> Floats:
+    """FIELDS of all rows, one after the other, NaN for what is no finite number."""
+    values = _values(rows)
+    if not are_numbers(chain.from_iterable(values)):
+        values = [[row_number(row, field, head.place) for row in rows] for field in FIELDS]
+    figures = np.array(values, dtype=np.float64).reshape(len(FIELDS), len(rows))
+    return np.where(np.isfinite(figures), figures, np.nan)
+
+
+def _values(rows: Sequence[Row]) -> list[Sequence[object]]:
     """FIELDS of all rows as they stand there."""
     try:
         quoted = [*zip(*map(itemgetter(*QUOTED_FIELDS), rows), strict=True)] or [()] * len(QUOTED_FIELDS)
     except KeyError:  # a field is left out somewhere
         quoted = [tuple([row.get(field) for row in rows]) for field in QUOTED_FIELDS]
-    others = [tuple([row.get(field) for row in rows]) for field in FIELDS[len(QUOTED_FIELDS) :]]
-    return [*zip(FIELDS, [*quoted, *others], strict=True)]
-
-
-def _column(field: str, values: Sequence[object], rows: Sequence[Row], head: RecordHead) -> Floats:
-    if not set(map(type, values)) <= {float, NoneType}:
-        values = [row_number(row, field, head.place) for row in rows]
-    column = np.array(values, dtype=np.float64)
-    return np.where(np.isfinite(column), column, np.nan)
+    return [*quoted, *(tuple([row.get(field) for row in rows]) for field in FIELDS[len(QUOTED_FIELDS) :])]
 
 
 def chain_at(columns: SnapshotColumns, head: RecordHead, listed_at_ms: int) -> RecordedChain:
@@ -118,9 +119,8 @@ def chain_at(columns: SnapshotColumns, head: RecordHead, listed_at_ms: int) -> R
 @lru_cache(maxsize=8)
 def _listed(names: tuple[str, ...], listed_at_ms: int) -> Listed:
     """Snapshot after snapshot often shows the same options."""
-    found = ((name, listing_of(name, listed_at_ms)) for name in names)
-    listings = {name: listing for name, listing in found if listing is not None}
-    row_of = {name: row for row, name in enumerate(names)}
+    listings = {name: listing for name in names if (listing := listing_of(name, listed_at_ms)) is not None}
+    row_of = dict(zip(names, range(len(names)), strict=True))
     return Listed(listings, row_of, min((one.expires_at_ms for one in listings.values()), default=0))
 
 
