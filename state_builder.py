@@ -17,7 +17,7 @@ from itertools import compress
 from typing import Literal, NamedTuple
 
 from config import AgentConfig
-from core.candidates import scan_chain
+from core.candidates import scan_chains
 from core.chain import Chain, Listing, Quotes, chain_of, listing_of
 from core.choices.action_set import possible_choices, scored
 from core.context.year import Year, finished_days, with_newer_days
@@ -311,7 +311,7 @@ def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
     known = {position.symbol for position in positions}
     others = tuple(position for position in raw.positions if position.symbol not in known)
     markets = tuple(market_snapshot(coin, raw.now, config) for coin in raw.coins)
-    scans = [scan_chain(coin, market, raw.now, config) for coin, market in zip(raw.coins, markets, strict=True)]
+    scans = scan_chains(raw.coins, markets, raw.now, config)
     portfolio = PortfolioState(
         accounts=raw.accounts,
         positions=positions,

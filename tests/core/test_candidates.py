@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from config import AgentConfig
-from core.candidates import HARD_RULES, MAX_CANDIDATES, PASSED, SETTING_RULES, explain_chain, scan_chain
+from core.candidates import HARD_RULES, MAX_CANDIDATES, PASSED, SETTING_RULES, explain_chain, scan_chain, scan_chains
 from core.market_context import CoinData
 from core.pricing import black76_delta, years_between
 from models import (
@@ -275,6 +275,17 @@ def test_every_option_has_one_reason_and_the_reasons_are_the_funnel(seed: int) -
         named = explain_chain(coin, market, raw.now, config)
         assert Counter(named.values())["passed"] == scan.funnel.passed
         assert {named[call.symbol] for call in scan.candidates} <= {"passed"}
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_coins_are_scanned_together_as_each_is_alone(seed: int) -> None:
+    raw, config = simulated_raw(seed, hours=11.0 * seed), a_config(eth={"dte_min": 1, "delta_max": 0.5, "ivrv_min": 0})
+    markets = assemble_state(raw, config).markets
+    together = scan_chains(raw.coins, markets, raw.now, config)
+    alone = [scan_chain(coin, market, raw.now, config) for coin, market in zip(raw.coins, markets, strict=True)]
+    assert [scan[:3] for scan in together] == [scan[:3] for scan in alone]
+    assert [scan.reasons.tolist() for scan in together] == [scan.reasons.tolist() for scan in alone]
+    assert len(together) == 2
 
 
 def test_a_strike_that_the_cached_instruments_do_not_know_yet_has_a_reason_of_its_own() -> None:

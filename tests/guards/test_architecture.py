@@ -124,6 +124,7 @@ CORE = (
     "core/chain",
     "core/columns",
     "core/choices/decisions",
+    "core/choices/near_misses",
     "core/results/call_book",
     "core/results/earnings",
     "core/results/settlements",
