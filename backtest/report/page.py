@@ -25,7 +25,7 @@ STYLE = """
 :root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #ddd; --a: #0a6; --b: #b50; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #181a1c; --soft: #444; --a: #3c9; --b: #f93; } }
 body { font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-       max-width: 46rem; padding: 1rem; }
+       max-width: 60rem; padding: 1rem; }
 div.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--soft); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: auto; }

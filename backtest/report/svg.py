@@ -13,8 +13,9 @@ from datetime import datetime
 from html import escape
 
 WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 70, 8, 8, 22
+LEFT, RIGHT, TOP, BOTTOM = 70, 8, 24, 22
 NAME_WIDTH = 90
+LEAST_ROWS = 3  # of the scale
 MOST_POINTS = 400
 
 
@@ -78,20 +79,35 @@ def _line(number: int, series: Series, frame: _Frame) -> str:
 
 
 def _name(number: int, series: Series) -> str:
-    """A phone shows no title of a line: its name stands in its colour."""
-    x = LEFT + 8 + (number - 1) * NAME_WIDTH
-    return f'<text class="label name-{number}" x="{x}" y="{TOP + 12}">{escape(series.name)}</text>'
+    """A phone shows no title of a line: its name stands in its colour, above what is drawn."""
+    x = LEFT + (number - 1) * NAME_WIDTH
+    return f'<text class="label name-{number}" x="{x}" y="{TOP - 10}">{escape(series.name)}</text>'
 
 
 def _axes(frame: _Frame, series: Sequence[Series]) -> str:
     first, last = series[0].points[0][0], series[0].points[-1][0]
-    rows = [frame.low + share * (frame.high - frame.low) for share in (0.05, 0.5, 0.95)]
     lines = "".join(
         f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{frame.y(row):.1f}" y2="{frame.y(row):.1f}"/>'
-        f'<text class="label" x="{LEFT - 6}" y="{frame.y(row) + 4:.1f}" text-anchor="end">{row:,.6g}</text>'
-        for row in rows
+        f'<text class="label" x="{LEFT - 6}" y="{frame.y(row) + 4:.1f}" text-anchor="end">{label}</text>'
+        for row, label in scale(frame.low, frame.high)
     )
     return (
         f'{lines}<text class="label" x="{LEFT}" y="{HEIGHT - 6}">{first:%Y-%m-%d}</text>'
         f'<text class="label" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{last:%Y-%m-%d}</text>'
     )
+
+
+def scale(low: float, high: float) -> list[tuple[float, str]]:
+    """Round values between the two, in steps of 1, 2 or 5 times a power of ten, with as many decimals as a step has.
+
+    Labels are short: one that reached over the edge would lose its sign first.
+    """
+    power = math.floor(math.log10(high - low))
+    steps = [times * 10.0**exponent for exponent in (power, power - 1) for times in (5.0, 2.0, 1.0)]
+    step = next(step for step in steps if len(_multiples(step, low, high)) >= LEAST_ROWS)
+    decimals = max(0, -math.floor(math.log10(step * 1.001)))
+    return [(number * step, f"{number * step:,.{decimals}f}") for number in _multiples(step, low, high)]
+
+
+def _multiples(step: float, low: float, high: float) -> range:
+    return range(math.ceil(low / step), math.floor(high / step) + 1)

@@ -8,7 +8,7 @@ import pytest
 
 from backtest.report.contents import OtherQuotes, Report, same_calls, weeks_of
 from backtest.report.page import report_page
-from backtest.report.svg import MOST_POINTS, Series, line_chart, thinned
+from backtest.report.svg import MOST_POINTS, Series, line_chart, scale, thinned
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sources import QuoteSource
 from core.results.sold_calls import CallChain, SoldCall
@@ -97,3 +97,21 @@ def test_two_lines_of_one_chart_are_named_in_their_colours() -> None:
 
 def test_a_run_without_other_quotes_has_no_such_part() -> None:
     assert "coefficient sets" not in report_page(Report(thirty_days()))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-0.0008, 0.0017, ["-0.0005", "0.0000", "0.0005", "0.0010", "0.0015"]),
+        (83_000.0, 91_000.0, ["84,000", "86,000", "88,000", "90,000"]),
+        (0.99, 1.01, ["0.99", "1.00", "1.01"]),
+    ],
+)
+def test_the_scale_of_a_chart_shows_round_values_with_their_sign(low: float, high: float, labels: list[str]) -> None:
+    assert [label for _, label in scale(low, high)] == labels
+
+
+@pytest.mark.parametrize("largest", [1e-6, 3.3e-4, 0.7, 12.0, 98_765.0, 4e6])
+def test_no_label_of_a_chart_reaches_over_its_edge(largest: float) -> None:
+    assert all(len(label) <= 10 for _, label in scale(-largest, largest))
+    assert len(scale(-largest, largest)) >= 3
