@@ -27,6 +27,7 @@ from orders.finishing import end_order
 from orders.order_trial import OrderHands, OrderTrial
 from orders.recovery import LeftOvers
 from policies.call import PolicyAnswer, ask_policy, traceback_text
+from policies.garbage import searched_afterwards
 from policies.shadow import shadow_decisions
 from risk_engine import judge_action
 from state_builder import build_agent_state, with_choices
@@ -37,6 +38,7 @@ LOOKED_UP_AFTER_SECONDS = 30.0
 NEXT_COIN_AFTER_SECONDS = 1.0  # labels are made of the time: two decisions never share one
 
 
+@searched_afterwards()
 def run_iteration(
     agent: Agent, state_just_read: AgentState | None = None, action: ProposedAction | None = None
 ) -> IterationRecord:

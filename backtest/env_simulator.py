@@ -22,6 +22,7 @@ from models import AgentError, AgentState, ProposedAction
 from orders.order_log import OrderMemory
 from paper_exchange.in_process.client import InProcessClient
 from paper_exchange.setups import Setup, simulated_setup
+from policies.garbage import searched_afterwards
 from policies.output import PolicyOutputError, read_action
 from state_builder import with_choices
 
@@ -96,6 +97,7 @@ class CoveredCallEnv:
         self._state, self._start = state, worth_of(state)
         return state
 
+    @searched_afterwards()
     def step(self, action: ProposedAction | Mapping[str, Any]) -> tuple[AgentState, float, bool, dict[str, Any]]:
         """Carry out an action, let `step_hours` pass: (state, reward, done, info).
 

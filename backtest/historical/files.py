@@ -24,6 +24,7 @@ from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError
 from paper_exchange.recorded.tables import COINS, DeliveryKey, read_candles, read_delivery_prices
+from policies.garbage import no_garbage
 
 TRADE_COLUMNS = ("timestamp", "instrument_name", "iv", "index_price")
 TIME_COLUMNS = ("date", "timestamp", "open_time", "time")
@@ -69,6 +70,7 @@ def _ended(bars: list[Bar], width_ms: int, at_ms: int) -> list[Bar]:
     return [bar for bar in bars if bar.opened_at_ms + width_ms <= at_ms]
 
 
+@no_garbage()
 def read_history(candles: Path, dvol: Path, delivery_prices: Path | None = None) -> HistoryData:
     """Everything there is in these files or folders. Raises RecordingError."""
     prices = read_delivery_prices(delivery_prices) if delivery_prices is not None else {}

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backtest.replay.logged import Log, Point, no_garbage
+from backtest.replay.logged import Log, Point
 from config import AgentConfig
 from models import AgentState, ProposedAction
 from policies.call import Policy, ask_for_many
+from policies.garbage import no_garbage
 from state_builder import with_choices
 
 DECIDED = ("type", "underlying", "symbol", "new_symbol", "size")

@@ -5,15 +5,13 @@ In: the files of decision logs. Out: a Log: the decisions that have a state, run
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.log_lines.decision_lines import LoggedDecision
 from logging_utils import read_logged_decisions
 from models import AgentState, LedgerEntry
+from policies.garbage import no_garbage
 
 
 @dataclass(frozen=True)
@@ -57,24 +55,3 @@ def log_of_run(pattern: str | Path) -> str | Path:
     """Of the folder of a backtest the log it holds; anything else as it is."""
     folder = Path(pattern)
     return folder / "logs" if (folder / "summary.json").is_file() else pattern
-
-
-@contextmanager
-def no_garbage() -> Iterator[None]:
-    """Models have no cycles: looking for some among a million of their parts costs more than reading them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            _leave_to_full_search()
-            gc.enable()
-
-
-def _leave_to_full_search() -> None:
-    """Else the next search would look at all that was made meanwhile, which costs a third of reading it."""
-    has_frozen = gc.get_freeze_count() > 0
-    gc.freeze()
-    if not has_frozen:
-        gc.unfreeze()  # into the oldest generation, without a look

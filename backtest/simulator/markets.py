@@ -8,6 +8,7 @@ SurfaceError with a clear sentence.
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,7 @@ def _read_past(options: argparse.Namespace) -> _Past:
         raise ConfigurationError("a historical market needs both --candles and --dvol")
     data = read_history(options.candles, options.dvol, options.delivery_prices)
     surfaces = read_surfaces(SHIPPED if options.surface is None else options.surface)
+    gc.freeze()  # it stays while the command runs: no search for garbage looks at a hundred thousand candles
     return _Past(data, surfaces, _corrections(options, data, surfaces))
 
 
