@@ -30,7 +30,7 @@ NEAR_TARGET_DAYS = 7.0  # the other end of the term slope
 MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was is in rv_days
 LEAST_SPAN_FRACTION = 0.9  # of 7 or 30 days, for a figure that is named after them
 MONTH_DAYS, WEEK_DAYS = 30, 7
-MOST_RANGES = 2_000  # a month of hours has 720
+MOST_RANGES = 1_000  # a month of hours has 720
 ONE_HOUR = timedelta(hours=1)  # a month of hourly closes begins up to an hour later
 # How far a close of the perpetual may lie off the index. In production it stays within 1 %; on testnet it wanders. One
 # close that is 2 % off adds 2 * 0.02^2 to the sum of squares, which is 4 % of a month's at 50 % a year.

@@ -48,7 +48,8 @@ class JsonlLog:
 
     def _part(self, day: str) -> int:
         if day not in self._parts:
-            self._parts = {day: 1 + len(list(self._folder.glob(f"{day}_*.jsonl")))}
+            later = [name for name in _names_in(self._folder) if name.startswith(f"{day}_") and name.endswith(".jsonl")]
+            self._parts = {day: 1 + len(later)}
         return self._parts[day]
 
     def write_line(self, text: str) -> None:
@@ -108,6 +109,15 @@ class JsonlLog:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _names_in(folder: Path) -> list[str]:
+    """None where somebody has cleared it away."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return []
 
 
 def _require_still_there(handle: int, path: Path, size: int) -> None:

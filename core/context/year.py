@@ -39,8 +39,8 @@ class Year:
 
     def days_known(self, now: datetime) -> int:
         """How many of the last FINISHED_DAYS days have a close."""
-        first = _midnight(now) - FINISHED_DAYS * ONE_DAY
-        return len([bar for bar in self.days[-FINISHED_DAYS:] if bar.closed_at > first])
+        first = bisect_right(self.days, _midnight(now) - FINISHED_DAYS * ONE_DAY, key=_closed_at)
+        return min(len(self.days) - first, FINISHED_DAYS)
 
     @cached_property
     def _regime_before(self) -> Regime:
@@ -77,9 +77,13 @@ def with_newer_days(days: tuple[PriceBar, ...], bars: Sequence[PriceBar], now: d
         return days
     if days:
         last_day_ends_at = _midnight(days[-1].closed_at - A_MOMENT) + ONE_DAY
-        bars = bars[bisect_right(bars, last_day_ends_at, key=lambda bar: bar.closed_at) :]
+        bars = bars[bisect_right(bars, last_day_ends_at, key=_closed_at) :]
     return (*days, *finished_days(bars, now))[-WINDOW_DAYS:]
 
 
 def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _closed_at(bar: PriceBar) -> datetime:
+    return bar.closed_at

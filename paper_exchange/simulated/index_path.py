@@ -17,10 +17,11 @@ import numpy as np
 from core.columns import Integers
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS
 from paper_exchange.market.market import Bar
-from paper_exchange.simulated.process import MINUTES, FloatArray, ProcessState, draw_hour, first_state
+from paper_exchange.simulated.process import MINUTES, DrawnHours, FloatArray, draw_hours, first_state
 from paper_exchange.simulated.settings import COINS, HISTORY_DAYS
 
 HOURS_KEPT = HISTORY_DAYS * 24 + 1
+HOURS_AHEAD = 24  # drawn at once
 SETTLEMENT_MINUTES = 30
 
 
@@ -40,14 +41,6 @@ class MarketHour:
         return Bar(self.number * HOUR_MS, opened, self.highs_usd[coin], self.lows_usd[coin], closed)
 
 
-class _DrawnHour(NamedTuple):
-    """One hour as the dice gave it: log prices (2 x 61) before the shift, the process at its start and end."""
-
-    log_prices: FloatArray
-    before: ProcessState
-    after: ProcessState
-
-
 class IndexPath:
     """Both coins' indices from HISTORY_DAYS before the start, extended one hour at a time."""
 
@@ -55,44 +48,51 @@ class IndexPath:
         self._seed = seed
         self._hours: deque[MarketHour] = deque(maxlen=HOURS_KEPT)
         self._settlement_prices_usd: dict[int, FloatArray] = {}
+        self._ahead: deque[_NextHour] = deque()  # drawn, and not yet seen by anybody
         start_hour = start_ms // HOUR_MS
         first = self._state = first_state(start_hour - HISTORY_DAYS * 24)
         self._factors = _RecentRows(first.factors, HOURS_KEPT + 1)  # at the open of each hour, and at the last close
-        history = [self._draw_hour() for _ in range(HISTORY_DAYS * 24 + 1)]
+        history = self._draw_hours(HISTORY_DAYS * 24 + 1)
         # The history is shifted so that the run, not the history, opens at the start prices.
-        self._shift = first.log_prices - history[-1].log_prices[:, 0]
-        self._keep(history)
+        self._shift = first.log_prices - history.log_prices[-1, :, 0]
+        self._put_ahead(history)
+        self._next_number = first.hour_number
+        self.advance_towards(start_hour)
 
     @property
     def last_hour(self) -> int:
-        """Number of the newest hour drawn, counted from 1970."""
-        return self._state.hour_number - 1
+        """Number of the newest hour, counted from 1970."""
+        return self._next_number - 1
 
     @property
     def hours_kept(self) -> int:
         return len(self._hours)
 
     def advance_towards(self, hour_number: int) -> range:
-        """Draws the hours up to this one, no more than are kept; the numbers of those drawn."""
-        new = range(self.last_hour + 1, hour_number + 1)[:HOURS_KEPT]
-        self._keep([self._draw_hour() for _ in new])
+        """Goes on to this hour, by no more hours than are kept; the numbers of the new ones."""
+        new = range(self._next_number, hour_number + 1)[:HOURS_KEPT]
+        if len(new) > len(self._ahead):
+            self._put_ahead(self._draw_hours(max(len(new) - len(self._ahead), HOURS_AHEAD)))
+        reached = [self._ahead.popleft() for _ in new]
+        self._hours.extend([each.hour for each in reached])
+        self._settlement_prices_usd.update((each.hour.number + 1, each.hour.prices_usd) for each in reached)
+        self._factors.extend([each.factors for each in reached])
+        self._next_number += len(new)
         return new
 
-    def _draw_hour(self) -> _DrawnHour:
-        before = self._state
-        log_prices, self._state = draw_hour(self._seed, before)
-        return _DrawnHour(log_prices, before, self._state)
+    def _draw_hours(self, count: int) -> DrawnHours:
+        drawn = draw_hours(self._seed, self._state, count)
+        self._state = drawn.after
+        return drawn
 
-    def _keep(self, drawn: Sequence[_DrawnHour]) -> None:
+    def _put_ahead(self, drawn: DrawnHours) -> None:
         """All at once: an hour by itself is too little for numpy."""
-        log_prices = np.array([hour.log_prices for hour in drawn]) + self._shift[:, None]
-        prices_usd = np.round(np.exp(log_prices), 2).astype(np.float64, copy=False)
+        prices_usd = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2).astype(np.float64, copy=False)
         highs_usd, lows_usd = prices_usd.max(axis=2).tolist(), prices_usd.min(axis=2).tolist()
-        for hour, prices, highs, lows in zip(drawn, prices_usd, highs_usd, lows_usd, strict=True):
-            number = hour.before.hour_number
-            self._hours.append(MarketHour(number, prices, highs, lows))
-            self._settlement_prices_usd[number + 1] = prices
-        self._factors.extend([hour.after.factors for hour in drawn])
+        first_number = drawn.after.hour_number - len(prices_usd)
+        rows = zip(prices_usd, highs_usd, lows_usd, drawn.factors, strict=True)
+        for number, (prices, highs, lows, factors) in enumerate(rows, start=first_number):
+            self._ahead.append(_NextHour(MarketHour(number, prices, highs, lows), factors))
 
     def forget_settlements_before(self, hour_number: int) -> None:
         """Lets go of settlement prices of expiries before this hour."""
@@ -141,7 +141,7 @@ class IndexPath:
 
     def factors(self, currency: str, at_ms: int) -> FloatArray:
         """The five factors of one coin, moving in a straight line within the hour."""
-        place, share = at_ms // HOUR_MS - self._state.hour_number, at_ms % HOUR_MS / HOUR_MS
+        place, share = at_ms // HOUR_MS - self._next_number, at_ms % HOUR_MS / HOUR_MS
         opened, closed = self._factors.newest(1 - place)[:2, COINS.index(currency)]
         mixed: FloatArray = (1.0 - share) * opened + share * closed
         return mixed
@@ -152,7 +152,7 @@ class IndexPath:
         From the hour of `since_ms` on, or from the first one kept.
         """
         first = min(max(since_ms // HOUR_MS, self._hours[0].number), self.last_hour)
-        numbers = np.arange(first, self._state.hour_number + 1, dtype=np.float64)
+        numbers = np.arange(first, self._next_number + 1, dtype=np.float64)
         return numbers * HOUR_MS, self._factors.newest(len(numbers))[:, COINS.index(currency)]
 
     def _hour(self, number: int) -> MarketHour:
@@ -164,6 +164,13 @@ class IndexPath:
         joined = np.concatenate([self._hours[place].prices_usd[coin, :MINUTES] for place in hours])
         offset = first % MINUTES
         return joined[offset : offset + last - first + 1]
+
+
+class _NextHour(NamedTuple):
+    """One that comes; the factors are those at its end."""
+
+    hour: MarketHour
+    factors: FloatArray
 
 
 class _RecentRows:

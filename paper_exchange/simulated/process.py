@@ -1,13 +1,15 @@
-"""One hour of the simulated market: minutes of both indices and the factors behind volatility, skew and carry.
+"""Hours of the simulated market: minutes of both indices and the factors behind volatility, skew and carry.
 
-In: the seed and the state at the start of an hour. Out: log prices (2 coins x 61 minute marks) and the state at its
-end. Every hour has its own dice, made from the seed and the hour's number, so the path depends on nothing else: not
-on how often anyone looks. Pure. Volatility is annualised, a fraction; coins in the order of COINS.
+In: the seed and the state at the start of an hour. Out: log prices (2 coins x 61 minute marks an hour), factors, and
+the state at their end. Every hour has its own dice, made from the seed and the hour's number, so the path depends on
+nothing else: not on how often anyone looks, nor on how many hours are drawn at once. Pure. Volatility is annualised, a
+fraction; coins in the order of COINS.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,40 +58,73 @@ def first_state(hour_number: int) -> ProcessState:
     return ProcessState(hour_number, _ANCHOR.copy(), np.zeros((len(COINS), len(FACTORS))))
 
 
-def draw_hour(seed: int, state: ProcessState) -> tuple[FloatArray, ProcessState]:
-    """Log prices of one hour, first minute mark to last, and the state the next hour starts from."""
-    dice = dice_of(seed, state.hour_number)
-    moves = _minute_moves(dice, state)
-    _add_jump(dice, moves)
-    steps = np.zeros((len(COINS), MINUTES + 1))
-    moves.cumsum(axis=1, out=steps[:, 1:])
-    log_prices = state.log_prices[:, None] + steps
-    return log_prices, ProcessState(state.hour_number + 1, log_prices[:, -1], _next_factors(dice, state.factors))
+class DrawnHours(NamedTuple):
+    """Hours one after the other: log prices (n x 2 x 61), factors at the end of each (n x 2 x 5), the state then."""
+
+    log_prices: FloatArray
+    factors: FloatArray
+    after: ProcessState
 
 
-def _minute_moves(dice: np.random.Generator, state: ProcessState) -> FloatArray:
-    volatility = _VOLATILITY * np.exp(state.factors[:, SLOW] + state.factors[:, FAST])
+class _Throws(NamedTuple):
+    """What the dice of so many hours show. `jumps`: minute and log size, by the place of the hour."""
+
+    minutes: FloatArray
+    factors: FloatArray
+    jumps: dict[int, tuple[int, float]]
+
+
+def draw_hours(seed: int, state: ProcessState, count: int) -> DrawnHours:
+    """At least one; together they cost a third of what they cost one by one."""
+    throws = _thrown(seed, range(state.hour_number, state.hour_number + count))
+    factors = _walked(state.factors, throws.factors)  # at the start of each hour, and after the last one
+    log_prices = _log_prices(state.log_prices, factors[:-1], throws)
+    after = ProcessState(state.hour_number + count, log_prices[-1, :, -1], factors[-1])
+    return DrawnHours(log_prices, factors[1:], after)
+
+
+def _thrown(seed: int, hour_numbers: range) -> _Throws:
+    minutes, factors, jumps = [], [], {}
+    for place, number in enumerate(hour_numbers):
+        dice = dice_of(seed, number)
+        minutes.append(dice.standard_t(settings.TAIL_DEGREES, (1 + len(COINS), MINUTES)))
+        if dice.random() < 1.0 / (24.0 * settings.JUMP_INTERVAL_DAYS):
+            jumps[place] = int(dice.integers(MINUTES)), dice.normal(0.0, settings.JUMP_DEVIATION)
+        factors.append(dice.standard_normal((1 + len(COINS), len(FACTORS))))
+    return _Throws(_correlated(np.array(minutes) * _TO_UNIT_VARIANCE), _correlated(np.array(factors)), jumps)
+
+
+def _walked(first: FloatArray, shocks: FloatArray) -> FloatArray:
+    """Factors before and after each shock."""
+    steps, factors = _FACTOR_STEP * shocks, np.empty((len(shocks) + 1, *first.shape))
+    factors[0] = first
+    for place, step in enumerate(steps):
+        moved = _PERSISTENCE * factors[place] + step
+        factors[place + 1] = np.minimum(np.maximum(moved, -_FACTOR_LIMIT), _FACTOR_LIMIT)
+    return factors
+
+
+def _log_prices(first: FloatArray, factors: FloatArray, throws: _Throws) -> FloatArray:
+    """Each hour from where the one before ended, first minute mark to last."""
+    volatility = _VOLATILITY * np.exp(factors[:, :, SLOW] + factors[:, :, FAST])
     per_minute = volatility / _PER_MINUTE
-    shocks = _correlated(dice.standard_t(settings.TAIL_DEGREES, (1 + len(COINS), MINUTES)) * _TO_UNIT_VARIANCE)
-    pull_per_hour = (_ANCHOR - state.log_prices) / (settings.PULL_YEARS * HOURS_PER_YEAR)
-    drift = pull_per_hour / MINUTES - 0.5 * per_minute**2
-    moves: FloatArray = drift[:, None] + per_minute[:, None] * shocks
-    return moves
-
-
-def _add_jump(dice: np.random.Generator, moves: FloatArray) -> None:
-    if dice.random() < 1.0 / (24.0 * settings.JUMP_INTERVAL_DAYS):
-        moves[:, dice.integers(MINUTES)] += dice.normal(0.0, settings.JUMP_DEVIATION) * _JUMP_SCALE
-
-
-def _next_factors(dice: np.random.Generator, factors: FloatArray) -> FloatArray:
-    shocks = _correlated(dice.standard_normal((1 + len(COINS), len(FACTORS))))
-    moved = _PERSISTENCE * factors + _FACTOR_STEP * shocks
-    limited: FloatArray = np.minimum(np.maximum(moved, -_FACTOR_LIMIT), _FACTOR_LIMIT)
-    return limited
+    half_variances, moves = 0.5 * per_minute**2, per_minute[:, :, None] * throws.minutes
+    log_prices = np.zeros((len(factors), len(COINS), MINUTES + 1))
+    opened = first
+    for place, hour in enumerate(log_prices):
+        pull_per_hour = (_ANCHOR - opened) / (settings.PULL_YEARS * HOURS_PER_YEAR)
+        drift = pull_per_hour / MINUTES - half_variances[place]
+        moved = drift[:, None] + moves[place]
+        if place in throws.jumps:
+            minute, size = throws.jumps[place]
+            moved[:, minute] += size * _JUMP_SCALE
+        moved.cumsum(axis=1, out=hour[:, 1:])
+        hour += opened[:, None]
+        opened = hour[:, -1]
+    return log_prices
 
 
 def _correlated(draws: FloatArray) -> FloatArray:
-    """First row: the market as a whole; one row a coin after it."""
-    mixed: FloatArray = _SHARED * draws[0] + _OWN * draws[1:]
+    """Of each hour the first row: the market as a whole; one row a coin after it."""
+    mixed: FloatArray = _SHARED * draws[:, :1] + _OWN * draws[:, 1:]
     return mixed
