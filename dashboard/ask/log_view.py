@@ -14,6 +14,7 @@ from core.results.earnings import CoinEarnings, earnings
 from core.results.sold_calls import CallChain, SoldCall, chains_of
 from dashboard.log_index.index import LogIndex
 from dashboard.log_index.line import Line
+from dashboard.log_index.span_questions import SpanCounts
 from logging_utils import IterationRecord
 from models import AgentState
 
@@ -49,6 +50,13 @@ class LogView:
     def first(self, span: Span = Span()) -> Line | None:
         """The first line with a state in a span."""
         return self.index.end_line(self.account, span.start, span.end, is_last=False)
+
+    def newest_where(self, span: Span = Span(), condition: str = "true") -> Line | None:
+        """The newest line in a span that meets one of the index's conditions."""
+        return self.index.end_line(self.account, span.start, span.end, is_last=True, condition=condition)
+
+    def counts(self, span: Span = Span()) -> SpanCounts:
+        return self.index.counts_between(self.account, span.start, span.end)
 
     def record(self, line: Line) -> IterationRecord | None:
         return self.index.iteration_record(line)

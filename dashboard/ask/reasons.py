@@ -7,18 +7,21 @@ Reads the log, changes nothing.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer, Fact, coin_unit, missing
 from dashboard.ask.log_view import LogView
-from dashboard.log_index.line import Line
+from dashboard.log_index.line import Line, shape_of
+from dashboard.log_index.span_questions import IS_IDLE
 from logging_utils import IterationRecord
 from models import ActionType, ProposedAction
 
 MOST_REASONS = 5
 MOST_CHOICES = 5
-FIGURES = re.compile(r"\b[A-Z]+-\d+[A-Z]{3}\d+-\d+-[CP]\b|[-+]?\d[\d,.:]*")
+ANY_SYMBOL = re.compile(r"\b[A-Z]+-#")
 
 
 def why_line(view: LogView, asked: Asked) -> Answer:
@@ -45,13 +48,7 @@ def _line_asked(view: LogView, asked: Asked) -> Line | None:
         run = asked.run or (None if newest is None else newest.run_id)
         found = None if run is None else view.index.line(run, asked.iteration)
         return found if found is not None and found.account == view.account else None
-    lines = [line for line in view.lines(asked.span) if asked.symbol is None or asked.symbol in _symbols(line)]
-    lines = [line for line in lines if asked.coin in (None, line.underlying)] if asked.coin else lines
-    return lines[-1] if lines else None
-
-
-def _symbols(line: Line) -> str:
-    return f"{line.symbol} {line.reason}" if line.action_type != ActionType.DO_NOTHING else ""
+    return view.index.last_action(view.account, asked.span.start, asked.span.end, asked.symbol, asked.coin)
 
 
 def _decision_facts(record: IterationRecord, line: Line) -> Iterator[Fact]:
@@ -80,74 +77,99 @@ def _choice_facts(action: ProposedAction, line: Line) -> Iterator[Fact]:
         yield Fact(f"score_{number}", f"score of {name}", choice.score, "ratio", line.link)
 
 
+class _Group(NamedTuple):
+    """Texts that differ in their figures and symbols alone: how many, the newest of them, and its line."""
+
+    times: int
+    text: str
+    link: str
+
+
 def why_nothing(view: LogView, asked: Asked) -> Answer:
     """How often nothing was done, and the reasons given, most frequent first."""
     title = f"Why nothing was done{asked.span_words}"
-    lines = view.lines(asked.span)
-    if not lines:
+    counts, newest = view.counts(asked.span), view.newest_where(asked.span)
+    if newest is None:
         return missing("why_nothing", title, f"any line{asked.span_words}")
-    idle = [line for line in lines if line.action_type == ActionType.DO_NOTHING]
-    groups = _grouped((clause, line) for line in idle for clause in _clauses(line, asked.coin))
+    last_idle, groups = view.newest_where(asked.span, IS_IDLE), _idle_groups(view, asked)
     facts = [
-        Fact("lines", "lines", len(lines), "count", lines[-1].link),
-        Fact("nothing", "lines that did nothing", len(idle), "count", idle[-1].link if idle else None),
-        Fact("failed", "of them with an error", len([1 for line in idle if line.error]), "count"),
+        Fact("lines", "lines", counts.lines, "count", newest.link),
+        Fact("nothing", "lines that did nothing", counts.idle, "count", last_idle.link if last_idle else None),
+        Fact("failed", "of them with an error", counts.idle_failed, "count"),
         *_group_facts(groups, "reason"),
     ]
     sentences = ["Of {lines} lines {nothing} did nothing, {failed} of them because something failed."]
-    sentences += [f"{{reason_{n}_count}} times, last: {{reason_{n}}}." for n in range(1, _shown(groups) + 1)]
+    sentences += _told("reason", len(groups))
     return Answer("why_nothing", title, tuple(facts), tuple(sentences))
 
 
-def _clauses(line: Line, coin: str | None) -> list[str]:
+def _idle_groups(view: LogView, asked: Asked) -> list[_Group]:
+    """The most frequent reasons. The index has counted them by shape; only the newest line of each is read."""
+    counts: Counter[str] = Counter()
+    newest: dict[str, tuple[float, int]] = {}
+    for found in view.index.idle_reasons(view.account, asked.span.start, asked.span.end):
+        for clause in _clauses(found.shape, found.is_error, asked.coin):
+            key = _key(clause)
+            counts[key] += found.lines
+            newest[key] = max((found.newest_at_seconds, found.newest_id), newest.get(key, (0.0, 0)))
+    frequent = sorted(counts, key=lambda key: (-counts[key], key))[:MOST_REASONS]
+    lines = view.index.lines_by_id([newest[key][1] for key in frequent])
+    return [_idle_group(key, counts[key], lines[newest[key][1]], asked.coin) for key in frequent]
+
+
+def _idle_group(key: str, count: int, line: Line, coin: str | None) -> _Group:
+    clauses = _clauses(line.error or line.reason, line.error is not None, coin)
+    return _Group(count, [clause for clause in clauses if _key(shape_of(clause)) == key][-1], line.link)
+
+
+def _clauses(text: str, is_error: bool, coin: str | None) -> list[str]:
     """A reason speaks of one coin after the other; of an error its last sentence."""
-    if line.error is not None:
-        return [f"error: {line.error}"]
-    clauses = line.reason.split("; ")
-    return [clause for clause in clauses if coin is None or coin in clause]
+    if is_error:
+        return [f"error: {text}"]
+    return [clause for clause in text.split("; ") if coin is None or coin in clause]
 
 
-Groups = dict[str, list[tuple[str, Line]]]
+def _key(shape: str) -> str:
+    """Whatever the coin of a symbol."""
+    return ANY_SYMBOL.sub("#", shape)
 
 
-def _grouped(found: Iterable[tuple[str, Line]]) -> Groups:
-    groups: Groups = {}
+def _grouped(found: Iterable[tuple[str, Line]]) -> list[_Group]:
+    """The most frequent; of texts in the order of their lines."""
+    groups: dict[str, list[tuple[str, Line]]] = {}
     for text, line in found:
-        groups.setdefault(FIGURES.sub("#", text), []).append((text, line))
-    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+        groups.setdefault(_key(shape_of(text)), []).append((text, line))
+    frequent = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))[:MOST_REASONS]
+    return [_Group(len(texts), texts[-1][0], texts[-1][1].link) for _, texts in frequent]
 
 
-def _group_facts(groups: Groups, name: str) -> Iterator[Fact]:
-    for number, found in enumerate(list(groups.values())[:MOST_REASONS], 1):
-        text, line = found[-1]
-        yield Fact(f"{name}_{number}", f"{name} {number}", text, "text", line.link)
-        yield Fact(f"{name}_{number}_count", f"how often {name} {number}", len(found), "count", line.link)
-
-
-def _shown(groups: Groups) -> int:
-    return min(MOST_REASONS, len(groups))
+def _group_facts(groups: Iterable[_Group], name: str) -> Iterator[Fact]:
+    for number, group in enumerate(groups, 1):
+        yield Fact(f"{name}_{number}", f"{name} {number}", group.text, "text", group.link)
+        yield Fact(f"{name}_{number}_count", f"how often {name} {number}", group.times, "count", group.link)
 
 
 def errors(view: LogView, asked: Asked) -> Answer:
     """Errors, blocked actions and orders of unknown outcome, the most frequent first."""
     title = f"Errors and blocked actions{asked.span_words}"
-    lines = view.lines(asked.span)
-    if not lines:
+    counts, newest = view.counts(asked.span), view.newest_where(asked.span)
+    if newest is None:
         return missing("errors", title, f"any line{asked.span_words}")
-    failed = [(line.error or "", line) for line in lines if line.error is not None]
-    blocked = [(line.blocked_by or "", line) for line in lines if line.blocked_by is not None]
-    unknown = [line for line in lines if line.executed_status == "unknown"]
+    troubled = view.index.troubled_lines(view.account, asked.span.start, asked.span.end)
+    failed = [(line.error or "", line) for line in troubled if line.error is not None]
+    blocked = [(line.blocked_by or "", line) for line in troubled if line.blocked_by is not None]
+    unknown = [line for line in troubled if line.executed_status == "unknown"]
     groups, blocks = _grouped(failed), _grouped(blocked)
     facts = [
-        Fact("lines", "lines", len(lines), "count", lines[-1].link),
-        Fact("errors", "lines with an error", len(failed), "count", failed[-1][1].link if failed else None),
-        Fact("blocked", "blocked actions", len(blocked), "count", blocked[-1][1].link if blocked else None),
-        Fact("unknown", "orders of unknown outcome", len(unknown), "count", unknown[-1].link if unknown else None),
+        Fact("lines", "lines", counts.lines, "count", newest.link),
+        Fact("errors", "lines with an error", counts.errors, "count", failed[-1][1].link if failed else None),
+        Fact("blocked", "blocked actions", counts.blocked, "count", blocked[-1][1].link if blocked else None),
+        Fact("unknown", "orders of unknown outcome", counts.unknown, "count", unknown[-1].link if unknown else None),
         *_group_facts(groups, "error"),
         *_group_facts(blocks, "block"),
     ]
     sentences = ["Of {lines} lines {errors} have an error, {blocked} a blocked action, {unknown} an unknown outcome."]
-    sentences += _told("error", _shown(groups)) + _told("block", _shown(blocks))
+    sentences += _told("error", len(groups)) + _told("block", len(blocks))
     return Answer("errors", title, tuple(facts), tuple(sentences))
 
 

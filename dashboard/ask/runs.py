@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer, Fact, coin_unit, missing
 from dashboard.ask.log_view import LogView
-from dashboard.log_index.line import Line
-from models import ActionType
+from dashboard.log_index.span_questions import HAS_STATE
 
 TITLE = "Two runs beside each other"
 
@@ -44,23 +43,20 @@ def compare_runs(view: LogView, asked: Asked) -> Answer:
 
 
 def _run_facts(view: LogView, run_id: str, key: str) -> Iterator[Fact]:
-    lines = [line for line in view.lines() if line.run_id == run_id]
-    states = [line for line in lines if line.has_state]
-    last = lines[-1]
-    trades = [line for line in lines if line.executed_status in ("filled", "partly_filled")]
+    index, counts = view.index, view.index.counts_of_run(run_id)
+    first, last = (index.end_line_of_run(run_id, is_last=is_last) for is_last in (False, True))
+    if first is None or last is None:
+        return
     yield Fact(f"{key}_run", "run", run_id, "text", last.link)
     yield Fact(f"{key}_policy", f"policy of {run_id}", last.policy, "text", last.link)
-    yield Fact(f"{key}_lines", f"lines of {run_id}", len(lines), "count", last.link)
-    yield Fact(f"{key}_from", f"first line of {run_id}", lines[0].at, "time", lines[0].link)
+    yield Fact(f"{key}_lines", f"lines of {run_id}", counts.lines, "count", last.link)
+    yield Fact(f"{key}_from", f"first line of {run_id}", first.at, "time", first.link)
     yield Fact(f"{key}_to", f"last line of {run_id}", last.at, "time", last.link)
-    yield Fact(f"{key}_trades", f"lines of {run_id} that traded", len(trades), "count", last.link)
-    yield Fact(f"{key}_nothing", f"lines of {run_id} that did nothing", _idle(lines), "count", last.link)
-    yield Fact(f"{key}_errors", f"errors of {run_id}", len([1 for line in lines if line.error]), "count", last.link)
-    if len(states) > 1:
-        for row in view.earned(states[0], states[-1]):
+    yield Fact(f"{key}_trades", f"lines of {run_id} that traded", counts.trades, "count", last.link)
+    yield Fact(f"{key}_nothing", f"lines of {run_id} that did nothing", counts.idle, "count", last.link)
+    yield Fact(f"{key}_errors", f"errors of {run_id}", counts.errors, "count", last.link)
+    states = [index.end_line_of_run(run_id, is_last=is_last, condition=HAS_STATE) for is_last in (False, True)]
+    if states[0] is not None and states[1] is not None and states[0].id != states[1].id:
+        for row in view.earned(states[0], states[1]):
             name = f"{key}_net_{row.currency.lower()}"
             yield Fact(name, f"net of {run_id}, {row.currency}", row.net_coin, coin_unit(row.currency), last.link)
-
-
-def _idle(lines: list[Line]) -> int:
-    return len([line for line in lines if line.action_type == ActionType.DO_NOTHING])

@@ -7,13 +7,13 @@ Reads the log, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from core.results.sold_calls import SoldCall
 from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer, Fact, coin_unit, missing, slug
-from dashboard.ask.log_view import LogView
+from dashboard.ask.log_view import LogView, Span
 from dashboard.log_index.line import Line
+from dashboard.log_index.span_questions import HAS_ERROR
 from models import AgentState
 
 
@@ -89,12 +89,11 @@ def what_changed(view: LogView, asked: Asked) -> Answer:
     first, last = view.first(asked.span), view.newest(asked.span)
     if first is None or last is None or first.id == last.id:
         return missing("what_changed", title, f"two states of the account{asked.span_words}")
-    lines = view.lines(asked.span)
     calls = [call for call in view.calls() if asked.coin in (None, call.currency)]
     facts = [
         Fact("from_at", "first state", first.at, "time", first.link),
         Fact("to_at", "last state", last.at, "time", last.link),
-        *_count_facts(lines, calls, first, last),
+        *_count_facts(view, asked.span, calls, first, last),
         *_coin_changes(view, asked, first, last),
     ]
     sentences = [
@@ -105,22 +104,18 @@ def what_changed(view: LogView, asked: Asked) -> Answer:
     return Answer("what_changed", title, tuple(facts), tuple(sentences))
 
 
-def _count_facts(lines: Sequence[Line], calls: Sequence[SoldCall], first: Line, last: Line) -> Iterator[Fact]:
+def _count_facts(view: LogView, span: Span, calls: Sequence[SoldCall], first: Line, last: Line) -> Iterator[Fact]:
     opened = [call for call in calls if call.opened_at is not None and first.at <= call.opened_at <= last.at]
     closed = [call for call in calls if call.closed_at is not None and first.at <= call.closed_at <= last.at]
-    newest = {line.id: line for line in lines}
-    erring = [line for line in newest.values() if line.error is not None]
-    yield Fact("lines", "lines", len(lines), "count", last.link)
+    counts, erring = view.counts(span), view.newest_where(span, HAS_ERROR)
+    settings, policies = view.index.changes_between(view.account, span.start, span.end)
+    yield Fact("lines", "lines", counts.lines, "count", last.link)
     yield Fact("opened", "calls sold", len(opened), "count", last.link)
     yield Fact("closed", "calls that ended", len(closed), "count", last.link)
-    yield Fact("errors", "lines with an error", len(erring), "count", erring[-1].link if erring else last.link)
-    yield Fact("blocked", "blocked actions", len([1 for line in lines if line.blocked_by]), "count", last.link)
-    yield Fact("new_settings", "changes of the settings", _changes([line.config_hash for line in lines]), "count")
-    yield Fact("new_policies", "changes of the policy", _changes([line.policy_hash for line in lines]), "count")
-
-
-def _changes(values: Sequence[str]) -> int:
-    return len([1 for before, after in pairwise(values) if before != after])
+    yield Fact("errors", "lines with an error", counts.errors, "count", last.link if erring is None else erring.link)
+    yield Fact("blocked", "blocked actions", counts.blocked, "count", last.link)
+    yield Fact("new_settings", "changes of the settings", settings, "count")
+    yield Fact("new_policies", "changes of the policy", policies, "count")
 
 
 def _coin_changes(view: LogView, asked: Asked, first: Line, last: Line) -> Iterator[Fact]:

@@ -8,6 +8,7 @@ Amounts in coin, prices in USD, volatility as fractions; None where the line doe
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from logging_utils import account_name
 from models import ActionType, LedgerEntry
 
 MOST_LETTERS = 1_000
+FIGURES = re.compile(r"\b([A-Z]+)-\d+[A-Z]{3}\d+-\d+-[CP]\b|[-+]?\d[\d,.:]*")
 STEPS = TypeAdapter(Step)
 VOLATILITIES = [f"{name}_{coin}" for coin in ("btc", "eth") for name in ("atm_iv", "rv", "iv_rv")]
 
@@ -173,6 +175,11 @@ def _entries(rows: Iterable[Any]) -> Iterable[LedgerEntry]:
         entry = read_tolerantly(LedgerEntry, row, lost) if isinstance(row, dict) else None
         if entry is not None and not lost:
             yield entry
+
+
+def shape_of(text: str) -> str:
+    """A text with # for every figure, and for all of a symbol but its coin: BTC-16JAN26-110000-C is BTC-#."""
+    return FIGURES.sub(lambda found: f"{found[1]}-#" if found[1] else "#", text)
 
 
 def _put_together(flat: _Flat, logged: LoggedStep) -> ReadLine:

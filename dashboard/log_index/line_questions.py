@@ -7,7 +7,6 @@ in USD, times UTC. Reads disk, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,16 @@ from core.log_lines.old_lines import json_object, migrated, read_tolerantly
 from core.results.steps import Step
 from dashboard.log_index import files
 from dashboard.log_index.line import Line
-from dashboard.log_index.store import TROUBLE, Store
+from dashboard.log_index.span_questions import SpanQuestions
+from dashboard.log_index.store import TROUBLE
 from logging_utils import IterationRecord
 from models import LedgerEntry
 
 OF_ACCOUNT = "where account = ?"
 
 
-class LineQuestions:
+class LineQuestions(SpanQuestions):
     """The questions; LogIndex adds the reading."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     @property
     def last_id(self) -> int:
@@ -75,18 +72,6 @@ class LineQuestions:
         """Lines in which something was done, wanted or wrong, oldest first."""
         where = f"{OF_ACCOUNT} and (action_type <> 'DO_NOTHING' or error is not null) order by id desc limit ?"
         return self._store.lines(where, (account, newest))[::-1]
-
-    def lines_between(self, account: str, start: datetime, end: datetime) -> list[Line]:
-        """Lines from a moment up to, and without, another, oldest first."""
-        where = f"{OF_ACCOUNT} and at_seconds >= ? and at_seconds < ? order by at_seconds, id"
-        return self._store.lines(where, (account, start.timestamp(), end.timestamp()))
-
-    def end_line(self, account: str, start: datetime, end: datetime, *, is_last: bool) -> Line | None:
-        """The first or the last line with a state in such a span."""
-        way = "desc" if is_last else "asc"
-        where = f"{OF_ACCOUNT} and has_state and at_seconds >= ? and at_seconds < ? order by at_seconds {way}, id {way}"
-        found = self._store.lines(f"{where} limit 1", (account, start.timestamp(), end.timestamp()))
-        return next(iter(found), None)
 
     def line(self, run_id: str, iteration: int) -> Line | None:
         """The newest line of that number, None where there is none."""

@@ -7,7 +7,7 @@ It can be deleted at any time: it is made anew. Writes one file; where it cannot
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -17,11 +17,11 @@ from threading import RLock
 from typing import Any
 
 from core.results.steps import Step, is_about_orders
-from dashboard.log_index.line import STEPS, Line, ReadLine
+from dashboard.log_index.line import STEPS, Line, ReadLine, shape_of
 from logging_utils import SAME_ENTRY
 from models import LedgerEntry
 
-LAYOUT = 3  # of these tables: another one is made anew
+LAYOUT = 4  # of these tables: another one is made anew
 COLUMNS = [field.name for field in fields(Line)]
 REPEATED = ("run_id", "account", "mode", "market", "policy", "config_hash", "policy_hash", "action_type",
             "executed_status", "trading_state")  # fmt: skip
@@ -33,11 +33,12 @@ create table files (
     bytes_read integer, stamp text, lines integer default 0, unreadable integer default 0, newer integer default 0);
 create table lines (
     id integer primary key autoincrement, file_id integer, position integer, length integer, at_seconds real,
-    step text, about_orders integer, {columns});
+    step text, about_orders integer, shape text, {columns});
 create table entries (account text, same text, file_id integer, line_id integer, body text);
 create index entries_by_account on entries (account);
 create index lines_by_account on lines (account, id);
 create index states_by_account on lines (account, at_seconds, id) where has_state;
+create index lines_by_time on lines (account, at_seconds, id);
 create index lines_by_run on lines (run_id, iteration);
 create index lines_by_file on lines (file_id);
 create index order_lines on lines (account, about_orders);
@@ -118,10 +119,10 @@ class Store:
     def files(self) -> list[LogFile]:
         return [LogFile(*row) for row in self._rows(f"select {FILE_COLUMNS} from files order by name")]
 
-    def lines(self, where: str = "", values: Iterable[Any] = ()) -> list[Line]:
+    def lines(self, where: str = "", values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Line]:
         """Lines that meet a condition of ours, which may end in an order and a limit."""
         question = f"select {', '.join(COLUMNS)} from lines {where}"
-        with self._lock, closing(self._connection.execute(question, tuple(values))) as cursor:
+        with self._lock, closing(self._connection.execute(question, values)) as cursor:
             return [_line(row) for row in cursor]  # row by row: all rows of a year at once would fill the memory
 
     def steps(self, where: str, values: Iterable[Any]) -> list[Step]:
@@ -157,8 +158,8 @@ class Store:
 
 
 _INSERT_LINE = (
-    "insert into lines (file_id, position, length, at_seconds, step, about_orders, "
-    f"{', '.join(COLUMNS[1:])}) values ({', '.join('?' * (len(COLUMNS) + 5))})"
+    "insert into lines (file_id, position, length, at_seconds, step, about_orders, shape, "
+    f"{', '.join(COLUMNS[1:])}) values ({', '.join('?' * (len(COLUMNS) + 6))})"
 )
 
 
@@ -168,7 +169,8 @@ def _row(file_id: int, position: int, length: int, found: ReadLine) -> tuple[Any
     values = [getattr(line, name) for name in COLUMNS[1:]]
     values[COLUMNS.index("at") - 1] = line.at.isoformat()
     place = (file_id, position, length, line.at.timestamp())
-    return (*place, step, is_about_orders(found.step), *values)
+    shape = shape_of(line.reason if line.error is None else line.error)
+    return (*place, step, is_about_orders(found.step), shape, *values)
 
 
 def _line(row: tuple[Any, ...]) -> Line:
