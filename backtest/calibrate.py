@@ -21,6 +21,7 @@ from backtest.surface.coefficients import Coin, ErrorFigure, SurfaceBook, Surfac
 from backtest.surface.conditions import Resolution
 from backtest.surface.fitting import FitError, Sample, fit_surface, sample_of
 from backtest.surface.judging import month_errors
+from cli.arguments import Parser
 from config import PROJECT_FOLDER
 
 DATA_FOLDER = PROJECT_FOLDER / "data"
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m backtest.calibrate", description="Fits the surface to chains.")
+    parser = Parser(prog="python -m backtest.calibrate", description="Fits the surface to chains.")
     parser.add_argument("chains", nargs="+", type=Path, metavar="CHAINS", help="recorded chain files or folders")
     parser.add_argument("--candles", type=Path, required=True, help="hourly candles, BTC_*.csv and ETH_*.csv")
     parser.add_argument("--dvol", type=Path, required=True, help="DVOL closes, hourly and daily, named alike")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backtest.refusals import WRONG_INPUT, refused
+from cli.arguments import Parser
 from core.context.regimes import WINDOW_DAYS, last_regime
 from core.context.year import finished_days
 from core.text import wrapped
@@ -166,9 +167,7 @@ def _one_coin(coin: str, bars: Sequence[PriceBar], options: argparse.Namespace) 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m backtest.regimes", description="Shows which days were bull, sideways and bear."
-    )
+    parser = Parser(prog="python -m backtest.regimes", description="Shows which days were bull, sideways and bear.")
     parser.add_argument("candles", type=Path, help="hourly candles: a file or a folder (BTC_*.csv, also .gz)")
     parser.add_argument("--first", type=int, default=2019, metavar="YEAR", help="first year shown (default 2019)")
     parser.add_argument("--last", type=int, default=2025, metavar="YEAR", help="last year shown (default 2025)")

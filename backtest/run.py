@@ -31,6 +31,7 @@ from backtest.simulator.presets import PRESETS
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.sensitivity import Case, SensitivityRow, sensitivity_rows
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy
+from cli.arguments import Parser
 from cli.policy_file import load_policy
 from config import ENV_FILE, AgentConfig, load_config
 from core.text import wrapped
@@ -192,14 +193,17 @@ def _fresh_log(folder: Path, setup: Setup) -> DecisionLog:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.run",
         description="What a policy would have earned, on the engine that trades. Sends no order.",
         epilog="Without files it runs on the simulated market. Settings come from .env, as everywhere.",
     )
     what = parser.add_argument_group("what is run")
     what.add_argument("--policy", default="policy_rule_based", metavar="MODULE", help="module with decide_action")
-    what.add_argument("--exit", choices=[style.value for style in ExitStyle], help="a ready-made policy instead")
+    styles = [style.value for style in ExitStyle]
+    what.add_argument(
+        "--exit", choices=styles, metavar="STYLE", help=f"a ready-made policy instead: {', '.join(styles)}"
+    )
     what.add_argument("--delta", type=float, default=0.2, help="the delta that a ready-made policy sells")
     what.add_argument(
         "--least-roll-credit", type=float, default=0.0, metavar="COIN", help="what its rolls must bring (default 0)"

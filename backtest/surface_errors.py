@@ -25,6 +25,7 @@ from backtest.surface.fitting import Sample, sample_of
 from backtest.surface.judging import CorrectionAt, MonthError, model_volatilities, month_errors, spread_errors
 from backtest.surface.observed import corrections_from_chains, simulated_trades, standing_correction, trades_correction
 from backtest.surface.weekly import weekly_results
+from cli.arguments import Parser
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 
 CHAIN_AGES_DAYS = (0.2, 1.0, 3.0, 7.0)
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m backtest.surface_errors", description="Modelled against real.")
+    parser = Parser(prog="python -m backtest.surface_errors", description="Modelled against real.")
     parser.add_argument("chains", nargs="+", type=Path, metavar="CHAINS", help="recorded chain files or folders")
     parser.add_argument("--candles", type=Path, required=True, help="hourly candles, BTC_*.csv and ETH_*.csv")
     parser.add_argument("--dvol", type=Path, required=True, help="DVOL closes, hourly and daily, named alike")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
+from itertools import repeat
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from core.text import wrapped
 
@@ -48,21 +50,31 @@ def _check_training(parser: argparse.ArgumentParser, options: argparse.Namespace
         parser.error("--profiles runs; look at one profile with --log-dir logs/NAME")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Exits with 2 and names the nearest option for one it does not know."""
+class Parser(argparse.ArgumentParser):
+    """Exits with 2 and names the nearest option for one it does not know: the parser of every command."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._typed = [*(sys.argv[1:] if args is None else args)]
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         unknown: list[str] = []
         if "unrecognized" in message:  # what was typed behind an option nobody knows may be a key
             unknown = [word.partition("=")[0] for word in message.split() if word.startswith("-")]
+        elif "are required" in message:  # perhaps because one was misspelt
+            names = [word.partition("=")[0] for word in self._typed if word.startswith("--")]
+            unknown = [
+                name for name in names if not any(map(str.startswith, self._option_string_actions, repeat(name)))
+            ]
+        if unknown or "unrecognized" in message:
             message = "unrecognized arguments: " + (" ".join(unknown) or "words that are not options")
         nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        self.exit(2, wrapped(f"agent_loop.py: {message}{hint}") + "\n(--help lists all options)\n")
+        self.exit(2, wrapped(f"{self.prog.split()[-1]}: {message}{hint}") + "\n(--help lists all options)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python agent_loop.py",
         allow_abbrev=False,
         description="Sells covered calls on BTC and ETH on Deribit testnet. Experimental, not financial advice.",

@@ -19,6 +19,7 @@ from backtest.download.paging import Span
 from backtest.download.rows import iso
 from backtest.download.run import JobReport, Wanted, download
 from backtest.refusals import refused
+from cli.arguments import Parser
 from deribit.clocks import SystemClock
 from models import Clock, ConfigurationError, WrongEnvironmentError
 from paper_exchange.market.clocks import HOUR_MS, to_ms
@@ -99,7 +100,7 @@ def _wanted(options: argparse.Namespace, clock: Clock) -> Wanted:
 
 def _parser() -> argparse.ArgumentParser:
     addresses = Addresses()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.download", description="Deribit's public history, as CSV.", allow_abbrev=False
     )
     add = parser.add_argument

@@ -21,6 +21,7 @@ from backtest.refusals import WRONG_INPUT, refused
 from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_aloud
 from backtest.report.files import write_whole
 from backtest.training_data.files import LINES
+from cli.arguments import Parser
 from cli.policy_file import load_policy
 from models import ConfigurationError
 from policies.call import Policy
@@ -77,7 +78,7 @@ def _write(found: Evaluation, path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.evaluate",
         description="What an edited policy would have made on the decisions of a log. Sends no order.",
     )

@@ -21,6 +21,7 @@ from backtest.replay.again import Replay, decide_again
 from backtest.replay.policy_watch import PolicyWatch
 from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_aloud
 from backtest.replay.text import ChangedDecision, change_lines, changed_decision, summary_lines
+from cli.arguments import Parser
 from cli.assembly import policy_hash
 from core.text import wrapped
 from deribit.clocks import SystemClock
@@ -97,7 +98,7 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.replay",
         description="Decides every logged state again and shows which decisions have changed. Sends no order.",
     )

@@ -17,6 +17,7 @@ from backtest.replay.read_aloud import log_read_aloud, prices_of, settings_read_
 from backtest.shadow.compared import compared
 from backtest.shadow.money import made_by_all
 from backtest.shadow.text import report_lines
+from cli.arguments import Parser
 from config import ENV_FILE, load_config
 from policy_rule_based import decide_action
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.shadow",
         description="What the shadow policies of a log would have done. Sends no order, asks no model.",
     )

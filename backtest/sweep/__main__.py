@@ -25,6 +25,7 @@ from backtest.sweep.plan import Plan, plan_of
 from backtest.sweep.running import Workers, cores, local_processes, rows_of
 from backtest.sweep.text import sweep_lines
 from backtest.sweep.trials import Job, TrialRow, market_from
+from cli.arguments import Parser
 from config import ENV_FILE, load_config
 from core.text import wrapped
 from deribit.clocks import SystemClock
@@ -172,7 +173,7 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.sweep",
         description="Many trials of settings and policies on one market, ranked as the best of many. Sends no order.",
         epilog="Trials are kept in the folder: the same sweep runs nothing twice, and every trial ever run counts.",

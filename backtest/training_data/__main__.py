@@ -19,6 +19,7 @@ from backtest.replay.settings import settings_of_runs
 from backtest.training_data.files import Source, sha256_of, write_data
 from backtest.training_data.minari_file import write_minari
 from backtest.training_data.rows import Row, rows_of
+from cli.arguments import Parser
 from core.text import wrapped
 from logging_utils import log_files
 from models import ConfigurationError
@@ -64,7 +65,7 @@ def _rows_of_log(pattern: str, options: argparse.Namespace) -> tuple[list[Row], 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m backtest.training_data",
         description="Writes a row a decision point: what was seen, every action allowed, what each was worth.",
     )

@@ -1,0 +1,37 @@
+"""What a command of this folder says to a word it does not know: short lines, and the nearest option."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+COMMANDS = [
+    ("run", ("--polcy", "mine"), "did you mean --policy?"),
+    ("run", ("--exit", "never"), "invalid choice: 'never'"),
+    ("calibrate", ("chains", "--candels", "here", "--dvol", "there"), "did you mean --candles?"),
+    ("download.__main__", ("--form", "2024-01-01"), "did you mean --from?"),
+    ("sweep.__main__", ("--worker", "two"), "--workers"),
+    ("replay.__main__", ("logs", "--wach"), "did you mean --watch?"),
+    ("evaluate.__main__", ("logs", "--polisy", "mine"), "did you mean --policy?"),
+]
+
+
+@pytest.mark.parametrize(("command", "words", "answer"), COMMANDS)
+def test_a_command_names_the_nearest_option_in_lines_of_eighty_letters(
+    command: str, words: tuple[str, ...], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"backtest.{command}").main(words)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert answer in said.replace("\n  ", " ")
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_what_was_typed_behind_an_unknown_option_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        import_module("backtest.calibrate").main(("--clientsecret=abc123", "xyz789"))
+    said = capsys.readouterr().err
+    assert "abc123" not in said
+    assert "xyz789" not in said
