@@ -71,6 +71,8 @@ def read_action(value: object) -> ProposedAction:
 
 def _plain(value: Any) -> Any:
     """Models as dicts, lists as tuples, types by their names: nothing counts as checked because of its class."""
+    if value is None or isinstance(value, (str, float)):
+        return value
     if isinstance(value, Frozen):
         value = dict(value)
     if isinstance(value, dict):

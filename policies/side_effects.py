@@ -55,13 +55,16 @@ def _set_streams(streams: tuple[Any, Any]) -> None:
     sys.stdout, sys.stderr = streams
 
 
-# How each is read, and how it is put back.
-KEPT: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
-    (lambda: decimal.getcontext().copy(), decimal.setcontext),  # never equal, so always put back
+Kept = tuple[Callable[[], Any], Callable[[Any], Any]]  # how it is read, and how it is put back
+
+PUT_BACK: tuple[Kept, ...] = (  # whether or not it was changed: to see that costs more, or cannot be done
+    (lambda: decimal.getcontext().copy(), decimal.setcontext),
+    (random.getstate, random.setstate),
+)
+PUT_BACK_IF_CHANGED: tuple[Kept, ...] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
     (_handlers, _set_handlers),
     (_blocked_signals, _set_blocked_signals),
-    (random.getstate, random.setstate),
     (os.getcwd, os.chdir),
     (_umask, os.umask),
     (environment, _set_environment),
@@ -75,17 +78,20 @@ _left_running: list[str] = []
 @contextmanager
 def process_put_back() -> Iterator[None]:
     """Whatever happens inside, the process is as it was before; a copy of it that was made inside ends here."""
-    process, before, threads_before = os.getpid(), [_read(read) for read, _ in KEPT], set(threading.enumerate())
+    process, threads_before = os.getpid(), set(threading.enumerate())
+    before = [_read(read) for read, _ in PUT_BACK]
+    looked_at = [_read(read) for read, _ in PUT_BACK_IF_CHANGED]
     try:
         yield
     finally:
         if os.getpid() != process:
             _end_this_copy()
         _left_running.extend(thread.name for thread in threading.enumerate() if thread not in threads_before)
-        for (read, put_back), value in zip(KEPT, before, strict=True):
+        for (_, put_back), value in zip(PUT_BACK, before, strict=True):
+            _try(put_back, value)
+        for (read, put_back), value in zip(PUT_BACK_IF_CHANGED, looked_at, strict=True):
             if value is not None and _read(read) != value:
-                with suppress(Exception):
-                    put_back(value)
+                _try(put_back, value)
         _open_what_was_closed()
 
 
@@ -115,6 +121,11 @@ def _read(read: Callable[[], Any]) -> Any:
         return read()
     except Exception:  # noqa: BLE001 - what cannot be read is not put back
         return None
+
+
+def _try(put_back: Callable[[Any], Any], value: Any) -> None:
+    with suppress(Exception):
+        put_back(value)
 
 
 def threads_left_running() -> list[str]:

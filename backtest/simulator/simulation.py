@@ -154,12 +154,5 @@ class CoveredCallSimulator:
         hashes = (config_hash(config), policy_hash(self._policy.source))
         name = f"backtest-{config.run.seed}"
         run = RunInfo(name, "backtest", market, self._policy.name, *hashes, fills=config.run.fills)
-        log = _NoLog() if self._make_log is None else self._make_log(setup)
+        log = None if self._make_log is None else self._make_log(setup)
         return agent_from_parts(config, client, self._policy.decide, order_log, log, run)
-
-
-class _NoLog:
-    """The notebook keeps what a result is made of; nothing is written."""
-
-    def write_line(self, text: str) -> None:
-        """Forget the line."""

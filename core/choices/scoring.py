@@ -9,7 +9,7 @@ what the held call would still bring, a roll is both. Pure.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from config import AgentConfig, ScoreConfig
 from core.pricing import payoff_coin, trade_fee_coin
@@ -56,13 +56,12 @@ def buy_back_parts(held: OptionPosition, spot_usd: float, weights: ScoreConfig) 
 
 def _parts(*terms: tuple[str, float, float | None]) -> tuple[ScorePart, ...]:
     """Of each name, weight and figure the points."""
-    return tuple(_weighed(terms))
-
-
-def _weighed(terms: Iterable[tuple[str, float, float | None]]) -> Iterator[ScorePart]:
-    for name, weight, figure in terms:
-        if weight != 0.0 and figure is not None:
-            yield ScorePart(name=name, points=weight * figure)
+    parts = [
+        ScorePart(name=name, points=weight * figure)
+        for name, weight, figure in terms
+        if weight != 0.0 and figure is not None
+    ]
+    return tuple(parts)
 
 
 def _iv_above_rv(call: CandidateOption, market: MarketSnapshot | None) -> float | None:

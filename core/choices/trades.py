@@ -70,9 +70,9 @@ def estimated_margin_pct(trade: ProposedTrade) -> float | None:
     added, cash = -freed_margin_coin(trade), 0.0
     if trade.sold is not None:
         call = trade.sold
-        size, spot_usd = trade.sold_size, trade.market.spot_usd
+        size, price, spot_usd = trade.sold_size, call.sale_price_coin, trade.market.spot_usd
         added += size * short_call_initial_margin_coin(spot_usd, call.strike, call.mark_price_coin)
-        cash += size * call.sale_price_coin - trade_fee_coin(call.sale_price_coin, size)
+        cash += size * price - trade_fee_coin(price, size)
     if trade.bought_back is not None:
         ask = trade.bought_back.ask_price_coin or trade.bought_back.mark_price_coin
         cash -= trade.size * ask + trade_fee_coin(ask, trade.size)
