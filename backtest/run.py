@@ -9,6 +9,7 @@ Ctrl-C keeps what is done. Exit codes: 0 done, 1 ended early, with a partial res
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ from orders.jsonl_file import JsonlLog
 from paper_exchange.setups import Setup
 
 SIX_HOURS_SECONDS = 21_600.0
+USUAL_DELTA = 0.2
 Found = TypeVar("Found")
 
 
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     desk = RunDesk(options, SystemClock() if clock is None else clock)
     try:
         with desk.stopped_by_a_signal():
+            _refuse_odd_figures(options)
             return desk.compare(*options.compare) if options.compare else desk.report()
     except WRONG_INPUT as error:
         return refused("run", error)
@@ -129,8 +132,9 @@ class RunDesk:
     def _policy(self, name: str) -> NamedPolicy:
         options = self._options
         if options.exit is not None and name == options.policy:
-            style = CallStyle(options.delta, ExitStyle(options.exit), least_roll_credit_coin=options.least_roll_credit)
-            return NamedPolicy(f"delta {options.delta:g} {options.exit}", style, repr(style))
+            delta = USUAL_DELTA if options.delta is None else options.delta
+            style = CallStyle(delta, ExitStyle(options.exit), least_roll_credit_coin=options.least_roll_credit or 0.0)
+            return NamedPolicy(f"delta {delta:g} {options.exit}", style, repr(style))
         decide, source = load_policy(name)
         return NamedPolicy(Path(name).stem, decide, source)
 
@@ -171,6 +175,17 @@ class RunDesk:
             line.end()
 
 
+def _refuse_odd_figures(options: argparse.Namespace) -> None:
+    """A figure that nothing would look at, or that no call can have. Raises ConfigurationError."""
+    delta, credit = options.delta, options.least_roll_credit
+    if options.exit is None and (delta is not None or credit is not None):
+        raise ConfigurationError("--delta and --least-roll-credit go with --exit: a policy of its own has its own")
+    if delta is not None and not 0.0 < delta < 1.0:
+        raise ConfigurationError(f"--delta {delta:g}: the delta of a call is between 0 and 1")
+    if credit is not None and not math.isfinite(credit):
+        raise ConfigurationError(f"--least-roll-credit {credit}: not a number of coins")
+
+
 def _ended(runs: Iterator[Found]) -> tuple[Found, ...]:
     """What had ended by the time somebody stopped them."""
     found: list[Found] = []
@@ -204,10 +219,8 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--exit", choices=styles, metavar="STYLE", help=f"a ready-made policy instead: {', '.join(styles)}"
     )
-    what.add_argument("--delta", type=float, default=0.2, help="the delta that a ready-made policy sells")
-    what.add_argument(
-        "--least-roll-credit", type=float, default=0.0, metavar="COIN", help="what its rolls must bring (default 0)"
-    )
+    what.add_argument("--delta", type=float, help=f"the delta that a ready-made policy sells (default {USUAL_DELTA})")
+    what.add_argument("--least-roll-credit", type=float, metavar="COIN", help="what its rolls must bring (default 0)")
     what.add_argument("--fills", choices=("ladder", "touch"), help="how orders are filled")
     what.add_argument("--seed", type=int, help="seed of chance and of the simulated market")
     what.add_argument("--interval", type=float, metavar="SECONDS", help="between decisions (default six hours)")

@@ -90,8 +90,9 @@ def _import(name: str, path: Path | None) -> ModuleType:
         raise ConfigurationError(f"policy {name}: there is no {module_name}.py here{_meant(module_name)}") from None
     except BaseException as error:  # noqa: BLE001 - the owner's file may do anything when imported
         _refuse_other_encodings(name, folder / f"{module_name}.py")
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        problem = f"{type(error).__name__}: {error} (line {getattr(error, 'lineno', None) or where.lineno})"
+        problem = f"{type(error).__name__}: {error}"
+        if not isinstance(error, SyntaxError):  # whose text says where
+            problem += f" (line {traceback.extract_tb(error.__traceback__)[-1].lineno})"
         raise ConfigurationError(f"policy {name} cannot be imported: {problem}") from None
 
 

@@ -116,8 +116,8 @@ def _historical(options: argparse.Namespace, asked: Period) -> Markets:
             f"the period is empty: {start:%Y-%m-%d} to {end:%Y-%m-%d}, "
             f"the data go from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
         )
-    end = min(end, last)
-    chosen, *others = past.markets(lambda: HistoricalClock(start, end), ("first set", "second set"))
+    ends_at = min(end, last)
+    chosen, *others = past.markets(lambda: HistoricalClock(start, ends_at), ("first set", "second set"))
     return Markets(chosen.make_setup, replace(asked, start=start, end=end), tuple(others))
 
 

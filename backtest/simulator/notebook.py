@@ -92,6 +92,7 @@ def _decision(record: IterationRecord) -> Decision:
         status=record.executed_status,
         error=record.error,
         candidates=0 if record.agent_state is None else len(record.agent_state.candidates),
+        refused_by=", ".join(dict.fromkeys(reason.rule for reason in record.risk_engine_result.reasons)),
     )
 
 

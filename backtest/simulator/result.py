@@ -16,7 +16,10 @@ from backtest.simulator.sources import QuoteSource
 from core.results.earnings import CoinEarnings, EquityPoint
 from core.results.settlements import expired_position
 from core.results.sold_calls import CallChain, SoldCall
-from models import LedgerEntry
+from core.text import printable
+from models import ActionType, LedgerEntry
+
+UNAVAILABLE = "13028 temporarily_unavailable"  # what a market answers in a gap of its data
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Decision:
     status: str
     error: str | None
     candidates: int
+    refused_by: str = ""  # rules of the risk engine
 
     @property
     def what(self) -> tuple[str, str | None, str | None, float]:
@@ -90,7 +94,7 @@ class CoinResult:
 @dataclass(frozen=True)
 class SimulationResult:
     """One run of one policy. `problem` says why it ended before its period did; `unsettled` are calls held past their
-    expiry, because the data have no price to settle them at.
+    expiry, because the data have no price to settle them at; `notes` say where the data end early or have gaps.
     """
 
     policy: str
@@ -101,6 +105,7 @@ class SimulationResult:
     coins: tuple[CoinResult, ...]
     problem: str | None = None
     unsettled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def started_at(self) -> datetime | None:
@@ -128,16 +133,35 @@ class SimulationResult:
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the figures must know first."""
         found = [] if self.problem is None else [f"ended early: {self.problem}"]
-        failed = self.failed_decisions
+        found += self.notes
+        made, failed = len(self.decisions), self.failed_decisions
+        refused = [decision for decision in self.decisions if decision.refused_by]
         if failed:
-            last = (failed[-1].error or "").strip().splitlines()[-1]
-            found.append(f"{len(failed)} of {len(self.decisions)} decisions failed, the last one: {last}")
+            why = _failure(failed[-1])
+            found.append(f"{len(failed)} of {made} decisions failed {_when(failed)}, the last one: {why}")
+        if refused:
+            rules = refused[-1].refused_by
+            found.append(f"{len(refused)} of {made} decisions were refused, the last one by the risk rules {rules}")
         if self.unsettled:
             names = ", ".join(self.unsettled)
             found.append(f"{names}: expired in a gap of the data, never settled; give --delivery-prices")
         if self.decisions and self.had_no_candidate:
             found.append("no call ever passed the filters: look at the settings, or at the quotes")
         return tuple(found)
+
+
+def _when(decisions: Sequence[Decision]) -> str:
+    first, last = (f"{decision.at:%Y-%m-%d %H:%M}" for decision in (decisions[0], decisions[-1]))
+    return f"at {first}" if first == last else f"between {first} and {last}"
+
+
+def _failure(decision: Decision) -> str:
+    """The reason of nothing done says it in a line, with the place in the policy; an order's failure is its error."""
+    if UNAVAILABLE in decision.reason:
+        return "the data have no quotes there"
+    if decision.action_type == ActionType.DO_NOTHING:
+        return printable(decision.reason.removeprefix("iteration failed: "))
+    return printable((decision.error or "").strip().splitlines()[-1])
 
 
 def deepest_fall(levels: Sequence[float]) -> float:

@@ -7,9 +7,9 @@ network; files are read where the market is made of files, and a decision log is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agent_loop import run_iteration, wait_for_next
@@ -31,6 +31,8 @@ from policies.call import Policy
 MakeSetup = Callable[[int, Mapping[str, float]], Setup]  # of a seed and the coins to start with
 MakeLog = Callable[[Setup], DecisionLog]
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+WORTH_A_WORD = timedelta(days=2)  # without a quote; recorded chains are hours apart
+MOST_GAPS_NAMED = 3
 Progress = Callable[[datetime, int], object]  # the market's time, decisions made
 
 
@@ -85,6 +87,7 @@ class CoveredCallSimulator:
         self._period = Period() if period is None else period
         self._make_log, self._end_of = make_log, end_of
         self._is_stopped = False
+        self._gaps: list[tuple[datetime, datetime]] = []
         self.span: tuple[datetime, datetime | None] = (FIRST_MOMENT, self._period.end)
 
     def stop(self) -> None:
@@ -104,7 +107,8 @@ class CoveredCallSimulator:
         setup.account.observers.append(sales)
         problem = self._decide_until_the_end(agent, notebook, progress)
         source = source_of(setup.exchange.market, notebook.years, sales)
-        return notebook.result(self._policy.name, source, agent.config, problem)
+        result = notebook.result(self._policy.name, source, agent.config, problem)
+        return replace(result, notes=tuple(self._gap_notes()))
 
     def _decide_until_the_end(self, agent: Agent, notebook: Notebook, progress: Progress | None) -> str | None:
         """Why it ended early; None where it did not."""
@@ -120,6 +124,7 @@ class CoveredCallSimulator:
                 if agent.trading.is_halted:
                     return f"halted: {agent.trading.breaker.why}; last error: {notebook.last_error or 'none'}"
                 if not self._wait(agent, record):
+                    self._note_an_early_end(agent.clock.now())
                     return None
         except AgentError as error:
             return str(error)
@@ -129,10 +134,27 @@ class CoveredCallSimulator:
 
     def _wait(self, agent: Agent, record: IterationRecord) -> bool:
         """Until the next decision of the period; False where there is none."""
+        before = agent.clock.now()
         is_due = wait_for_next(agent, record)
+        self._note_a_gap(before, agent.clock.now())
         while is_due and self._period.skips(agent.clock.now()):
             is_due = agent.clock.wait_for_next(agent.config.run.interval_seconds)
         return is_due and not self._period.is_over(agent.clock.now())
+
+    def _note_a_gap(self, before: datetime, after: datetime) -> None:
+        if after - before > WORTH_A_WORD + timedelta(seconds=self._asked_config.run.interval_seconds):
+            self._gaps.append((before, after))
+
+    def _note_an_early_end(self, now: datetime) -> None:
+        """The data ended before the period did."""
+        if self._period.end is not None:
+            self._note_a_gap(now, self._period.end)
+
+    def _gap_notes(self) -> Iterator[str]:
+        for before, after in self._gaps[:MOST_GAPS_NAMED]:
+            yield f"the data have no quotes from {before:%Y-%m-%d %H:%M} to {after:%Y-%m-%d %H:%M}"
+        if len(self._gaps) > MOST_GAPS_NAMED:
+            yield f"and {len(self._gaps) - MOST_GAPS_NAMED} more gaps of the data"
 
     def _go_to_start(self, setup: Setup) -> None:
         """Let time pass until the period begins: on a recording to its first snapshot there."""
@@ -141,6 +163,8 @@ class CoveredCallSimulator:
             clock.sleep((start - clock.now()).total_seconds() - 1e-3)
             if not clock.wait_for_next(1e-3):
                 raise ConfigurationError(f"the period is empty: the data end before {start:%Y-%m-%d %H:%M}")
+        if start is not None:
+            self._note_a_gap(start, clock.now())
         if self._period.is_over(clock.now()):
             raise ConfigurationError(f"the period is empty: the data begin at {clock.now():%Y-%m-%d %H:%M} UTC")
 

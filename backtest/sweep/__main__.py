@@ -79,7 +79,8 @@ class SweepDesk:
         trials = [job for job in plan.jobs if job.dice is None]
         known = sum(job.trial in journal.rows for job in plan.jobs)
         done = f", {known} run before" if known else ""
-        _say(f"{len(trials)} trials and {len(plan.jobs) - len(trials)} runs of random entries{done}")
+        word = "trial" if len(trials) == 1 else "trials"
+        _say(f"{len(trials)} {word} and {len(plan.jobs) - len(trials)} runs of random entries{done}")
         if plan.left_out:
             _say(f"left out what no settings can be: {plan.left_out[0].splitlines()[0]}")
         if journal.unreadable:

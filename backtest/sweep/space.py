@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import product
 
-from config import SETTINGS
+from config import SECRET_NAMES, SETTINGS
 from core.settings.names import meant_name
 from core.settings.texts import Setting
 from models import ConfigurationError
 
 COINS = ("BTC", "ETH")
-# Where files are, which market and which luck: none of these makes a policy better.
+# Where files are, which market, which luck and whose key: none of these makes a policy better.
 NOT_TRIED = (
+    *sorted(SECRET_NAMES),
     *("AGENT_DRY_RUN", "AGENT_POLICY", "AGENT_LOG_DIR", "AGENT_DATA_DIR", "AGENT_RECORD_CHAINS", "AGENT_SEED"),
     *("AGENT_FILLS", "AGENT_INTERVAL_SECONDS", "AGENT_PAPER_BTC_COIN", "AGENT_PAPER_ETH_COIN", "RISK_KILL_FILE"),
 )

@@ -143,6 +143,9 @@ def test_compare_of_two_folders_finds_no_difference_in_a_run_and_itself(
         (["--candles", "nowhere"], "a historical market needs both --candles and --dvol"),
         (["--candles", "nowhere", "--dvol", "nowhere"], "nowhere"),
         (["--weekdays", "someday"], "'someday' is not one of mon, tue"),
+        (["--delta", "0.2"], "--delta and --least-roll-credit go with --exit"),
+        (["--exit", "hold", "--delta", "2"], "--delta 2: the delta of a call is between 0 and 1"),
+        (["--exit", "roll", "--least-roll-credit", "nan"], "--least-roll-credit nan: not a number of coins"),
         (["--compare", "tests", "tests"], "tests/decisions.csv: No such file or directory"),
     ],
 )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from backtest.historical.setup import historical_setup
+from backtest.historical.setup import historical_setup, setup_by_clock
 from backtest.simulator.exits import CallStyle
 from backtest.simulator.presets import PRESETS, hold_the_coins
 from backtest.simulator.result import SimulationResult
 from backtest.simulator.simulation import CoveredCallSimulator, NamedPolicy, Period
+from backtest.surface.coefficients import read_surfaces
 from config import AgentConfig
-from models import AgentState, ConfigurationError, ProposedAction
-from paper_exchange.market.clocks import DAY_MS, HOUR_MS
+from models import ActionType, AgentState, ConfigurationError, ProposedAction
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, RecordedClock
 from paper_exchange.market.market import DeliveryPrice
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.setups import recorded_setup, simulated_setup
@@ -84,8 +86,26 @@ def test_a_policy_that_always_raises_leaves_a_result_that_says_so() -> None:
         raise ValueError("no idea")
 
     result = a_simulation(broken, days=2.0).run()
-    assert "decisions failed, the last one: ValueError: no idea" in " ".join(result.warnings)
+    said = " ".join(result.warnings)
+    assert "decisions failed between 2026-01-05 12:00 and 2026-01-07 12:00, the last one: policy_error: " in said
+    assert "ValueError: no idea (test_simulation.py:" in said
     assert result.coins[0].earnings.net_coin == 0.0
+
+
+def test_a_failure_cannot_write_to_a_terminal_by_itself() -> None:
+    def red(agent_state: AgentState, config: AgentConfig) -> ProposedAction:
+        raise ValueError("\x1b[31mred")
+
+    assert "\x1b" not in " ".join(a_simulation(red, days=1.0).run().warnings)
+
+
+def test_actions_that_the_risk_engine_refused_are_counted_with_their_rules() -> None:
+    def greedy(agent_state: AgentState, config: AgentConfig) -> ProposedAction:
+        action = ActionType.OPEN_COVERED_CALL
+        return ProposedAction(type=action, underlying="BTC", symbol="BTC-9JAN26-1-C", size=5.0, reason="all in")
+
+    result = a_simulation(greedy, days=1.0).run()
+    assert result.warnings == ("5 of 5 decisions were refused, the last one by the risk rules symbol_not_in_state",)
 
 
 def test_filters_that_nothing_passes_are_told_about() -> None:
@@ -134,10 +154,44 @@ def test_a_gap_in_the_data_is_passed_over_and_told_about() -> None:
     prices = {("BTC", first_ms + day * DAY_MS): DeliveryPrice(79_000.0, is_approximate=False) for day in range(13)}
     prices |= {("ETH", first_ms + day * DAY_MS): DeliveryPrice(2_400.0, is_approximate=False) for day in range(13)}
     result = over_a_gap(prices)
-    assert "of 48 decisions failed" in " ".join(result.warnings)
+    said = " ".join(result.warnings)
+    assert "of 48 decisions failed between 2026-" in said
+    assert "the last one: the data have no quotes there" in said
     late = [chain.opened_at for coin in result.coins for chain in coin.chains]
     assert any(opened_at is not None and opened_at > START + timedelta(days=7) for opened_at in late)
     assert all(abs(coin.earnings.unexplained_coin) < 1e-9 for coin in result.coins)
+
+
+def on_moments(days: Sequence[float], period: Period) -> SimulationResult:
+    """Decisions where a recording would wake the agent."""
+    data, wakes = a_history(days=100), [ms(START, days=day) for day in days]
+    return CoveredCallSimulator(
+        a_config(),
+        lambda seed, coins: setup_by_clock(data, RecordedClock(wakes), coins, read_surfaces(), seed),
+        NamedPolicy("p", hold_the_coins),
+        period,
+    ).run()
+
+
+def test_days_without_a_snapshot_are_named() -> None:
+    result = on_moments([0.0, 0.25, 0.5, 5.0, 5.25], Period(START, START + timedelta(days=6)))
+    assert result.warnings[0] == "the data have no quotes from 2026-03-21 00:00 to 2026-03-25 12:00"
+    assert len(result.decisions) == 5
+
+
+def test_data_that_begin_late_or_end_early_are_named() -> None:
+    days = [0.25 * quarter for quarter in range(8)]
+    late = on_moments(days, Period(START - timedelta(days=4), START + timedelta(days=1)))
+    assert late.warnings[0] == "the data have no quotes from 2026-03-16 12:00 to 2026-03-20 12:00"
+    early = on_moments(days, Period(START, START + timedelta(days=9)))
+    assert early.warnings[0] == "the data have no quotes from 2026-03-22 06:00 to 2026-03-29 12:00"
+    assert on_moments(days, Period(START, START + timedelta(days=2))).notes == ()
+
+
+def test_of_many_gaps_three_are_named() -> None:
+    notes = on_moments([3.0 * number for number in range(7)], Period()).notes
+    assert len(notes) == 4
+    assert notes[-1] == "and 3 more gaps of the data"
 
 
 def test_a_call_that_expired_in_a_gap_without_a_price_is_named() -> None:

@@ -76,6 +76,7 @@ def test_another_constant_moves_the_score_and_is_put_back() -> None:
         ("OWN_POINTS_PER_DELTAS=1", "the nearest valid name is OWN_POINTS_PER_DELTA"),
         ("AGENT_SEED=1,2", "no policy becomes better by it"),
         ("DERIBIT_CLIENT_SECRET=a,b", "no policy becomes better by it"),
+        ("LLM_API_KEY=a,b", "no policy becomes better by it"),
         ("DELTA_MAX", "wanted DELTA_MAX=VALUE,VALUE or DELTA_MAX=LOW..HIGH"),
         ("DELTA_MAX=0.2,,0.3", "a value is missing"),
         ("DELTA_MAX=0.2,0.2", "0.2 stands there twice"),
