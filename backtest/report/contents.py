@@ -72,7 +72,10 @@ def weeks_of(side_by_side: Sequence[OtherQuotes], coin: str) -> Iterator[Week]:
 
 @dataclass(frozen=True)
 class SameCalls:
-    """In how many weeks the same calls were sold on two kinds of quotes; by how much P&L differs then and otherwise."""
+    """By how much net P&L differs on two kinds of quotes: in all, and in the weeks in which the same calls were sold.
+
+    `weeks` are those in which both sold and all is over by now; what they leave is the rest. Amounts in coin.
+    """
 
     coin: str
     names: tuple[str, str]
@@ -80,14 +83,21 @@ class SameCalls:
     same_weeks: int
     same_difference_coin: float
     other_difference_coin: float
+    difference_coin: float
+
+    @property
+    def rest_coin(self) -> float:
+        """What comes from weeks in which only one of the two sold, and from calls that are still open."""
+        return self.difference_coin - self.same_difference_coin - self.other_difference_coin
 
     @property
     def sentence(self) -> str:
         first, other = self.names
         return (
-            f"{self.coin}, {other} less {first}: the same calls in {self.same_weeks} of {self.weeks} weeks, there "
-            f"{self.same_difference_coin + 0.0:+.5f} coin in all; in the other weeks "
-            f"{self.other_difference_coin + 0.0:+.5f}"
+            f"{self.coin}, {other} less {first}: {self.difference_coin + 0.0:+.5f} coin, of which "
+            f"{self.same_difference_coin + 0.0:+.5f} in weeks of the same calls ({self.same_weeks}), "
+            f"{self.other_difference_coin + 0.0:+.5f} in weeks of others ({self.weeks - self.same_weeks}), "
+            f"{self.rest_coin + 0.0:+.5f} in weeks in which only one of the two sold"
         )
 
 
@@ -103,7 +113,12 @@ def same_calls(side_by_side: Sequence[OtherQuotes], coin: str) -> Iterator[SameC
         same, others = ([difference for is_same, difference in known if is_same is wanted] for wanted in (True, False))
         if known:
             names = side_by_side[0].name, other.name
-            yield SameCalls(coin, names, len(known), len(same), math.fsum(same), math.fsum(others))
+            difference_coin = _net_coin(other.result, coin) - _net_coin(side_by_side[0].result, coin)
+            yield SameCalls(coin, names, len(known), len(same), math.fsum(same), math.fsum(others), difference_coin)
+
+
+def _net_coin(result: SimulationResult, coin: str) -> float:
+    return math.fsum(one.earnings.net_coin for one in result.coins if one.coin == coin)
 
 
 def _chains_by_week(result: SimulationResult, coin: str) -> dict[date, list[CallChain]]:

@@ -13,7 +13,7 @@ from html import escape
 from backtest.report.contents import Report
 from backtest.report.files import SUM_PARTS, usd_parts
 from backtest.report.parts import figure, table
-from backtest.report.side_by_side import side_by_side_parts
+from backtest.report.side_by_side import over_holding, side_by_side_parts
 from backtest.report.svg import Series
 from backtest.simulator.result import CoinResult, SimulationResult
 from backtest.simulator.sensitivity import SensitivityRow
@@ -22,15 +22,18 @@ from core.results.sold_calls import CallChain
 MOST_CHAINS = 1000
 PART_WORDS = ("premium", "buy-backs", "settlement", "fees", "open calls, change of value")
 STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #ddd; --a: #0a6; --b: #b50; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #181a1c; --soft: #444; --a: #3c9; --b: #f93; } }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #ddd; --a: #0a6; --b: #b50; --c: #36c; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ddd; --paper: #181a1c; --soft: #444; --a: #3c9; --b: #f93; --c: #8af; }
+}
 body { font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
        max-width: 60rem; padding: 1rem; }
 div.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--soft); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: auto; }
 .axis { stroke: var(--soft); } .label { fill: var(--ink); font-size: 11px; } polyline { fill: none; stroke-width: 1.5; }
-.line-1 { stroke: var(--a); } .line-2 { stroke: var(--b); } .name-1 { fill: var(--a); } .name-2 { fill: var(--b); }
+.line-1 { stroke: var(--a); } .line-2 { stroke: var(--b); } .line-3 { stroke: var(--c); }
+.name-1 { fill: var(--a); } .name-2 { fill: var(--b); } .name-3 { fill: var(--c); }
 .source { font-size: .8rem; opacity: .75; }
 .careful { border-left: 4px solid var(--b); padding-left: .6rem; }
 """
@@ -91,8 +94,8 @@ def _comparison(results: Sequence[SimulationResult]) -> str:
 def _coin_section(coin: CoinResult, result: SimulationResult) -> Iterator[str]:
     name = escape(coin.coin)
     yield f"<h2>{name}</h2>"
-    over = [(point.at, point.equity_coin - point.holding_coin) for point in coin.equity]
-    yield figure(f"{coin.coin} over holding, in coin", [Series("over holding", over)], result.source.label)
+    over = Series("over holding", over_holding(coin))
+    yield figure(f"{coin.coin} over holding, in coin", [over], result.source.label)
     with_usd = [(point.at, point.equity_usd, point.holding_usd) for point in coin.equity]
     equity = [(at, equity_usd) for at, equity_usd, _ in with_usd if equity_usd is not None]
     holding = [(at, holding_usd) for at, _, holding_usd in with_usd if holding_usd is not None]

@@ -1,7 +1,7 @@
 """A chart of lines as SVG text, without a library and without an address in it. Pure.
 
 In: series of (time, value), oldest first. Out: one <svg> element for a page that defines its colours: the classes
-line-1, line-2, name-1, name-2, axis and label. Long series are thinned; the first and the last point stay.
+line-1 to line-3, name-1 to name-3, axis and label. Long series are thinned; the first and the last point stay.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ the run's own years where there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 
 from backtest.historical.market import HistoricalMarket, ModelQuote
 from backtest.surface.coefficients import ErrorFigure, SurfaceSet
@@ -24,7 +25,8 @@ YEAR = re.compile(r"\b20\d\d\b")
 class QuoteSource:
     """`kind`: recorded, historical or simulated. `rung`: how true its quotes are, in one sentence.
 
-    Of a modelled market: the share of all quotes that lay outside what was fitted, and of the calls sold.
+    Of a modelled market: the share of all quotes that lay outside what was fitted, and of the calls sold; and the part
+    of the rung that is about a coin, by coin.
     """
 
     kind: str
@@ -32,11 +34,17 @@ class QuoteSource:
     extrapolated_fraction: float | None = None
     sold_extrapolated: int = 0
     sold: int = 0
+    rung_by_coin: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
         """What stands on a figure."""
-        return f"{'modelled' if self.kind == 'historical' else self.kind} quotes: {self.rung}"
+        return self.label_of(None)
+
+    def label_of(self, coin: str | None) -> str:
+        """The same on a figure of one coin."""
+        rung = self.rung if coin is None else self.rung_by_coin.get(coin, self.rung)
+        return f"{'modelled' if self.kind == 'historical' else self.kind} quotes: {rung}"
 
     @property
     def extrapolated(self) -> str | None:
@@ -74,11 +82,16 @@ def source_of(market: Market, years: Collection[int] = (), sales: SalesWatch | N
     """Of a modelled market with the sets it has used and their errors."""
     if not isinstance(market, HistoricalMarket):
         return QuoteSource(market.kind, RUNGS.get(market.kind, "not on the ladder"))
-    sets = [found for coin in market.currencies for found in market.sources(coin)]
-    told = [*(_told(found, years) for found in sets), *market.corrected_by()]
-    rung = "; ".join(told) or "no chain was modelled"
+    told = {coin: [_told(found, years) for found in market.sources(coin)] for coin in market.currencies}
+    corrected = market.corrected_by()
+    rung = "; ".join([*chain.from_iterable(told.values()), *corrected]) or "no chain was modelled"
     sold = (0, 0) if sales is None else (sales.extrapolated, sales.sold)
-    return QuoteSource(market.kind, rung, market.extrapolated_fraction, *sold)
+    rungs = {
+        coin: "; ".join([*figures, *(one for one in corrected if one.startswith(coin))])
+        for coin, figures in told.items()
+        if figures
+    }
+    return QuoteSource(market.kind, rung, market.extrapolated_fraction, *sold, rungs)
 
 
 def _told(surface: SurfaceSet, years: Collection[int]) -> str:

@@ -63,6 +63,13 @@ def test_other_quotes_stand_week_by_week_beside_the_runs_own_with_every_source()
         assert [call for week in weeks for call in week.calls[1].split(", ")] == legs
 
 
+def test_a_modelled_source_stands_on_a_coins_figures_with_that_coins_errors_alone() -> None:
+    source = QuoteSource("historical", "BTC so; ETH so", rung_by_coin={"BTC": "BTC so"})
+    assert source.label == "modelled quotes: BTC so; ETH so"
+    assert source.label_of("BTC") == "modelled quotes: BTC so"
+    assert source.label_of("ETH") == source.label
+
+
 def weekly_calls(*made: tuple[str, float]) -> SimulationResult:
     """A result with one BTC call a week: its strike, and what it made in coin."""
     chains = [
@@ -82,7 +89,8 @@ def test_weeks_of_the_same_calls_are_told_from_those_of_others() -> None:
     assert (found.weeks, found.same_weeks) == (3, 2)
     assert found.same_difference_coin == pytest.approx(0.001)
     assert found.other_difference_coin == pytest.approx(0.015)
-    assert "the same calls in 2 of 3 weeks, there +0.00100 coin in all; in the other weeks +0.01500" in found.sentence
+    assert found.rest_coin == pytest.approx(found.difference_coin - 0.016)
+    assert "+0.00100 in weeks of the same calls (2), +0.01500 in weeks of others (1), -0.01600 in" in found.sentence
     assert found.sentence in report_page(report)
     assert list(same_calls(report.side_by_side, "ETH")) == []
 
