@@ -94,11 +94,15 @@ class SameCalls:
     def sentence(self) -> str:
         first, other = self.names
         return (
-            f"{self.coin}, {other} less {first}: {self.difference_coin + 0.0:+.5f} coin, of which "
-            f"{self.same_difference_coin + 0.0:+.5f} in weeks of the same calls ({self.same_weeks}), "
-            f"{self.other_difference_coin + 0.0:+.5f} in weeks of others ({self.weeks - self.same_weeks}), "
-            f"{self.rest_coin + 0.0:+.5f} in weeks in which only one of the two sold"
+            f"{self.coin}, {other} less {first}: {_signed(self.difference_coin)} coin, of which "
+            f"{_signed(self.same_difference_coin)} in weeks of the same calls ({self.same_weeks}), "
+            f"{_signed(self.other_difference_coin)} in weeks of others ({self.weeks - self.same_weeks}), "
+            f"{_signed(self.rest_coin)} in weeks in which only one of the two sold"
         )
+
+
+def _signed(amount_coin: float) -> str:
+    return f"{round(amount_coin, 5) + 0.0:+.5f}"
 
 
 def same_calls(side_by_side: Sequence[OtherQuotes], coin: str) -> Iterator[SameCalls]:
