@@ -265,15 +265,16 @@ class JsonRpc:
 
     def _post(self, method: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes]:
         ends_at = self.clock.monotonic() + REPLY_DEADLINE_SECONDS
-        content = bytearray()
+        chunks, size = list[bytes](), 0
         request = httpx.Request("POST", _url(self._base_url, method), headers=HEADERS | headers, json=body)
         with closing(self._http.send(request, stream=True)) as response:
             refuse_redirect(method, response)
             for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_REPLY_BYTES or self.clock.monotonic() > ends_at:
                     raise InvalidReplyError(f"{method}: the reply is too large or too slow")
-            return response.status_code, bytes(content)
+            return response.status_code, b"".join(chunks)
 
     def _hear_time(self, envelope: Row) -> None:
         sent_at_us = envelope.get("usOut")
