@@ -78,6 +78,8 @@ def number(value: float | None, digits: int = 2, sign: bool = False) -> str:
 
 def coin(value: float | None, digits: int = 5, sign: bool = False) -> str:
     """An amount in coin, without trailing zeros beyond the second decimal."""
+    if value is None:
+        return UNKNOWN
     text = number(value, digits, sign)
     whole, point, decimals = text.partition(".")
     return f"{whole}{point}{decimals.rstrip('0').ljust(min(2, digits), '0')}"

@@ -34,7 +34,11 @@ KEYWORDS: tuple[tuple[str, str], ...] = (
     (r"\bby month\b|\bper month\b|\bmonthly\b|\beach month\b|\bmonth by month\b|\bevery month\b", "income_by_month"),
     (r"\bchain\b|\brolled\b|\bbecame of\b|\bhappened to\b|\bhistory of\b|\bhow did .* end\b", "chain_of_call"),
     (r"\bwhy\b|\breason\b|\bexplain\b|\bwhat did it decide\b|\bline\b|\biteration\b|#\d", "why_line"),
-    (r"\bchang|\bwhat happened\b|\bwhat(?: is|'s) new\b|\bsince\b|\bcatch me up\b", "what_changed"),
+    (
+        r"\bchang|\bwhat happened\b|\bwhat(?: is|'s) new\b|\bsince\b|\bcatch me up\b"
+        r"|\bhow many (calls|options|sales|trades)\b",
+        "what_changed",
+    ),
     (
         r"\bearn|\bincome\b|\bprofit|\bpremium|\bmade\b|\bmake\b|\bfees?\b|\bp(&|n)?l\b|\breturn|\bdeliver|\bbuy-?backs?\b"
         r"|\bagainst holding\b|\bgain|\bloss|\blose\b|\blost\b|\bpaid\b|\bcost",

@@ -35,7 +35,18 @@ class RunRow:
     drawdown_fraction: float | None
 
 
-SORTED_BY = ("name", "policy", "source", "net_usd", "net_btc", "net_eth", "sold", "rolls", "drawdown_fraction")
+# Fields of a RunRow, and what the page calls them.
+SORTED_BY = {
+    "name": "run",
+    "policy": "policy",
+    "source": "quotes",
+    "net_usd": "USD over holding",
+    "net_btc": "BTC",
+    "net_eth": "ETH",
+    "sold": "sold",
+    "rolls": "rolls",
+    "drawdown_fraction": "drawdown",
+}
 
 
 @dataclass

@@ -94,6 +94,8 @@ def watch_command(policy: str, log_dir: Path) -> Command:
 
 def _run(form: RunForm, settings: Mapping[str, str], data_dir: Path) -> Command:
     for name, text in settings.items():
+        if "," in text:
+            raise ConfigurationError(f"{name}={text[:40]}: one run has one value of it; several make a sweep")
         _check(name, text)
     argv = [sys.executable, "-m", "backtest.run", "--policy", form.policy, *_market(form, data_dir)]
     argv += [] if form.presets else ["--no-presets"]

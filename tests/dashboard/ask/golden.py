@@ -69,6 +69,8 @@ CHANGED = [
     ("what happened in february 2026", "equity_change_eth", lambda t: t.equity_change("eth", t.between("2026-02-01", "2026-03-01"))),
     ("What is new on 12 January?", "opened", lambda t: _opened(t, "2026-01-12", "2026-01-13")),
     ("what happened on 2026-01-21", "opened", lambda t: _opened(t, "2026-01-21", "2026-01-22")),
+    ("How many calls were sold?", "opened", lambda t: _opened(t, "2026-01-01", "2027-01-01")),
+    ("how many sales on 5 January?", "opened", lambda t: _opened(t, "2026-01-05", "2026-01-06")),  # its last line sells
     ("what changed from 10 January to 20 January", "lines", lambda t: _count(t, "2026-01-10", "2026-01-21")),
     ("what changed between 2026-01-10 and 2026-01-12", "opened", lambda t: _opened(t, "2026-01-10", "2026-01-13")),
     ("Catch me up: January", "spot_change_btc", lambda t: _moved(t, "btc", "2026-01-01", "2026-02-01")),

@@ -89,7 +89,7 @@ def test_settings_with_several_values_are_the_axes_of_a_sweep(tmp_path: Path) ->
         ({"DERIBIT_CLIENT_SECRET": "x"}, "not a field"),
         ({"AGENT_LOG_DIR": "/etc"}, "not a field"),
         ({"BTC_DELTA_MAX": "7"}, "BTC_DELTA_MAX=7"),
-        ({"BTC_DELTA_MAX": "0.2,0.3"}, "BTC_DELTA_MAX"),
+        ({"BTC_DELTA_MAX": "0.2,0.3"}, "BTC_DELTA_MAX=0.2,0.3: one run has one value of it; several make a sweep"),
         ({"BTC_ENABLED": "yes"}, "BTC_ENABLED"),
         ({"seed": "1; rm -rf /"}, "seed"),
         ({"start": "2026-02-01", "end": "2026-01-01"}, "after start"),
