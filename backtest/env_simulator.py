@@ -16,9 +16,11 @@ from backtest.environment.rewards import RewardKind, Worth, reward, worth_of
 from cli.assembly import Agent, agent_from_parts
 from config import AgentConfig, load_config
 from core.breaker import Breaker
+from core.iteration import LedgerReading
 from deribit.kill_file import kill_note_of
 from logging_utils import IterationRecord, RunInfo
-from models import AgentError, AgentState, ProposedAction
+from models import AgentError, AgentState, ExecutionResult, ProposedAction
+from orders.ledger_reader import LedgerReader
 from orders.order_log import OrderMemory
 from paper_exchange.in_process.client import InProcessClient
 from paper_exchange.setups import Setup, simulated_setup
@@ -132,7 +134,9 @@ class CoveredCallEnv:
         order_log = OrderMemory()  # in a simulation nothing can be lost that needs to be found again
         client = InProcessClient(setup.account, config, order_log, partial(kill_note_of, config))
         run = RunInfo(f"env-{self.seed}", "environment", market, "caller", "", "", fills=config.run.fills)
-        return agent_from_parts(config, client, _no_policy, order_log, None, run)
+        agent = agent_from_parts(config, client, _no_policy, order_log, None, run)
+        agent.ledger = UnreadLedger(client, config.enabled_underlyings)
+        return agent
 
     def _next_readable(self, agent: Agent, is_due: bool) -> tuple[AgentState | None, int]:
         """The state now or at the next time that has one, None at the end of the data; how many times had none."""
@@ -147,6 +151,24 @@ class CoveredCallEnv:
                 problem = error
             is_due = agent.clock.wait_for_next(agent.config.run.interval_seconds)
         raise problem
+
+
+class UnreadLedger(LedgerReader):
+    """What was booked stands in the account; an environment keeps no line that would repeat it."""
+
+    def read_new_entries(self, state: AgentState, execution: ExecutionResult | None) -> LedgerReading:  # noqa: ARG002
+        return LedgerReading()
+
+    def with_equities(
+        self,
+        reading: LedgerReading,
+        state: AgentState,  # noqa: ARG002
+        execution: ExecutionResult | None,  # noqa: ARG002
+    ) -> LedgerReading:
+        return reading
+
+    def expect_fill(self, symbol: str, direction: str, amount_coin: float) -> None:
+        """Nothing is read, so nothing can be missing."""
 
 
 def _no_policy(agent_state: AgentState, config: AgentConfig) -> ProposedAction:

@@ -8,6 +8,7 @@ roll is about the call that expires first, whole, but no more than max_order_siz
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from models import (
     UNDERLYINGS,
     ActionType,
     AgentState,
-    CandidateOption,
     OptionPosition,
     ProposedAction,
     Underlying,
@@ -26,6 +26,7 @@ from models import (
 from risk_engine import are_allowed
 
 ACTIONS_A_COIN = 2 * MAX_CANDIDATES + 1
+KEPT = 1_024
 ACTION_COUNT = 1 + ACTIONS_A_COIN * len(UNDERLYINGS)
 NOTHING = ProposedAction(type=ActionType.DO_NOTHING, reason="action 0")
 
@@ -62,46 +63,40 @@ def _actions_of_coin(coin: Underlying, state: AgentState, config: AgentConfig) -
     calls, held = state.candidates_for(coin), call_in_question(state, coin)
     there_are = range(min(len(calls), MAX_CANDIDATES))
     missing = [None] * (MAX_CANDIDATES - len(there_are))
-    yield from (_sale(calls[which], which, config) for which in there_are)
+    size = config.strategy(coin).order_size
+    yield from (_sale(coin, calls[which].symbol, size, which) for which in there_are)
     yield from missing
     if held is None:
         yield from [None] * (1 + MAX_CANDIDATES)
         return
-    yield _close(held, config)
-    yield from (_roll(held, calls[which], which, config) for which in there_are)
+    size = min(held.size, config.strategy(coin).max_order_size)
+    yield _close(coin, held.symbol, size)
+    yield from (_roll(coin, held.symbol, calls[which].symbol, size, which) for which in there_are)
     yield from missing
 
 
-def _sale(call: CandidateOption, which: int, config: AgentConfig) -> ProposedAction:
+# The candidates of a state are mostly those of the one before: what they stand for is kept.
+
+
+@lru_cache(maxsize=KEPT)
+def _sale(coin: Underlying, symbol: str, size: float, which: int) -> ProposedAction:
     return ProposedAction(
-        type=ActionType.OPEN_COVERED_CALL,
-        underlying=call.underlying,
-        symbol=call.symbol,
-        size=config.strategy(call.underlying).order_size,
-        reason=f"candidate {which + 1}",
+        type=ActionType.OPEN_COVERED_CALL, underlying=coin, symbol=symbol, size=size, reason=f"candidate {which + 1}"
     )
 
 
-def _close(held: OptionPosition, config: AgentConfig) -> ProposedAction:
-    return ProposedAction(
-        type=ActionType.CLOSE_COVERED_CALL,
-        underlying=held.underlying,
-        symbol=held.symbol,
-        size=_size_of(held, config),
-        reason="close",
-    )
+@lru_cache(maxsize=KEPT)
+def _close(coin: Underlying, symbol: str, size: float) -> ProposedAction:
+    return ProposedAction(type=ActionType.CLOSE_COVERED_CALL, underlying=coin, symbol=symbol, size=size, reason="close")
 
 
-def _roll(held: OptionPosition, call: CandidateOption, which: int, config: AgentConfig) -> ProposedAction:
+@lru_cache(maxsize=KEPT)
+def _roll(coin: Underlying, symbol: str, new_symbol: str, size: float, which: int) -> ProposedAction:
     return ProposedAction(
         type=ActionType.ROLL_COVERED_CALL,
-        underlying=held.underlying,
-        symbol=held.symbol,
-        new_symbol=call.symbol,
-        size=_size_of(held, config),
+        underlying=coin,
+        symbol=symbol,
+        new_symbol=new_symbol,
+        size=size,
         reason=f"roll to candidate {which + 1}",
     )
-
-
-def _size_of(held: OptionPosition, config: AgentConfig) -> float:
-    return min(held.size, config.strategy(held.underlying).max_order_size)

@@ -8,7 +8,7 @@ are 0. Pure. `python -m backtest.environment.observation` prints the columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,11 +35,6 @@ class Column(NamedTuple, Generic[Seen]):
     def named(self, prefix: str) -> tuple[str, str, float, float]:
         """Name, unit, low and high, as a column of the row."""
         return f"{prefix}_{self.name}", self.unit, self.low, self.high
-
-    def cut(self, seen: Seen | None) -> float:
-        """The figure inside its range; 0 where it is not known."""
-        value = None if seen is None else self.value(seen)
-        return 0.0 if value is None or not math.isfinite(value) else min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -122,20 +117,29 @@ def columns() -> Iterator[tuple[str, str, float, float]]:
             yield from (column.named(f"{prefix}_candidate_{number}") for column in CANDIDATE_COLUMNS)
 
 
+LOWS, HIGHS = (np.array(bounds, dtype=np.float64) for bounds in zip(*(c[2:] for c in columns()), strict=True))
+
+
 def observe(state: AgentState, start: Worth) -> NDArray[np.float32]:
     """The row of a state."""
-    return np.array([value for coin in UNDERLYINGS for value in _coin_row(state, coin, start)], dtype=np.float32)
+    figures = np.array([value for coin in UNDERLYINGS for value in _coin_row(state, coin, start)], dtype=np.float64)
+    row = np.where(np.isfinite(figures), np.minimum(np.maximum(figures, LOWS), HIGHS), 0.0)
+    return row.astype(np.float32)
 
 
-def _coin_row(state: AgentState, coin: Underlying, start: Worth) -> Iterator[float]:
+def _coin_row(state: AgentState, coin: Underlying, start: Worth) -> list[float | None]:
     view, held = _view(state, coin, start), call_in_question(state, coin)
-    yield from (column.cut(view) for column in COIN_COLUMNS)
-    call = None if held is None or view is None else CallView(held, view)
-    yield from (column.cut(call) for column in HELD_COLUMNS)
-    calls = [] if view is None else [CandidateView(one, view.market.spot_usd) for one in state.candidates_for(coin)]
-    for number in range(MAX_CANDIDATES):
-        candidate = calls[number] if number < len(calls) else None
-        yield from (column.cut(candidate) for column in CANDIDATE_COLUMNS)
+    row = _figures(COIN_COLUMNS, view)
+    row += _figures(HELD_COLUMNS, None if held is None or view is None else CallView(held, view))
+    calls = () if view is None else state.candidates_for(coin)[:MAX_CANDIDATES]
+    for call in calls:
+        row += _figures(CANDIDATE_COLUMNS, None if view is None else CandidateView(call, view.market.spot_usd))
+    return row + [None] * (len(CANDIDATE_COLUMNS) * (MAX_CANDIDATES - len(calls)))
+
+
+def _figures(shown: Sequence[Column[Seen]], seen: Seen | None) -> list[float | None]:
+    """Not cut yet; None where they are not known."""
+    return [None if seen is None else column.value(seen) for column in shown]
 
 
 def _view(state: AgentState, coin: Underlying, start: Worth) -> CoinView | None:

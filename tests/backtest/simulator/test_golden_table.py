@@ -69,7 +69,8 @@ def earned(
     recording: Sequence[str] = WHOLE,
 ) -> tuple[float, float, int, int]:
     """Premium, P&L, wins, calls, as summary.json has them."""
-    policy = folder / f"fridays_{coin.lower()}_{round(100 * delta)}.py"  # a module's name is good for one file
+    span = Path(recording[1]).name.partition(".")[0].replace("-", "_").lower()
+    policy = folder / f"fridays_{coin.lower()}_{round(100 * delta)}_{span}.py"  # a module's name is good for one file
     policy.write_text(POLICY)
     settings = {
         **{"BTC_ENABLED": str(coin == "BTC").lower(), "ETH_ENABLED": str(coin == "ETH").lower()},
