@@ -219,20 +219,26 @@ def _reasons_by_terms(terms: Terms) -> Integers:
 @lru_cache(maxsize=2)
 def _listed(terms: tuple[Terms, ...]) -> _Listed:
     """The same at every moment, too."""
-    of_each = [one.take(one.tradable_calls.rows) for one in terms]
-    most = max(len(one.steps) for one in of_each)
-    steps = [one.filled_steps(most) for one in of_each]
+    calls = [one.tradable_calls for one in terms]
+    rows = [one.rows for one in calls]
+    most = max(len(one.steps) for one in terms)
+    steps = [one.filled_steps(most) for one in terms]
     return _Listed(
-        coin_of=np.repeat(np.arange(len(terms)), [len(one.is_listed) for one in of_each]),
-        rows=np.concatenate([one.tradable_calls.rows for one in terms]),
-        strike_usd=np.concatenate([one.strike_usd for one in of_each]),
-        expiry=np.concatenate([one.expiry for one in of_each]),
-        tick_size_coin=np.concatenate([one.tick_size_coin for one in of_each]),
+        coin_of=np.repeat(np.arange(len(terms)), [len(own) for own in rows]),
+        rows=np.concatenate(rows),
+        strike_usd=np.concatenate([one.strike_usd for one in calls]),
+        expiry=np.concatenate([one.expiry for one in calls]),
+        tick_size_coin=_joined([one.tick_size_coin for one in terms], rows),
         steps=tuple(
-            (np.concatenate([above for above, _ in nth]), np.concatenate([tick for _, tick in nth]))
+            (_joined([above for above, _ in nth], rows), _joined([tick for _, tick in nth], rows))
             for nth in zip(*steps, strict=True)
         ),
     )
+
+
+def _joined(columns: Sequence[Floats], rows: Sequence[Integers]) -> Floats:
+    """Of a column of each coin its own rows, one coin after the other."""
+    return np.concatenate([column.take(own) for column, own in zip(columns, rows, strict=True)])
 
 
 def _hard_reasons(
