@@ -138,7 +138,7 @@ def _status(config: AgentConfig, options: argparse.Namespace) -> int:
     folder = _newest_folder(config.run.log_dir) if options.market is None else config.run.log_dir
     record = last_record(folder)
     if record is None:
-        complain(f"there is no decision log in {folder} yet")
+        complain(f"there is no decision log in {folder} yet{_logs_below(folder)}")
         return 1
     _say_where(folder, config)
     say(status_text(record, SystemClock().now()))
@@ -150,11 +150,17 @@ def _status(config: AgentConfig, options: argparse.Namespace) -> int:
 def _report(config: AgentConfig, options: argparse.Namespace) -> int:
     folder = _newest_folder(config.run.log_dir) if options.market is None else config.run.log_dir
     if not any(folder.glob(LOG_FILES)):
-        complain(f"there is no decision log in {folder} yet")
+        complain(f"there is no decision log in {folder} yet{_logs_below(folder)}")
         return 1
     _say_where(folder, config)
     say(report_text(_earnings_in(folder)))
     return 0
+
+
+def _logs_below(folder: Path) -> str:
+    """Such as those of profiles, each in a folder of its own."""
+    rooms = sorted(path.parent.name for path in folder.glob(f"*/{LOG_FILES}"))
+    return f"; there are some in {', '.join(dict.fromkeys(rooms))}: say which with --log-dir" if rooms else ""
 
 
 def _earnings_in(folder: Path) -> dict[str, tuple[CoinEarnings, ...]]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backtest.refusals import WRONG_INPUT, refused
-from backtest.replay.logged import log_of_run, read_log
-from backtest.replay.read_aloud import prices_of
+from backtest.replay.logged import log_of_run
+from backtest.replay.read_aloud import log_read_aloud, prices_of
 from backtest.replay.settings import settings_of_runs
 from backtest.training_data.files import Source, sha256_of, write_data
 from backtest.training_data.minari_file import write_minari
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rows_of_log(pattern: str, options: argparse.Namespace) -> tuple[list[Row], Source]:
-    log = read_log(pattern)
+    log = log_read_aloud(pattern)
     prices = prices_of(log, options.delivery_prices)
     settings, strange = settings_of_runs(log, options.interval)
     rows: list[Row] = []

@@ -172,7 +172,11 @@ def _file_notice(file: LogFile) -> str | None:
     """What of a file is not shown."""
     parts = []
     if file.newer:
-        parts.append(f"{file.newer} lines were written by a newer version of the agent")
+        parts.append(f"{_lines(file.newer, 'was', 'were')} written by a newer version of the agent")
     if file.unreadable:
-        parts.append(f"{file.unreadable} lines cannot be read")
-    return f"{file.name}: {' and '.join(parts)}; they are left out" if parts else None
+        parts.append(_lines(file.unreadable, "cannot be read", "cannot be read"))
+    return f"{file.name}: {' and '.join(parts)}; left out" if parts else None
+
+
+def _lines(count: int, one: str, many: str) -> str:
+    return f"1 line {one}" if count == 1 else f"{count} lines {many}"

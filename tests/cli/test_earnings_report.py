@@ -66,6 +66,14 @@ def test_without_a_log_there_is_nothing_to_report(option: str, tmp_path: Path) -
     assert (ended.code, "there is no decision log" in ended.err) == (1, True)
 
 
+def test_logs_of_profiles_are_named_where_the_folder_above_them_is_asked(tmp_path: Path) -> None:
+    for profile in ("moderate", "aggressive"):
+        (tmp_path / "logs" / profile).mkdir(parents=True)
+        (tmp_path / "logs" / profile / "decisions-2026-01-05.jsonl").touch()
+    ended = simulated_run(tmp_path, "--report")
+    assert "there are some in aggressive, moderate: say which with --log-dir" in " ".join(ended.err.split())
+
+
 def test_a_torn_line_is_said_in_plain_words_and_the_rest_is_reported(tmp_path: Path) -> None:
     simulated_run(tmp_path, "--iterations", "6", "--interval", "21600", "--quiet")
     last = max((tmp_path / "logs").glob("decisions-*.jsonl"))

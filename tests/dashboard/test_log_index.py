@@ -113,7 +113,7 @@ def test_lines_of_the_future_and_lines_that_are_none_are_counted_not_shown(log: 
     index = read(log)
     assert index.count() == LINES
     (notice,) = index.notices()
-    assert "1 lines were written by a newer version" in notice
+    assert "1 line was written by a newer version" in notice
     assert "2 lines cannot be read" in notice
 
 

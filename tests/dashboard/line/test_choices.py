@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from cli.recorder import IterationEnd
+from core.choices.decisions import ModelCall
 from dashboard.line.choices import choice_rows
 from logging_utils import IterationRecord
-from models import ActionOption, ActionType, ProposedAction
+from models import (
+    ActionOption,
+    ActionType,
+    ProposedAction,
+    Reason,
+    RiskResult,
+    ShadowDecision,
+)
 from tests.builders.agent import RUN
 from tests.builders.records import record_of
 from tests.builders.states import NOW, a_state
@@ -58,3 +66,21 @@ def test_a_line_without_choices_shows_what_the_policy_named() -> None:
         (f"open {SOLD}", 0.75, False),
         ("nothing", 0.25, True),
     ]
+
+
+def test_shadows_and_what_a_model_was_asked_stand_on_the_page(tmp_path: Path) -> None:
+    asked = ModelCall(outcome="invalid", model="<b>local</b>", host="127.0.0.1:1", reply="B", prompt_tokens=1000)
+    nothing = ProposedAction(type=ActionType.DO_NOTHING, reason="invalid: no label", model_call=asked)
+    sale = ProposedAction(
+        type=ActionType.OPEN_COVERED_CALL, underlying="BTC", symbol=SOLD, size=0.1, reason="a good price"
+    )
+    refused = RiskResult(allowed=False, reasons=(Reason(rule="order_size", text="too large"),))
+    shadows = (ShadowDecision(policy="bold", policy_hash="p-1", action=sale, check=refused),)
+    record = record_of(RUN, IterationEnd(1, NOW), state=a_state(), action=nothing)
+    line = record.model_copy(update={"shadows": shadows}).model_dump_json()
+    (tmp_path / f"decisions-{NOW:%Y-%m-%d}.jsonl").write_text(line + "\n")
+    page = browser_of(a_dashboard(tmp_path, tmp_path)).get(f"/line/{RUN.run_id}/1").text
+    assert "invalid: &lt;b&gt;local&lt;/b&gt; at 127.0.0.1:1, reply “B”, 1000 + ? tokens" in page
+    shown = page.partition('aria-label="Shadows"')[2].partition("</table>")[0]
+    assert f"open covered call {SOLD}" in shown
+    assert "refused by order_size" in shown
