@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -138,7 +138,7 @@ def _place() -> str:
 
 def _explored(answer: _RawAnswer, state: AgentState, config: AgentConfig) -> _RawAnswer:
     """With the odds of every choice, and drawn anew where this decision explores; who failed explores nothing."""
-    return answer if answer.action is None else replace(answer, action=explored(state, answer.action, config))
+    return answer if answer.action is None else _RawAnswer(explored(state, answer.action, config))
 
 
 def traceback_text() -> str:

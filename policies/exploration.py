@@ -79,8 +79,9 @@ def _odds(
 ) -> list[ActionOption]:
     """What could have happened; the other choices of the state have 0, and a line is long enough without them."""
     drawn = {choice.label: share / len(pool) for choice in pool}
-    both = ((1.0 - share) * own.get(choice.label, 0.0) + drawn.get(choice.label, 0.0) for choice in choices)
-    return [choice.drawn_with(chance) for choice, chance in zip(choices, both, strict=True) if chance > 0.0]
+    both = {label: (1.0 - share) * own.get(label, 0.0) + drawn.get(label, 0.0) for label in own.keys() | drawn.keys()}
+    likely = [choice for choice in choices if both.get(choice.label, 0.0) > 0.0]
+    return [choice.drawn_with(both[choice.label]) for choice in likely]
 
 
 def _own_option(action: Action) -> ActionOption:

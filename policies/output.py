@@ -84,6 +84,8 @@ def _plain(value: Any) -> Any:
 
 def _known_type(value: object) -> object:
     """The ActionType of exactly this name; anything else stays what it is, to be refused."""
+    if type(value) is ActionType:
+        return value
     return next((kind for kind in ActionType if isinstance(value, str) and kind.value == value), value)
 
 
@@ -95,9 +97,11 @@ def _check_what_types_cannot(action: ProposedAction) -> None:
             raise PolicyOutputError(
                 f"symbol_not_in_state: {plain_ascii(symbol, MAX_NAME_LENGTH)} cannot be an instrument"
             )
+    if not (action.choices or action.model_call):
+        return  # the other fields are checked by now
     try:
         action.model_dump_json()
-    except ValueError:  # half a surrogate pair cannot be written to the log; the other fields are checked by now
+    except ValueError:  # half a surrogate pair cannot be written to the log
         raise PolicyOutputError("bad_choices: a text holds characters that cannot be written") from None
 
 
