@@ -139,10 +139,10 @@ class IndexPath:
         coin, oldest = COINS.index(currency), self._hours[0].number
         return [self._hours[number - oldest].candle(coin) for number in range(first_hour, last_hour + 1)]
 
-    def factors(self, currency: str, at_ms: int) -> FloatArray:
-        """The five factors of one coin, moving in a straight line within the hour."""
+    def factors(self, currencies: Sequence[str], at_ms: int) -> FloatArray:
+        """The five factors, a row a coin, moving in a straight line within the hour."""
         place, share = at_ms // HOUR_MS - self._next_number, at_ms % HOUR_MS / HOUR_MS
-        opened, closed = self._factors.newest(1 - place)[:2, COINS.index(currency)]
+        opened, closed = self._factors.newest(1 - place)[:2, [COINS.index(currency) for currency in currencies]]
         mixed: FloatArray = (1.0 - share) * opened + share * closed
         return mixed
 

@@ -8,7 +8,6 @@ Index and quote noise change each minute, marks each second. No disk, no network
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,10 +18,11 @@ from paper_exchange.market.market import Bar, DeliveryPrice, Listing, Marked, Ma
 from paper_exchange.market.names import currency_of
 from paper_exchange.market.quote_columns import QuoteColumns
 from paper_exchange.simulated import settings
+from paper_exchange.simulated.chain_columns import ChainColumns, JoinedColumns, chain_columns, joined_columns
 from paper_exchange.simulated.index_path import IndexPath
 from paper_exchange.simulated.listing_board import ListingBoard
 from paper_exchange.simulated.process import dice_of
-from paper_exchange.simulated.quotes import ChainColumns, MarketMoment, chain_columns, quote_chain
+from paper_exchange.simulated.quotes import MarketMoment, quote_chains
 from paper_exchange.simulated.settings import COINS, PROFILES
 from paper_exchange.simulated.surface import volatility_index_pct
 
@@ -45,7 +45,9 @@ class SimulatedMarket:
         self._path = IndexPath(seed, now_ms(clock))
         self._boards = {currency: ListingBoard(currency, size) for currency in currencies}
         self._columns_of: dict[str, ChainColumns] = {}
-        self._chains: dict[str, _Chain] = {}
+        self._joined: JoinedColumns | None = None
+        self._chains_at_ms, self._chains = -1, dict[str, QuoteColumns]()
+        self._looked_at = set[str]()  # coins whose chains somebody wants: they are priced together
         first_hour = self._path.last_hour - 24 * settings.REMEMBER_EXPIRED_DAYS
         for currency, board in self._boards.items():
             for hour_number, spot_usd in self._path.opening_prices(currency, first_hour):
@@ -73,18 +75,18 @@ class SimulatedMarket:
     def quotes(self, currency: str) -> Sequence[Quote]:
         if currency not in self._boards:
             return ()
-        return self._chain(currency, self._look()).quotes
+        return self._chain(currency, self._look())
 
     def quote(self, name: str) -> Quote | None:
         currency = currency_of(name)
         if currency not in self._boards:
             return None
-        return self._chain(currency, self._look()).quotes.find(name)
+        return self._chain(currency, self._look()).find(name)
 
     def mark(self, name: str) -> Marked | None:
         """The mark of the same quote; no size is thrown for it."""
         currency = currency_of(name)
-        return self._chain(currency, self._look()).quotes.find_mark(name) if currency in self._boards else None
+        return self._chain(currency, self._look()).find_mark(name) if currency in self._boards else None
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         if expires_at_ms > self._look() or currency not in self._boards:
@@ -132,18 +134,30 @@ class SimulatedMarket:
             board.forget_expired_before(last_seen - 24 * settings.REMEMBER_EXPIRED_DAYS)
         return at_ms
 
-    def _chain(self, currency: str, at_ms: int) -> _Chain:
+    def _chain(self, currency: str, at_ms: int) -> QuoteColumns:
         """The chain of this second; one a coin is kept."""
         at_ms -= at_ms % 1000
-        kept = self._chains.get(currency)
-        if kept is not None and kept.at_ms == at_ms:
-            return kept
-        columns = self._columns(currency)
-        moment = MarketMoment(at_ms, self._path.price(currency, at_ms), self._path.factors(currency, at_ms))
-        dice = dice_of(self._seed, 1 + COINS.index(currency), at_ms // MINUTE_MS)
-        chain = _Chain(at_ms, quote_chain(columns, moment, PROFILES[currency], dice))
-        self._chains[currency] = chain
-        return chain
+        if at_ms != self._chains_at_ms:
+            self._chains_at_ms, self._chains = at_ms, {}
+        if currency not in self._chains:
+            self._looked_at.add(currency)
+            wanted = self._looked_at - self._chains.keys()
+            coins = tuple([coin for coin in self.currencies if coin in wanted])
+            self._chains.update(zip(coins, self._quoted(coins, at_ms), strict=True))
+        return self._chains[currency]
+
+    def _quoted(self, coins: tuple[str, ...], at_ms: int) -> list[QuoteColumns]:
+        indices_usd = np.array([self._path.price(coin, at_ms) for coin in coins])
+        moment = MarketMoment(at_ms, indices_usd, self._path.factors(coins, at_ms))
+        dice = [dice_of(self._seed, 1 + COINS.index(coin), at_ms // MINUTE_MS) for coin in coins]
+        return quote_chains(self._joined_columns(coins), moment, [PROFILES[coin] for coin in coins], dice)
+
+    def _joined_columns(self, coins: tuple[str, ...]) -> JoinedColumns:
+        """The same until something else is listed."""
+        chains = tuple([self._columns(coin) for coin in coins])
+        if self._joined is None or self._joined.chains != chains:
+            self._joined = joined_columns(chains, [PROFILES[coin] for coin in coins])
+        return self._joined
 
     def _columns(self, currency: str) -> ChainColumns:
         """The same until something else is listed."""
@@ -151,11 +165,3 @@ class SimulatedMarket:
         if kept is None or kept.sheets is not sheets:
             kept = self._columns_of[currency] = chain_columns(sheets)
         return kept
-
-
-@dataclass
-class _Chain:
-    """One coin's quotes at one second."""
-
-    at_ms: int
-    quotes: QuoteColumns

@@ -1,4 +1,4 @@
-"""Quotes of a whole simulated chain at one moment.
+"""Quotes of whole simulated chains at one moment.
 
 In: listings, index in USD, factors, time in milliseconds, seeded dice. Out: quotes of all listings, in coin. Marks
 follow from the rounded volatility, so Black-76 gives them back; bids and asks lie on the tick grid around them, and
@@ -9,22 +9,21 @@ made-up open interest, and there is no last price. Pure but for the dice.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from core.chain import Quotes, number_or_none
-from core.columns import Integers
 from paper_exchange.market.clocks import YEAR_MS
 from paper_exchange.market.expiries import has_future
-from paper_exchange.market.market import TICK_SIZE, TICK_STEPS, Listing, Quote
+from paper_exchange.market.market import TICK_SIZE, TICK_STEPS, Quote
 from paper_exchange.market.names import expiry_code
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.simulated import settings, surface
-from paper_exchange.simulated.listing_board import ExpirySheet
+from paper_exchange.simulated.chain_columns import ChainColumns, JoinedColumns
 from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
 
@@ -35,29 +34,11 @@ WIDE_TICKS = round(WIDE_TICK / TICK_SIZE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChainColumns:
-    """The unchanging side of a chain.
-
-    `sheets` are what it was made of. Listings come in pairs, the call and the put of one strike, which share forward,
-    volatility and d1, as all strikes of an expiry share what hangs on time: `strikes_usd` and `expiry_of` have a row a
-    strike and expiry, `expires_at_ms` a row an expiry.
-    """
-
-    sheets: tuple[ExpirySheet, ...]
-    listings: tuple[Listing, ...]
-    names: tuple[str, ...]
-    row_of: dict[str, int]
-    strikes_usd: FloatArray
-    expiry_of: Integers
-    expires_at_ms: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
 class MarketMoment:
-    """The changing side: what all options of one coin are priced from."""
+    """The changing side: what all options of some coins are priced from, a row a coin."""
 
     at_ms: int
-    index_usd: float
+    indices_usd: FloatArray
     factors: FloatArray
 
 
@@ -71,48 +52,44 @@ class _Marks(NamedTuple):
     deviations: FloatArray
 
 
-def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
-    """Listings as columns; worth keeping while the listings stay the same."""
-    names = tuple(chain.from_iterable([sheet.names for sheet in sheets]))
-    strikes_usd = [strike_usd for sheet in sheets for strike_usd in sheet.strikes_usd]
-    return ChainColumns(
-        sheets=sheets,
-        listings=tuple(chain.from_iterable([sheet.listings for sheet in sheets])),
-        names=names,
-        row_of=dict(zip(names, range(len(names)), strict=True)),
-        strikes_usd=np.array(strikes_usd),
-        expiry_of=np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets]),
-        expires_at_ms=np.array([float(sheet.expires_at_ms) for sheet in sheets]),
-    )
+def quote_chains(
+    columns: JoinedColumns, moment: MarketMoment, profiles: Sequence[CoinProfile], dice: Sequence[np.random.Generator]
+) -> list[QuoteColumns]:
+    """All quotes of each coin, in the order of its listings; each coin has its own dice."""
+    marks = _marks(columns, moment)
+    bids, asks = _sides(marks, columns, dice)
+    marks_coin, ivs, forwards_usd = marks.marks_coin.ravel(), marks.iv_fractions.repeat(2), marks.forwards_usd.repeat(2)
+    quoted_at, found, begin = all_quoted_at(moment.at_ms, len(bids)), [], 0
+    for chain, end, profile, own_dice in zip(columns.chains, columns.ends, profiles, dice, strict=True):
+        rows = slice(2 * begin, 2 * end)
+        shown = Quotes(
+            symbols=chain.names,
+            bid_price_coin=bids[rows],
+            ask_price_coin=asks[rows],
+            mark_price_coin=marks_coin[rows],
+            mark_iv_fraction=ivs[rows],
+            underlying_price_usd=forwards_usd[rows],
+            quoted_at=quoted_at[rows],
+        )
+        found.append(_quoted(chain, shown, moment.at_ms, profile, own_dice))
+        begin = end
+    return found
 
 
-def quote_chain(
-    columns: ChainColumns, moment: MarketMoment, profile: CoinProfile, dice: np.random.Generator
+def _quoted(
+    chain: ChainColumns, shown: Quotes, at_ms: int, profile: CoinProfile, dice: np.random.Generator
 ) -> QuoteColumns:
-    """All quotes of one coin, in the order of the listings."""
-    count = len(columns.listings)
-    marks = _marks(columns, moment, profile)
-    bids, asks = _sides(marks, profile, dice)
+    """One coin's quotes, rows made where one is looked at."""
 
     @cache
     def sizes() -> FloatArray:
         """Thrown when the first row is looked at; nothing else is thrown after them."""
-        return _sizes(dice, count, profile, columns.listings[0].min_trade_amount)
-
-    shown = Quotes(
-        symbols=columns.names,
-        bid_price_coin=bids,
-        ask_price_coin=asks,
-        mark_price_coin=marks.marks_coin.ravel(),
-        mark_iv_fraction=marks.iv_fractions.repeat(2),
-        underlying_price_usd=marks.forwards_usd.repeat(2),
-        quoted_at=all_quoted_at(moment.at_ms, count),
-    )
+        return _sizes(dice, len(chain.names), profile, chain.listings[0].min_trade_amount)
 
     @cache
     def row(number: int) -> Quote:
-        listing, open_interest = columns.listings[number], _open_interest(columns.names[number])
-        bid_coin, ask_coin = number_or_none(bids[number]), number_or_none(asks[number])
+        listing, open_interest = chain.listings[number], _open_interest(chain.names[number])
+        bid_coin, ask_coin = number_or_none(shown.bid_price_coin[number]), number_or_none(shown.ask_price_coin[number])
         bid_amount, ask_amount = sizes()[:, number].tolist()
         return Quote(
             name=listing.name,
@@ -123,36 +100,42 @@ def quote_chain(
             mark_coin=float(shown.mark_price_coin[number]),
             mark_iv_fraction=float(shown.mark_iv_fraction[number]),
             underlying_price_usd=float(shown.underlying_price_usd[number]),
-            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, moment.at_ms),
-            timestamp_ms=moment.at_ms,
+            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, at_ms),
+            timestamp_ms=at_ms,
             open_interest=open_interest,
             volume=round(VOLUME_FRACTION * open_interest, 1),
         )
 
-    return QuoteColumns(shown, columns.row_of, row)
+    return QuoteColumns(shown, chain.row_of, row)
 
 
 def _open_interest(name: str) -> float:
     return zlib.crc32(name.encode()) % 5000 / 10.0
 
 
-def _marks(columns: ChainColumns, moment: MarketMoment, profile: CoinProfile) -> _Marks:
+def _marks(columns: JoinedColumns, moment: MarketMoment) -> _Marks:
     of_expiries = (columns.expires_at_ms - moment.at_ms) / YEAR_MS
-    forwards_usd = surface.forwards_usd(profile, moment.factors, moment.index_usd, of_expiries)
-    levels = surface.level_fraction(profile, moment.factors, of_expiries)
-    years, forward, level = (column[columns.expiry_of] for column in (of_expiries, forwards_usd, levels))
+    profiles, factors = columns.profiles, moment.factors[columns.coin_of]
+    by_expiry = (
+        of_expiries,
+        surface.forwards_usd(profiles, factors, moment.indices_usd[columns.coin_of], of_expiries),
+        surface.level_fraction(profiles, factors, of_expiries),
+        surface.slopes(profiles, factors),
+    )
+    years, forward, level, slope = np.array(by_expiry)[:, columns.expiry_of]
     deviations = surface.moneyness(forward, columns.strikes_usd, level, years)
-    iv = surface.iv_fractions(profile, moment.factors, level, deviations)
+    iv = surface.iv_fractions(slope, columns.smiles, level, deviations)
     prices = surface.price_columns(forward, columns.strikes_usd, iv, years)
     marks = np.column_stack((prices.calls_coin, prices.puts_coin))
     return _Marks(forward, iv, marks, prices.call_deltas, deviations)
 
 
-def _sides(marks: _Marks, profile: CoinProfile, dice: np.random.Generator) -> FloatArray:
+def _sides(marks: _Marks, columns: JoinedColumns, dice: Sequence[np.random.Generator]) -> FloatArray:
     """Bids and asks on the tick grid (2 x n), NaN where nobody quotes."""
-    width_noise, *luck = dice.random((3, *marks.marks_coin.shape))
+    thrown = [own.random((3, len(chain.strikes_usd), 2)) for own, chain in zip(dice, columns.chains, strict=True)]
+    width_noise, *luck = np.concatenate(thrown, axis=1)
     spread = settings.SPREAD_FLOOR_COIN + settings.SPREAD_FRACTION * marks.marks_coin
-    half = 0.5 * spread * profile.spread_scale * (0.7 + 0.8 * width_noise)
+    half = 0.5 * spread * columns.spread_scales[:, None] * (0.7 + 0.8 * width_noise)
     sides = _on_grid(np.array((marks.marks_coin - half, marks.marks_coin + half)))
     in_the_wing = np.abs(marks.deviations) > settings.WING_DEVIATIONS
     deep = np.column_stack((marks.call_deltas, 1.0 - marks.call_deltas)) > settings.DEEP_DELTA

@@ -1,7 +1,7 @@
 """The simulated volatility surface: level by tenor, skew and smile by moneyness, and the forward.
 
-In: the five factors of one coin (see simulated_settings), years to expiry, moneyness in standard deviations. Out:
-implied volatility as a fraction, forwards in USD, prices in coin, all as arrays. Pure.
+In: the five factors of a coin (see settings.py), a row an expiry, years to expiry, moneyness in standard deviations.
+Out: implied volatility as a fraction, forwards in USD, prices in coin, all as arrays. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from paper_exchange.simulated.settings import CARRY, FACTORS, FAST, PREMIUM, SKE
 IV_MIN_FRACTION = 0.05
 
 
-def level_fraction(profile: CoinProfile, factors: FloatArray, years: FloatArray) -> FloatArray:
+class ProfileRows(NamedTuple):
+    """Of a CoinProfile what the surface is made of, a row an expiry."""
+
+    implied_fraction: FloatArray
+    carry_fraction: FloatArray
+    skew: FloatArray
+
+
+def level_fraction(profile: CoinProfile | ProfileRows, factors: FloatArray, years: FloatArray) -> FloatArray:
     """At-the-money volatility: the expected one over the option's life, times a premium, dearer for long tenors."""
     expected = factors[..., SLOW] * _mean_weight(SLOW, years) + factors[..., FAST] * _mean_weight(FAST, years)
     term = 1.0 + settings.TERM_RISE * (1.0 - np.exp(-years / settings.TERM_RISE_YEARS))
@@ -41,9 +49,9 @@ def volatility_index_pct(profile: CoinProfile, factors: FloatArray) -> FloatArra
     return pct
 
 
-def forwards_usd(profile: CoinProfile, factors: FloatArray, index_usd: float, years: FloatArray) -> FloatArray:
+def forwards_usd(profile: ProfileRows, factors: FloatArray, index_usd: FloatArray, years: FloatArray) -> FloatArray:
     """Forward per expiry: index plus carry, four decimals as Deribit shows it."""
-    carry = profile.carry_fraction + factors[CARRY]
+    carry = profile.carry_fraction + factors[:, CARRY]
     forward: FloatArray = np.round(index_usd * np.exp(carry * years), 4)
     return forward
 
@@ -54,12 +62,17 @@ def moneyness(forward: FloatArray, strike: FloatArray, level: FloatArray, years:
     return deviations
 
 
-def iv_fractions(profile: CoinProfile, factors: FloatArray, level: FloatArray, deviations: FloatArray) -> FloatArray:
+def slopes(profile: ProfileRows, factors: FloatArray) -> FloatArray:
+    """How the smile of each expiry leans now: the change of iv / atm per standard deviation of moneyness."""
+    leaning: FloatArray = profile.skew + factors[:, SKEW]
+    return leaning
+
+
+def iv_fractions(slope: FloatArray, smile: FloatArray, level: FloatArray, deviations: FloatArray) -> FloatArray:
     """Implied volatility with skew and smile, rounded to a hundredth of a percent as Deribit shows it."""
-    slope = profile.skew + factors[SKEW]
     m = soft_clamp(deviations, -settings.MONEYNESS_LIMIT, settings.MONEYNESS_LIMIT, settings.MONEYNESS_SHARPNESS)
-    shape = 1.0 + slope * m + profile.smile * m**2
-    fraction: FloatArray = np.round(np.maximum(level * shape, IV_MIN_FRACTION), 4)
+    unrounded: FloatArray = np.maximum(level * (1.0 + slope * m + smile * m**2), IV_MIN_FRACTION)
+    fraction: FloatArray = np.round(unrounded, 4)
     return fraction
 
 

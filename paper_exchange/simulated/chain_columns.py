@@ -1,0 +1,94 @@
+"""The unchanging side of simulated chains as columns: what is listed, of one coin and of several below each other.
+
+In: the sheets of listing boards, the coins' profiles. Out: arrays, strikes in USD, times in milliseconds; worth keeping
+while the listings stay the same. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
+
+import numpy as np
+
+from core.columns import Integers
+from paper_exchange.market.market import Listing
+from paper_exchange.simulated.listing_board import ExpirySheet
+from paper_exchange.simulated.process import FloatArray
+from paper_exchange.simulated.settings import CoinProfile
+from paper_exchange.simulated.surface import ProfileRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainColumns:
+    """One coin's chain.
+
+    `sheets` are what it was made of. Listings come in pairs, the call and the put of one strike, which share forward,
+    volatility and d1, as all strikes of an expiry share what hangs on time: `strikes_usd` and `expiry_of` have a row a
+    strike and expiry, `expires_at_ms` a row an expiry.
+    """
+
+    sheets: tuple[ExpirySheet, ...]
+    listings: tuple[Listing, ...]
+    names: tuple[str, ...]
+    row_of: dict[str, int]
+    strikes_usd: FloatArray
+    expiry_of: Integers
+    expires_at_ms: FloatArray
+
+
+def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
+    """Listings as columns."""
+    names = tuple(chain.from_iterable([sheet.names for sheet in sheets]))
+    strikes_usd = [strike_usd for sheet in sheets for strike_usd in sheet.strikes_usd]
+    return ChainColumns(
+        sheets=sheets,
+        listings=tuple(chain.from_iterable([sheet.listings for sheet in sheets])),
+        names=names,
+        row_of=dict(zip(names, range(len(names)), strict=True)),
+        strikes_usd=np.array(strikes_usd),
+        expiry_of=np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets]),
+        expires_at_ms=np.array([float(sheet.expires_at_ms) for sheet in sheets]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinedColumns:
+    """The chains of several coins, one below the other: what is priced together is priced in half the time.
+
+    `coin_of` and `profiles` have a row an expiry, `smiles` and `spread_scales` (see CoinProfile) a row a strike and
+    expiry; `ends` are the rows where each coin's strikes end.
+    """
+
+    chains: tuple[ChainColumns, ...]
+    strikes_usd: FloatArray
+    expiry_of: Integers
+    expires_at_ms: FloatArray
+    coin_of: Integers
+    profiles: ProfileRows
+    smiles: FloatArray
+    spread_scales: FloatArray
+    ends: tuple[int, ...]
+
+
+def joined_columns(chains: tuple[ChainColumns, ...], profiles: Sequence[CoinProfile]) -> JoinedColumns:
+    """At least one coin."""
+    expiries = [len(one.expires_at_ms) for one in chains]
+    strikes = [len(one.strikes_usd) for one in chains]
+    before = [0, *accumulate(expiries)]
+    return JoinedColumns(
+        chains=chains,
+        strikes_usd=np.concatenate([one.strikes_usd for one in chains]),
+        expiry_of=np.concatenate([one.expiry_of + first for one, first in zip(chains, before, strict=False)]),
+        expires_at_ms=np.concatenate([one.expires_at_ms for one in chains]),
+        coin_of=np.repeat(np.arange(len(chains)), expiries),
+        profiles=ProfileRows(
+            np.repeat([profile.implied_fraction for profile in profiles], expiries),
+            np.repeat([profile.carry_fraction for profile in profiles], expiries),
+            np.repeat([profile.skew for profile in profiles], expiries),
+        ),
+        smiles=np.repeat([profile.smile for profile in profiles], strikes),
+        spread_scales=np.repeat([profile.spread_scale for profile in profiles], strikes),
+        ends=tuple(accumulate(strikes)),
+    )
