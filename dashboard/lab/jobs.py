@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +28,9 @@ from models import ConfigurationError
 MOST_AT_ONCE = 2
 TAIL_BYTES = 16_000
 MOST_TAIL_LINES = 60
+ANSWER_BYTES = 500_000  # of a replay that answers every save: one answer and the end of that before it
+MOST_ANSWER_LINES = 120
+WAITING = "waiting for "  # how a replay ends an answer
 JOB_NAME = re.compile(r"^\d{8}-\d{6}(-\d+)?$")
 OUTPUTS = ("report.html", "summary.json", "trades.csv", "equity.csv", "chains.csv", "decisions.csv", "ranking.csv",
            "trials.jsonl")  # fmt: skip
@@ -38,7 +41,7 @@ State = Literal["running", "done", "cancelled", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `said`: the last words of its output. `code`: its exit code, None while it runs."""
+    """One run. `said`: its last words, of a watch the newest answer. `code`: its exit code, None while it runs."""
 
     name: str
     folder: Path
@@ -122,7 +125,7 @@ class Jobs:
             started_at=str(about.get("started_at", ""))[:16].replace("T", " "),
             state=state,
             code=code,
-            said=_tail(folder / OUTPUT).replace(f"{folder}{os.sep}", ""),
+            said=_said(folder / OUTPUT, about.get("kind") == "watch").replace(f"{folder}{os.sep}", ""),
         )
 
     def names(self) -> list[str]:
@@ -187,13 +190,29 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _tail(path: Path) -> str:
-    """Its last lines; of a line that was drawn over itself the last state."""
+def _said(path: Path, is_watch: bool) -> str:
+    if is_watch:
+        return "\n".join(newest_answer(_last_lines(path, ANSWER_BYTES)))
+    return "\n".join(_last_lines(path, TAIL_BYTES)[-MOST_TAIL_LINES:])
+
+
+def newest_answer(lines: Sequence[str]) -> list[str]:
+    """From its first line on, which says how many decisions have changed; a long one without its middle."""
+    ends = [number for number, line in enumerate(lines[:-1], 1) if line.startswith(WAITING)]
+    answer = list(lines[ends[-1] if ends else 0 :])
+    left_out = len(answer) - MOST_ANSWER_LINES
+    if left_out <= 0:
+        return answer
+    return [*answer[: MOST_ANSWER_LINES - 2], f"... {left_out} lines are left out ...", *answer[-2:]]
+
+
+def _last_lines(path: Path, most_bytes: int) -> list[str]:
+    """The last lines that are not empty; of a line that was drawn over itself the last state."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            file.seek(max(0, path.stat().st_size - most_bytes))
             text = file.read().decode("utf-8", "replace")
     except OSError:
-        return ""
+        return []
     lines = (line.split("\r")[-1] for line in text.replace("\r\n", "\n").replace("\r", "\n").splitlines())
-    return "\n".join(printable(line) for line in list(lines)[-MOST_TAIL_LINES:] if line.strip())
+    return [printable(line) for line in lines if line.strip()]

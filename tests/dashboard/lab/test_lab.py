@@ -15,7 +15,7 @@ from dashboard.app import create_app
 from dashboard.lab.archive import Archive, beside, chains_of_run
 from dashboard.lab.form import Command, command_of, watch_command
 from dashboard.lab.heat import heat_map
-from dashboard.lab.jobs import Jobs
+from dashboard.lab.jobs import MOST_ANSWER_LINES, Jobs, newest_answer
 from dashboard.settings import DashboardSettings
 from models import ConfigurationError
 from tests.dashboard.client import PageClient
@@ -125,6 +125,24 @@ def test_a_job_survives_a_reload_and_keeps_what_is_done_when_it_is_cancelled(job
     ended = reloaded.job(name)
     assert ended is not None
     assert (ended.code, ended.said) == (1, "begun\nkept")
+
+
+def test_of_a_watch_the_newest_answer_is_shown_from_its_first_line() -> None:
+    first = ["120 decisions: 109 as before, 11 changed", "2026-01-05 12:00  OPEN", "answered in 0.1 s"]
+    waiting = "waiting for my_policy.py to be saved (Ctrl-C ends)"
+    assert newest_answer([*first, waiting]) == [*first, waiting]
+    again = ["120 decisions: 120 as before, 0 changed", "answered in 0.1 s", waiting]
+    assert newest_answer([*first, waiting, *again]) == again
+    assert newest_answer([*first, waiting, again[0]]) == again[:1]
+    assert newest_answer([]) == []
+
+
+def test_a_long_answer_keeps_its_first_and_its_last_lines() -> None:
+    changes = [f"change {number}" for number in range(500)]
+    shown = newest_answer(["120 decisions", *changes, "answered", "waiting for it"])
+    assert len(shown) == MOST_ANSWER_LINES + 1
+    assert (shown[0], shown[-2:]) == ("120 decisions", ["answered", "waiting for it"])
+    assert "... 383 lines are left out ..." in shown
 
 
 def test_no_secret_of_this_process_reaches_a_job(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
