@@ -89,14 +89,19 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     return _without_secrets(_explored(answer, state, config), config)
 
 
-def ask_for_many(policy: Policy, states: Iterable[AgentState], config: AgentConfig) -> list[PolicyAnswer]:
+def ask_for_many(
+    policy: Policy, states: Iterable[AgentState], config: AgentConfig, with_odds: bool = True
+) -> list[PolicyAnswer]:
     """The policy's answers to states on which nothing is traded, as those of a log: at a third of the cost.
 
     The states themselves are handed over, settings are copied once, and the process is put back after the last one.
+    Without odds nothing is said of what else was likely, where nothing is drawn.
     """
+    draws = with_odds or config.run.exploration_pct > 0.0
     keyless = own_copy(_settings_for(policy, config))
     with process_put_back():
-        answers = [_explored(_ask(policy, state, keyless), state, config) for state in states]
+        raw = ((_ask(policy, state, keyless), state) for state in states)
+        answers = [_explored(answer, state, config) if draws else answer for answer, state in raw]
     words = "\n".join(answer.words for answer in answers)
     if without_secrets(words, config) == words:  # one look at all of them instead of one at each
         return [_answer(answer, str) for answer in answers]

@@ -52,7 +52,7 @@ def decide_again(log: Log, policy: Policy, settings: Mapping[str, AgentConfig]) 
     with no_garbage():
         for run_id, points in log.runs.items():
             states = [_with_choices(point.state, settings[run_id]) for point in points]
-            answers = ask_for_many(policy, states, settings[run_id])
+            answers = ask_for_many(policy, states, settings[run_id], with_odds=False)
             errors += len([answer for answer in answers if answer.error is not None])
             changes += [
                 Change(point, answer.action, answer.error)

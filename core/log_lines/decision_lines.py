@@ -37,11 +37,20 @@ class LoggedDecision(BaseModel):
     allowed: bool = True
     shadows: tuple[ShadowDecision, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
-    _lost: tuple[str, ...] = PrivateAttr(())
 
     @property
     def lost(self) -> tuple[str, ...]:
         """Fields that a line of another version lacked and that have no default: they are None."""
+        return ()
+
+
+class OldDecision(LoggedDecision):
+    """The same of a line of another version."""
+
+    _lost: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def lost(self) -> tuple[str, ...]:
         return self._lost
 
 
@@ -59,7 +68,7 @@ def decision_of(record: dict[str, Any]) -> LoggedDecision | None:
     if "event" in record or "proposed_action" not in record:
         return None
     lost: list[str] = []
-    decision = read_tolerantly(LoggedDecision, _known(migrated(record)), lost)
+    decision = read_tolerantly(OldDecision, _known(migrated(record)), lost)
     decision._lost = tuple(lost)
     return None if decision.timestamp is None or decision.proposed_action.type is None else decision
 
