@@ -397,9 +397,10 @@ class _SharedVerdicts:
 
 
 def _seen_alone(trade: ProposedTrade, part: Part) -> ProposedTrade:
-    if part == "sold":
+    """The trade as the rules of a part may see it: those of a leg without the other one."""
+    if part == "sold" and trade.bought_back is not None:
         return trade._replace(bought_back=None)
-    return trade._replace(sold=None) if part == "bought" else trade
+    return trade._replace(sold=None) if part == "bought" and trade.sold is not None else trade
 
 
 def _is_allowed(trade: ProposedTrade, rules: Iterable[Rule]) -> bool:

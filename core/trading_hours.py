@@ -14,7 +14,7 @@ DELIVERY_HOUR = 8
 
 def in_settlement_window(moment: datetime) -> bool:
     """Whether a time lies in the daily pause: its start does, its end does not."""
-    return SETTLEMENT_STARTS <= moment.timetz().replace(tzinfo=None) < SETTLEMENT_ENDS
+    return SETTLEMENT_STARTS <= moment.time() < SETTLEMENT_ENDS
 
 
 def settlement_problem(moment: datetime, lasting_seconds: float = 0.0) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from config import AgentConfig
 from core.choices.scoring import buy_back_parts, sale_parts, total
-from models import ActionType, AgentState, CandidateOption, Choice, OptionPosition, ScorePart, Underlying
+from models import ActionType, AgentState, CandidateOption, Choice, OptionPosition
 
 NOTHING = Choice(type=ActionType.DO_NOTHING, label="nothing")
 
@@ -33,9 +33,14 @@ def possible_choices(state: AgentState, config: AgentConfig) -> Iterator[Choice]
 
 
 def _sale(call: CandidateOption, config: AgentConfig) -> Choice:
-    size = config.strategy(call.underlying).order_size
-    kind = ActionType.OPEN_COVERED_CALL
-    return _choice(f"open {call.symbol}", kind, call.underlying, (call.symbol, None), size, call.score)
+    return Choice(
+        type=ActionType.OPEN_COVERED_CALL,
+        underlying=call.underlying,
+        symbol=call.symbol,
+        size=config.strategy(call.underlying).order_size,
+        label=f"open {call.symbol}",
+        score=call.score,
+    )
 
 
 def _buy_backs(
@@ -45,29 +50,22 @@ def _buy_backs(
     size = min(held.size, config.strategy(coin).max_order_size)
     parts = () if market is None else buy_back_parts(held, market.spot_usd, config.score)
     score_of_closing = total(parts)
-    yield _choice(f"close {symbol}", ActionType.CLOSE_COVERED_CALL, coin, (symbol, None), size, score_of_closing, parts)
-    for call in calls:
-        label, symbols = f"roll {symbol} > {call.symbol}", (symbol, call.symbol)
-        yield _choice(label, ActionType.ROLL_COVERED_CALL, coin, symbols, size, score_of_closing + call.score)
-
-
-def _choice(
-    label: str,
-    kind: ActionType,
-    coin: Underlying,
-    symbols: tuple[str, str | None],
-    size: float,
-    score: float,
-    parts: tuple[ScorePart, ...] = (),
-) -> Choice:
-    symbol, new_symbol = symbols
-    return Choice(
-        type=kind,
+    yield Choice(
+        type=ActionType.CLOSE_COVERED_CALL,
         underlying=coin,
         symbol=symbol,
-        new_symbol=new_symbol,
         size=size,
-        label=label,
-        score=score,
+        label=f"close {symbol}",
+        score=score_of_closing,
         score_parts=parts,
     )
+    for call in calls:
+        yield Choice(
+            type=ActionType.ROLL_COVERED_CALL,
+            underlying=coin,
+            symbol=symbol,
+            new_symbol=call.symbol,
+            size=size,
+            label=f"roll {symbol} > {call.symbol}",
+            score=score_of_closing + call.score,
+        )
