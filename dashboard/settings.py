@@ -15,6 +15,7 @@ from models import ConfigurationError
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 LEAST_TOKEN_LETTERS = 16
 DEFAULT_PORT = 8800
+MOST_PORT = 65_535
 DEFAULT_INTERVAL_SECONDS = 300.0
 
 
@@ -44,7 +45,9 @@ class DashboardSettings:
 
 
 def checked(settings: DashboardSettings) -> DashboardSettings:
-    """The same settings; ConfigurationError where they would let strangers in."""
+    """The same settings; ConfigurationError where they would let strangers in, or nobody at all."""
+    if not 1 <= settings.port <= MOST_PORT:
+        raise ConfigurationError(f"--port {settings.port}: a port is a number from 1 to {MOST_PORT}")
     if settings.token is not None and len(settings.token) < LEAST_TOKEN_LETTERS:
         raise ConfigurationError(f"DASHBOARD_TOKEN: at least {LEAST_TOKEN_LETTERS} letters, it is a password")
     if settings.host not in LOOPBACK_HOSTS and settings.token is None:

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from backtest.historical.files import HistoryData, read_history, read_trades
 from backtest.historical.market import HistoricalClock
 from backtest.historical.setup import setup_by_clock
+from backtest.simulator.other_coin import refuse_another_coin, refuse_swapped_candles
 from backtest.simulator.simulation import MakeSetup, Period
 from backtest.surface.chains import read_chain_rows
 from backtest.surface.coefficients import SHIPPED, SurfaceBook, read_surfaces
@@ -26,8 +28,9 @@ from backtest.surface.observed import corrections_from_chains, corrections_from_
 from models import ConfigurationError
 from paper_exchange.market.clocks import HOUR_MS, RecordedClock, from_ms
 from paper_exchange.market.market import MarketClock
-from paper_exchange.recorded.files import scan_recording
+from paper_exchange.recorded.files import recording_files, scan_file, scan_recording
 from paper_exchange.recorded.market import wake_times
+from paper_exchange.recorded.tables import read_candles
 from paper_exchange.setups import SIMULATION_START, Setup, recorded_setup, simulated_setup
 
 SIMULATED_DAYS = 90
@@ -99,12 +102,22 @@ def _recorded(options: argparse.Namespace, asked: Period) -> Markets:
     def make(_seed: int, coins: Mapping[str, float]) -> Setup:
         return recorded_setup(options.recording, coins, options.candles, options.delivery_prices)
 
+    if options.candles is not None:
+        known = dict(_first_prices(options.recording))
+        refuse_another_coin(read_candles(options.candles), known, str(options.recording))
     if options.dvol is None:
         return Markets(make, asked)
     past = _read_past(options)
     wakes = wake_times([head for head in scan_recording(options.recording) if head.currency in past.data.coins])
     beside = past.markets(lambda: RecordedClock(wakes), ("modelled", "modelled, second set"))
     return Markets(make, asked, tuple(beside))
+
+
+def _first_prices(recording: Path) -> Iterator[tuple[tuple[str, int], float]]:
+    """The index of the first snapshot of each file, by coin and time."""
+    for path in recording_files(recording):
+        for head, _ in islice(scan_file(path), 1):
+            yield (head.currency, head.recorded_at_ms), head.index_price_usd
 
 
 def _historical(options: argparse.Namespace, asked: Period) -> Markets:
@@ -146,6 +159,9 @@ def _read_past(options: argparse.Namespace) -> _Past:
     if options.candles is None or options.dvol is None:
         raise ConfigurationError("a historical market needs both --candles and --dvol")
     data = read_history(options.candles, options.dvol, options.delivery_prices)
+    refuse_swapped_candles(data.candles)
+    settled = {key: price.price_usd for key, price in data.delivery_prices.items()}
+    refuse_another_coin(data.candles, settled, str(options.delivery_prices))
     surfaces = read_surfaces(SHIPPED if options.surface is None else options.surface)
     gc.freeze()  # it stays while the command runs: no search for garbage looks at a hundred thousand candles
     return _Past(data, surfaces, _corrections(options, data, surfaces))

@@ -73,6 +73,12 @@ def test_only_loopback_is_served_without_a_token(capsys: pytest.CaptureFixture[s
         checked(DashboardSettings(Path(), Path(), token="short"))
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65_536, 99_999])
+def test_a_port_that_there_is_not_is_a_sentence(port: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"--port {port}: a port is a number from 1 to 65535"):
+        checked(DashboardSettings(Path(), Path(), port=port))
+
+
 def test_with_a_token_nothing_is_shown_without_it(log: Path) -> None:
     browser = browser_of(a_dashboard(log, log.parent / "data", token=TOKEN))
     assert {browser.get(path).status_code for path in PATHS} == {401}
