@@ -116,8 +116,8 @@ class Smile(NamedTuple):
 
     days: float
     forward_usd: float
-    strikes_usd: tuple[float, ...]
-    ivs_fraction: tuple[float, ...]
+    strikes_usd: Sequence[float]
+    ivs_fraction: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,20 @@ def return_of_a_month(bars: Sequence[PriceBar], now: datetime, spot_usd: float) 
 
 def why_unknown(coin: CoinData, now: datetime, figures: Mapping[str, Any]) -> Iterator[Reason]:
     """Of each figure that is None, what is missing."""
-    closes = f"closes reach back {span_days(coin.closes.bars):.1f} days"
-    causes = {
-        "dvol_fraction": "the exchange shows no DVOL",
-        "iv_rank_fraction": f"DVOL of {len(coin.year.dvol_days)} days, {LEAST_DVOL_DAYS} are needed",
-        "regime": f"closes of {coin.year.days_known(now)} of the last {FINISHED_DAYS} days",
-    }
-    for name, figure in figures.items():
-        if figure is None:
-            is_of_past = name.startswith(("return", "rv"))
-            yield _reason(name, closes if is_of_past else causes.get(name, "too few options with a mark"))
+    for name in [name for name, figure in figures.items() if figure is None]:
+        yield _reason(name, _what_is_missing(coin, now, name))
+
+
+def _what_is_missing(coin: CoinData, now: datetime, name: str) -> str:
+    if name.startswith(("return", "rv")):
+        return f"closes reach back {span_days(coin.closes.bars):.1f} days"
+    if name == "dvol_fraction":
+        return "the exchange shows no DVOL"
+    if name == "iv_rank_fraction":
+        return f"DVOL of {len(coin.year.dvol_days)} days, {LEAST_DVOL_DAYS} are needed"
+    if name == "regime":
+        return f"closes of {coin.year.days_known(now)} of the last {FINISHED_DAYS} days"
+    return "too few options with a mark"
 
 
 @lru_cache(maxsize=1_024)  # the same few, again and again
@@ -227,11 +231,14 @@ def _smiles(chain: Chain, now: datetime, target_days: float) -> Iterator[Smile]:
         calls = chain.terms.calls_of(expiry)
         ivs = quotes.mark_iv_fraction[calls.rows].tolist()
         forwards_usd = quotes.underlying_price_usd[calls.rows].tolist()
+        if all(map(math.isfinite, ivs + forwards_usd)) and min(ivs, default=0.0) > 0.0:  # as nearly always
+            yield Smile(days_between(now, expiry), forwards_usd[0], calls.strikes_usd, ivs)
+            continue
         shown = zip(calls.strikes_usd, ivs, forwards_usd, strict=True)
         marked = [row for row in shown if row[1] > 0.0 and math.isfinite(row[2])]
         if marked:
-            strikes_usd, ivs_fraction, forwards_usd = zip(*marked, strict=True)
-            yield Smile(days_between(now, expiry), forwards_usd[0], strikes_usd, ivs_fraction)
+            strikes_usd, ivs, forwards_usd = zip(*marked, strict=True)
+            yield Smile(days_between(now, expiry), forwards_usd[0], strikes_usd, ivs)
 
 
 def realised_volatility(inside: Window, min_returns: int) -> float | None:

@@ -5,6 +5,7 @@ In: its path, or the settings that say where it may lie. Out: a note, None where
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from config import AgentConfig
@@ -24,7 +25,7 @@ def kill_note_of(config: AgentConfig) -> str | None:
 def read_kill_note(kill_file: Path) -> str | None:
     """The first words of the kill file, None where there is none. One that cannot be looked at counts as there."""
     try:
-        kill_file.lstat()
+        os.lstat(kill_file)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

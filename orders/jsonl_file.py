@@ -42,9 +42,12 @@ class JsonlLog:
 
     def path(self) -> Path:
         """The file of the current day (UTC); a later part of it where an earlier one could not be forced to disk."""
-        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
+        day = self._day()
         part = self._part(day)
         return self._folder / f"{day}.jsonl" if part == 1 else self._folder / f"{day}_{part}.jsonl"
+
+    def _day(self) -> str:
+        return f"{self._prefix}-{self._clock.now().date().isoformat()}"
 
     def _part(self, day: str) -> int:
         if day not in self._parts:
@@ -56,8 +59,7 @@ class JsonlLog:
         """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
         line, path = text.encode() + b"\n", self.path()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared it away
-            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = self._opened(path)
             try:
                 self._append(handle, line)
                 if self._force_to_disk:
@@ -66,6 +68,14 @@ class JsonlLog:
                 os.close(handle)
         except OSError as error:
             raise LogWriteError(f"{path.name} cannot be written: {error.strerror}") from None
+
+    def _opened(self, path: Path) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:  # somebody has cleared the folder away
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.open(path, flags, 0o600)
 
     def _append(self, handle: int, line: bytes) -> None:
         """Write a line, to the disk itself if wanted; a line that failed is taken out again."""
@@ -100,7 +110,7 @@ class JsonlLog:
             raise
 
     def _begin_another_part(self) -> None:
-        day = f"{self._prefix}-{self._clock.now():%Y-%m-%d}"
+        day = self._day()
         self._parts = {day: self._part(day) + 1}
 
     def _force_folder(self) -> None:

@@ -131,10 +131,8 @@ class InProcessClient(OrderGate):
         with self._asked("public/get_instruments"):
             live, at_ms = lookup.live_listings(self._market, currency), self._now_ms()
             before = self._listed.get(currency, {})
-            symbols = [listing.name for listing in live]
-            known = map(before.get, symbols)
-            listed = [was or readings.instrument_of(one, at_ms) for one, was in zip(live, known, strict=True)]
-            self._listed[currency] = found = dict(zip(symbols, listed, strict=True))
+            found = {one.name: before.get(one.name) or readings.instrument_of(one, at_ms) for one in live}
+            self._listed[currency] = found
             return found
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
