@@ -78,7 +78,8 @@ def _import(name: str, path: Path | None) -> ModuleType:
     """The module itself, whatever happens while it is read; only Ctrl-C passes."""
     module_name = name.removesuffix(".py") if path is None else path.stem
     folder = Path.cwd() if path is None else path.parent
-    sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last: a file lying there must not stand in for one of the agent's own
     try:
         with process_put_back():
             return importlib.import_module(module_name)
