@@ -19,6 +19,7 @@ from core.results.sold_calls import CallChain, SoldCall
 from core.text import printable
 from models import ActionType, LedgerEntry
 
+APPROXIMATE = '"is_approximate":true'  # in the note of a settlement
 UNAVAILABLE = "13028 temporarily_unavailable"  # what a market answers in a gap of its data
 
 
@@ -145,9 +146,17 @@ class SimulationResult:
         if self.unsettled:
             names = ", ".join(self.unsettled)
             found.append(f"{names}: expired in a gap of the data, never settled; give --delivery-prices")
+        found += _approximate_settlements([row for coin in self.coins for row in coin.ledger])
         if self.decisions and self.had_no_candidate:
             found.append("no call ever passed the filters: look at the settings, or at the quotes")
         return tuple(found)
+
+
+def _approximate_settlements(ledger: Sequence[LedgerEntry]) -> list[str]:
+    settled = [row for row in ledger if expired_position(row) is not None]
+    count = len([row for row in settled if APPROXIMATE in (row.note or "").replace(" ", "")])
+    said = f"{count} of {len(settled)} expired calls were settled at an approximate price; --delivery-prices brings "
+    return [f"{said}the exchange's own"] if count else []
 
 
 def _when(decisions: Sequence[Decision]) -> str:

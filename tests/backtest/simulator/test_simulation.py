@@ -157,6 +157,7 @@ def test_a_gap_in_the_data_is_passed_over_and_told_about() -> None:
     said = " ".join(result.warnings)
     assert "of 48 decisions failed between 2026-" in said
     assert "the last one: the data have no quotes there" in said
+    assert "approximate" not in said
     late = [chain.opened_at for coin in result.coins for chain in coin.chains]
     assert any(opened_at is not None and opened_at > START + timedelta(days=7) for opened_at in late)
     assert all(abs(coin.earnings.unexplained_coin) < 1e-9 for coin in result.coins)
@@ -192,6 +193,19 @@ def test_of_many_gaps_three_are_named() -> None:
     notes = on_moments([3.0 * number for number in range(7)], Period()).notes
     assert len(notes) == 4
     assert notes[-1] == "and 3 more gaps of the data"
+
+
+def test_calls_that_were_settled_at_an_approximate_price_are_counted() -> None:
+    data, end = a_history(days=100), START + timedelta(days=9)
+    result = CoveredCallSimulator(
+        a_config(),
+        lambda seed, coins: historical_setup(data, START, end, coins, seed=seed),
+        NamedPolicy("p", CallStyle(0.2)),
+    ).run()
+    settled = sum(call.exit in ("expired", "settled") for coin in result.coins for call in coin.calls)
+    assert settled > 0
+    said = f"{settled} of {settled} expired calls were settled at an approximate price; --delivery-prices brings the"
+    assert said in " ".join(result.warnings)
 
 
 def test_a_call_that_expired_in_a_gap_without_a_price_is_named() -> None:
