@@ -9,6 +9,7 @@ options, or have no mark, are skipped. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -27,8 +28,7 @@ from paper_exchange.recorded.files import RecordHead, are_numbers, row_number
 
 Row = dict[str, Any]
 MARK_FIELDS = ("mark_price", "mark_iv", "underlying_price")
-QUOTED_FIELDS = ("bid_price", "ask_price", *MARK_FIELDS)
-FIELDS = (*QUOTED_FIELDS, "last", "open_interest", "volume")
+FIELDS = ("bid_price", "ask_price", *MARK_FIELDS, "last", "open_interest", "volume")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,15 +74,24 @@ class RecordedChain:
 
 def snapshot_columns(record: Row, head: RecordHead) -> SnapshotColumns:
     """One line as columns; of several rows of one name the last counts."""
-    rows = [row for row in record["book_summaries"] if _coin_of(str(row.get("instrument_name"))) == head.currency]
-    figures = _figures(rows, head)
+    rows = _rows_of(record["book_summaries"], head.currency)
+    names, underlyings, *values = _columns(rows)
+    figures = _figures(values, rows, head)
     are_marked = np.flatnonzero(np.isfinite(figures[[FIELDS.index(field) for field in MARK_FIELDS]]).all(axis=0))
-    shown = [*{rows[row]["instrument_name"]: row for row in are_marked.tolist()}.values()]
+    shown = [*{names[row]: row for row in are_marked.tolist()}.values()]
     return SnapshotColumns(
-        names=tuple([rows[row]["instrument_name"] for row in shown]),
+        names=tuple([names[row] for row in shown]),
         figures=figures[:, np.array(shown, dtype=np.int64)],
-        underlying_indexes=[str(rows[row].get("underlying_index") or "") for row in shown],
+        underlying_indexes=[str(underlyings[row] or "") for row in shown],
     )
+
+
+def _rows_of(rows: list[Row], currency: str) -> list[Row]:
+    """Those of one coin's options: nearly always all of them."""
+    coins = [*map(_coin_of, [str(row.get("instrument_name")) for row in rows])]
+    if coins.count(currency) == len(rows):
+        return rows
+    return [row for row, coin in zip(rows, coins, strict=True) if coin == currency]
 
 
 @lru_cache(maxsize=8192)
@@ -92,22 +101,23 @@ def _coin_of(name: str) -> str | None:
     return None if parts is None else parts.currency
 
 
-def _figures(rows: Sequence[Row], head: RecordHead) -> Floats:
+def _columns(rows: Sequence[Row]) -> list[Sequence[Any]]:
+    """Names, underlying indexes and FIELDS as they stand there, None for what is left out somewhere."""
+    wanted = ("instrument_name", "underlying_index", *FIELDS)
+    everywhere = [field for field in wanted if rows and field in rows[0]]
+    found: dict[str, Sequence[Any]] = {}
+    if len(everywhere) > 1:  # of a single one itemgetter makes no tuples
+        with suppress(KeyError):  # a row lacks what the first one has
+            found = dict(zip(everywhere, zip(*map(itemgetter(*everywhere), rows), strict=True), strict=True))
+    return [found.get(field) or [row.get(field) for row in rows] for field in wanted]
+
+
+def _figures(values: Sequence[Sequence[Any]], rows: Sequence[Row], head: RecordHead) -> Floats:
     """FIELDS of all rows, one after the other, NaN for what is no finite number."""
-    values = _values(rows)
     if not are_numbers(chain.from_iterable(values)):
         values = [[row_number(row, field, head.place) for row in rows] for field in FIELDS]
     figures = np.array(values, dtype=np.float64).reshape(len(FIELDS), len(rows))
     return np.where(np.isfinite(figures), figures, np.nan)
-
-
-def _values(rows: Sequence[Row]) -> list[Sequence[object]]:
-    """FIELDS of all rows as they stand there."""
-    try:
-        quoted = [*zip(*map(itemgetter(*QUOTED_FIELDS), rows), strict=True)] or [()] * len(QUOTED_FIELDS)
-    except KeyError:  # a field is left out somewhere
-        quoted = [tuple([row.get(field) for row in rows]) for field in QUOTED_FIELDS]
-    return [*quoted, *(tuple([row.get(field) for row in rows]) for field in FIELDS[len(QUOTED_FIELDS) :])]
 
 
 def chain_at(columns: SnapshotColumns, head: RecordHead, listed_at_ms: int) -> RecordedChain:
