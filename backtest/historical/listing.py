@@ -16,7 +16,7 @@ import numpy as np
 
 from backtest.surface.conditions import OLDEST_HOUR_MS, CoinHistory
 from backtest.surface.known import FloatArray
-from backtest.surface.spread import tick_era
+from backtest.surface.spread import TickEra, tick_era
 from paper_exchange.market.clocks import HOUR_MS
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, StrikeGrid, listed_expiries, settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
@@ -95,11 +95,13 @@ class CallBoard:
             self._list_around(at_ms, spot_usd)
 
     def _list_around(self, at_ms: int, spot_usd: float) -> None:
+        era = tick_era(at_ms)
         for expires_at_ms, sheet in self._sheets.items():
-            if sheet.seen.holds(spot_usd):
+            low_usd, high_usd = sheet.seen
+            if low_usd <= spot_usd <= high_usd:
                 continue
             for strike_usd in sheet.new_strikes(spot_usd):
-                listing = self._listing(expires_at_ms, strike_usd, at_ms)
+                listing = self._listing(expires_at_ms, strike_usd, at_ms, era)
                 sheet.listed[strike_usd] = self._known[listing.name] = listing
                 self._live = None
         lows, highs = zip(*(sheet.seen for sheet in self._sheets.values()), strict=True)
@@ -110,8 +112,7 @@ class CallBoard:
         wanted = round(self._size.strikes_per_side * dvol / USUAL_DVOL) if dvol > 0.0 else 0
         return max(self._size.strikes_per_side, min(wanted, MOST_STRIKES_PER_SIDE))
 
-    def _listing(self, expires_at_ms: int, strike_usd: float, at_ms: int) -> Listing:
-        era = tick_era(at_ms)
+    def _listing(self, expires_at_ms: int, strike_usd: float, at_ms: int, era: TickEra) -> Listing:
         return Listing(
             name=option_name(self._currency, expires_at_ms, strike_usd, is_call=True),
             currency=self._currency,
