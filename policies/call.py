@@ -174,7 +174,7 @@ def own_copy(model: Model) -> Model:
     """An equal model that shares nothing that can be changed: a policy may write into `__dict__` what it likes.
 
     Models are frozen and hold tuples, models and values that never change, so only the models themselves are copied: a
-    fortieth of the cost of a deep copy.
+    sixth of the cost of a deep copy.
     """
     kind, fields, private = type(model), model.__dict__.copy(), model.__pydantic_private__
     for name in _fields_of_models(kind):
