@@ -56,16 +56,17 @@ class Closes:
     squared_ranges: SquaredRanges = field(init=False)
 
     def __post_init__(self, before: Closes | None) -> None:
-        usable = tuple([bar for bar in self.bars if bar.close > 0.0])
-        gone = None if before is None else _gone_since(usable, before)
-        known, times, ranges = [], list[datetime](), SquaredRanges()
+        gone = None if before is None else _gone_since(self.bars, before)
+        shared: tuple[PriceBar, ...] = ()
+        times, returns, ranges = list[datetime](), list[float](), SquaredRanges()
         if before is not None and gone is not None:
-            known, times = before.squared_returns[gone:], before.closed_at[gone:]
-            ranges = _recent(before.squared_ranges, usable[0].closed_at)
-        new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise(usable[len(known) :])]
-        object.__setattr__(self, "usable", usable)
-        object.__setattr__(self, "closed_at", times + [bar.closed_at for bar in usable[len(times) :]])
-        object.__setattr__(self, "squared_returns", known + new)
+            shared, times, returns = before.usable[gone:], before.closed_at[gone:], before.squared_returns[gone:]
+            ranges = _recent(before.squared_ranges, shared[0].closed_at)
+        added = [bar for bar in self.bars[len(shared) :] if bar.close > 0.0]
+        new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise([*shared[-1:], *added])]
+        object.__setattr__(self, "usable", (*shared, *added))
+        object.__setattr__(self, "closed_at", times + [bar.closed_at for bar in added])
+        object.__setattr__(self, "squared_returns", returns + new)
         object.__setattr__(self, "squared_ranges", ranges)
 
     @property
@@ -91,11 +92,11 @@ def _recent(ranges: SquaredRanges, since: datetime) -> SquaredRanges:
     return {end: found for end, found in ranges.items() if end > since}
 
 
-def _gone_since(usable: tuple[PriceBar, ...], before: Closes) -> int | None:
+def _gone_since(bars: tuple[PriceBar, ...], before: Closes) -> int | None:
     """How many closes of the reading before are gone, where all others stand at the start of this one; else None."""
-    gone = bisect_left(before.closed_at, usable[0].closed_at) if usable else 0
+    gone = bisect_left(before.closed_at, bars[0].closed_at) if bars else 0
     shared = before.usable[gone:]
-    return gone if shared and shared == usable[: len(shared)] else None
+    return gone if shared and shared == bars[: len(shared)] else None
 
 
 @lru_cache(maxsize=32)  # of both coins and several windows: the same for the minutes of an hour

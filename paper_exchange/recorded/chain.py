@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -164,6 +164,7 @@ def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> Quote
         quoted_at=all_quoted_at(head.recorded_at_ms, len(columns.names)),
     )
 
+    @cache
     def quote(number: int) -> Quote:
         listing = listed.listings[columns.names[number]]
         synthetic = f"SYN.{listing.currency}-{expiry_code(listing.expires_at_ms)}"

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paper_exchange.market.bars import group_bars, opened_at, point
-from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, RecordedClock, now_ms
+from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, Milliseconds, RecordedClock
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
-from paper_exchange.market.names import parse_option_name
+from paper_exchange.market.names import currency_of, parse_option_name
 from paper_exchange.recorded.chain import RecordedChain, SnapshotColumns, chain_at, listing_of, snapshot_columns
 from paper_exchange.recorded.columns_file import ColumnFiles
 from paper_exchange.recorded.files import RecordHead, RecordingError, RecordReader, scan_recording
@@ -46,6 +46,7 @@ class RecordedMarket:
             raise RecordingError(f"{files}: no BTC or ETH snapshot in it")
         self.kind = "recorded"
         self.clock: MarketClock = RecordedClock(wake_times(heads)) if clock is None else clock
+        self._milliseconds = Milliseconds(self)
         self.currencies = tuple(coin for coin in COINS if any(head.currency == coin for head in heads))
         self._tracks = {coin: _Track([head for head in heads if head.currency == coin]) for coin in COINS}
         self._listed_at_ms = heads[0].recorded_at_ms
@@ -64,32 +65,32 @@ class RecordedMarket:
         chain = self._chain(currency)
         if chain is None:
             return ()
-        return chain.listings_after(now_ms(self.clock))
+        return chain.listings_after(self._milliseconds.now())
 
     def listing(self, name: str) -> Listing | None:
         """From the current chain; an expired one from its name, so that old positions can be settled."""
         parts = parse_option_name(name)
         if parts is None:
             return None
-        if parts.expires_at_ms <= now_ms(self.clock):
+        if parts.expires_at_ms <= self._milliseconds.now():
             return listing_of(name, self._listed_at_ms)
         chain = self._chain(parts.currency)
         return None if chain is None else chain.listed.listings.get(name)
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         chain = self._chain(currency)
-        return () if chain is None else chain.quotes_after(now_ms(self.clock))
+        return () if chain is None else chain.quotes_after(self._milliseconds.now())
 
     def quote(self, name: str) -> Quote | None:
-        listing = self.listing(name)
-        if listing is None or listing.expires_at_ms <= now_ms(self.clock):
+        chain = self._chain(currency_of(name))
+        listing = None if chain is None else chain.listed.listings.get(name)
+        if chain is None or listing is None or listing.expires_at_ms <= self._milliseconds.now():
             return None
-        chain = self._chain(listing.currency)
-        return None if chain is None else chain.quotes.find(name)
+        return chain.quotes.find(name)
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         """From the file where it has one, else a straight line between the indices recorded around the expiry."""
-        if expires_at_ms > now_ms(self.clock) or currency not in self._tracks:
+        if expires_at_ms > self._milliseconds.now() or currency not in self._tracks:
             return None
         known = self._delivery_prices.get((currency, expires_at_ms))
         if known is not None:
@@ -101,7 +102,7 @@ class RecordedMarket:
         """From the recorded index up to now; full hours also from the candles, which then win."""
         if currency not in self._tracks:
             return ()
-        at_ms = now_ms(self.clock)
+        at_ms = self._milliseconds.now()
         width_ms = minutes * MINUTE_MS
         first_ms = -(-start_ms // width_ms) * width_ms
         last_ms = min(end_ms // width_ms * width_ms + width_ms - 1, at_ms)
@@ -126,12 +127,12 @@ class RecordedMarket:
     def _closed_candles(self, currency: str, first_ms: int, last_ms: int) -> list[Bar]:
         candles = self._candles.get(currency, [])
         begin = bisect_left(candles, first_ms, key=opened_at)
-        last_open_ms = min(last_ms, now_ms(self.clock) - HOUR_MS)
+        last_open_ms = min(last_ms, self._milliseconds.now() - HOUR_MS)
         return candles[begin : bisect_right(candles, last_open_ms, key=opened_at)]
 
     def _current_head(self, currency: str) -> RecordHead | None:
         track = self._tracks.get(currency)
-        return None if track is None else track.head_at(now_ms(self.clock))
+        return None if track is None else track.head_at(self._milliseconds.now())
 
     def _chain(self, currency: str) -> RecordedChain | None:
         """The chain that stands now. Both coins are read together: in a shared file, forward is cheap."""
