@@ -58,8 +58,7 @@ def smaller(first: Number, second: Number | float) -> Number:
 
 def rounded(value: Number, digits: int) -> Number:
     if isinstance(value, np.ndarray):
-        column: Floats = np.round(value, digits)
-        return column
+        return value.round(digits)
     return round(value, digits)
 
 

@@ -52,8 +52,8 @@ def volatility_index_pct(profile: CoinProfile, factors: FloatArray) -> FloatArra
 def forwards_usd(profile: ProfileRows, factors: FloatArray, index_usd: FloatArray, years: FloatArray) -> FloatArray:
     """Forward per expiry: index plus carry, four decimals as Deribit shows it."""
     carry = profile.carry_fraction + factors[:, CARRY]
-    forward: FloatArray = np.round(index_usd * np.exp(carry * years), 4)
-    return forward
+    unrounded: FloatArray = index_usd * np.exp(carry * years)
+    return unrounded.round(4)
 
 
 def moneyness(forward: FloatArray, strike: FloatArray, level: FloatArray, years: FloatArray) -> FloatArray:
@@ -72,8 +72,7 @@ def iv_fractions(slope: FloatArray, smile: FloatArray, level: FloatArray, deviat
     """Implied volatility with skew and smile, rounded to a hundredth of a percent as Deribit shows it."""
     m = soft_clamp(deviations, -settings.MONEYNESS_LIMIT, settings.MONEYNESS_LIMIT, settings.MONEYNESS_SHARPNESS)
     unrounded: FloatArray = np.maximum(level * (1.0 + slope * m + smile * m**2), IV_MIN_FRACTION)
-    fraction: FloatArray = np.round(unrounded, 4)
-    return fraction
+    return unrounded.round(4)
 
 
 def soft_clamp(x: FloatArray, low: float, high: float, sharpness: float) -> FloatArray:
@@ -101,4 +100,5 @@ def price_columns(forward: FloatArray, strike: FloatArray, iv: FloatArray, years
 
 
 def _shown(value: FloatArray) -> FloatArray:
-    return np.round(np.maximum(value, 0.0), 8).astype(np.float64, copy=False)
+    shown: FloatArray = np.maximum(value, 0.0).round(8)
+    return shown
