@@ -33,6 +33,7 @@ from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, has_future
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
 from paper_exchange.market.names import currency_of, expiry_code
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
+from paper_exchange.simulated.process import dice_of
 
 LATE_WEIGHT = 0.75  # of an hour's close in the mean of its last half, its open having the rest
 
@@ -218,7 +219,7 @@ class HistoricalMarket:
         if moment is None or len(listed) == 0:
             return None
         # An hour's quotes keep their spreads: the data has nothing finer.
-        dice = np.random.default_rng([self._seed, self.currencies.index(currency), at_ms // HOUR_MS])
+        dice = dice_of(self._seed, self.currencies.index(currency), at_ms // HOUR_MS)
         self.used_sets[moment.surface.name] += 1
         self._corrected[currency] += moment.correction is not None
         model = model_chain(moment, listed.strikes_usd, listed.expires_at_ms, dice)
@@ -235,7 +236,7 @@ class HistoricalMarket:
             return None
         if surface.dvol == "day":
             now = history.conditions_now(at_ms, "day")
-        if not np.isfinite((now.dvol[0], now.excess[0], now.unrest[0], now.trend[0])).all():
+        if not all(map(math.isfinite, (now.dvol[0], now.excess[0], now.unrest[0], now.trend[0]))):
             return None
         found = self._corrections.get(currency)
         correction = None if found is None else standing_correction(found, history, at_ms, surface.dvol)

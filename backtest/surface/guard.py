@@ -17,7 +17,7 @@ from backtest.surface.shape import clamped_moneyness
 
 SPACING = 0.1
 SMALLEST_DENSITY = 0.01  # a little above zero: volatilities are rounded afterwards
-STRENGTHS = np.linspace(1.0, 0.0, 21)
+STRENGTHS: list[float] = np.linspace(1.0, 0.0, 21).tolist()
 
 _X = np.arange(-6.0, 7.0, SPACING)
 _Y = clamped_moneyness(_X)
@@ -32,14 +32,16 @@ def smile_strength(scale: FloatArray, width: FloatArray, skew: FloatArray, smile
 
     scale: at-the-money s / width. width: DVOL times the root of the time that x is measured in.
     """
-    strength = np.zeros_like(scale)
-    open_rows = np.arange(len(scale))
-    for share in STRENGTHS.tolist():
+    whole, *shares = STRENGTHS
+    holds = _holds(scale, width, skew, smile)
+    strength = np.where(holds, whole, 0.0)
+    open_rows = np.flatnonzero(~holds)  # mostly none
+    for share in shares:
+        if len(open_rows) == 0:
+            break
         holds = _holds(scale[open_rows], width[open_rows], share * skew[open_rows], share * smile[open_rows])
         strength[open_rows[holds]] = share
         open_rows = open_rows[~holds]
-        if len(open_rows) == 0:
-            break
     return strength
 
 

@@ -35,6 +35,8 @@ class TickEra:
 
     def ticks(self, prices_coin: FloatArray) -> FloatArray:
         """The tick at each price."""
+        if self.wide == self.fine:
+            return np.full_like(prices_coin, self.fine)
         ticks: FloatArray = np.where(np.round(prices_coin, TICK_DECIMALS) > self.wide_above, self.wide, self.fine)
         return ticks
 
