@@ -207,6 +207,10 @@ class Listing:
         rows = map(self.row_of.get, symbols, repeat(NOT_LISTED))
         return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
 
+    def lacking(self, symbols: tuple[str, ...]) -> set[str]:
+        """Those that are not listed."""
+        return set() if symbols == self._symbols else set(symbols).difference(self.by_symbol)
+
     @cached_property
     def expiry_times(self) -> list[datetime]:
         """The earliest first."""
@@ -290,7 +294,11 @@ class Chain:
 
     quotes: Quotes
     listing: Listing
-    terms: Terms
+
+    @cached_property
+    def terms(self) -> Terms:
+        """A row for each quote; found where one is looked at."""
+        return _terms_of(self.quotes.symbols, self.listing)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -301,11 +309,11 @@ class Chain:
 
     def unlisted_symbols(self) -> set[str]:
         """Options that are quoted, and that the listing does not know."""
-        return set() if self.terms.is_listed.all() else set(compress(self.symbols, ~self.terms.is_listed))
+        return self.listing.lacking(self.symbols)
 
 
 def chain_of(quotes: Quotes, listing: Listing) -> Chain:
-    return Chain(quotes, listing, _terms_of(quotes.symbols, listing))
+    return Chain(quotes, listing)
 
 
 @lru_cache(maxsize=4)
