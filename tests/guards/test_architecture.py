@@ -192,7 +192,6 @@ ARITHMETIC_OF_OTHERS = {"pydantic", "dotenv", "numpy"}  # checking values, split
 CLOCKS_AND_DICE: dict[str, set[str]] = {
     "dashboard/clock.py": {"datetime.now"},  # the age of a line
     "backtest/environment/data_sheet.py": {"random"},  # the random policy, seeded
-    "backtest/historical/market.py": {"np.random"},
     "backtest/simulator/presets.py": {"random"},  # random entries, seeded
     "backtest/surface/model.py": {"np.random"},
     "backtest/surface/observed.py": {"np.random"},
