@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from backtest.environment.actions import NOTHING, call_in_question
 from backtest.replay.again import DECIDED
 from backtest.replay.logged import Log, Point
-from backtest.replay.settled import SettlementPrices, made_by_settlement
+from backtest.replay.settled import PricesOfRuns, SettlementPrices, made_by_settlement
 from backtest.training_data.rows import Row, rows_of
 from config import AgentConfig
 from models import ROUNDING, ActionOption, ActionType, AgentState, ProposedAction
@@ -89,11 +89,11 @@ class Considered:
 
 
 def considered(
-    source: str, log: Log, policy: Policy, settings: Mapping[str, AgentConfig], prices: SettlementPrices
+    source: str, log: Log, policy: Policy, settings: Mapping[str, AgentConfig], prices_of_all: PricesOfRuns
 ) -> Iterator[Considered]:
     """Every state in which the risk engine allows more than one action."""
     for run_id, points in log.runs.items():
-        config = settings[run_id]
+        config, prices = settings[run_id], prices_of_all.of(points[0])
         in_order = sorted(points, key=lambda point: point.state.timestamp)
         by_iteration = {point.decision.iteration: point for point in in_order}
         rows = list(rows_of(source, in_order, config, prices))

@@ -69,7 +69,7 @@ class ReplayDesk:
         started = clock.monotonic()
         policy, source = self._policy.load()
         replay = decide_again(self._log, policy, self._settings)
-        rows = [changed_decision(change, self._prices) for change in replay.changes]
+        rows = [changed_decision(change, self._prices.of(change.point)) for change in replay.changes]
         for line in (*summary_lines(replay, rows), *change_lines(rows), *self._same_file(source, replay)):
             _say(line)
         if self._options.csv is not None:

@@ -28,7 +28,7 @@ class Log:
 
     points: list[Point] = field(default_factory=list)
     without_state: int = 0
-    ledger: list[LedgerEntry] = field(default_factory=list)
+    ledgers: dict[str, list[LedgerEntry]] = field(default_factory=dict)  # by run
 
     @property
     def runs(self) -> dict[str, list[Point]]:
@@ -43,7 +43,7 @@ def read_log(pattern: str | Path) -> Log:
     log = Log()
     with no_garbage():
         for decision in read_logged_decisions(log_of_run(pattern)):
-            log.ledger.extend(decision.ledger)
+            log.ledgers.setdefault(decision.run_id, []).extend(decision.ledger)
             if decision.agent_state is None:
                 log.without_state += 1
             else:

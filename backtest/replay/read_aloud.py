@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backtest.replay.logged import Log, read_log
 from backtest.replay.settings import settings_of_runs
-from backtest.replay.settled import SettlementPrices, delivery_prices_from, settlement_prices
+from backtest.replay.settled import PricesOfRuns, delivery_prices_from, prices_of_runs
 from config import AgentConfig
 from core.text import wrapped
 from models import ConfigurationError
@@ -40,10 +40,10 @@ def settings_read_aloud(log: Log, interval_seconds: float | None = None) -> dict
     return found
 
 
-def prices_of(log: Log, delivery_prices: Path | None) -> SettlementPrices:
+def prices_of(log: Log, delivery_prices: Path | None) -> PricesOfRuns:
     """What the log knows, and what a file knows beside it."""
     given = {} if delivery_prices is None else delivery_prices_from(delivery_prices)
-    return settlement_prices(log.ledger, log.points, given)
+    return prices_of_runs(log, given)
 
 
 def _say(sentence: str) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 
-from backtest.replay.logged import Point
+from backtest.replay.logged import Log, Point
 from core.pricing import delivery_fee_coin, payoff_coin, trade_fee_coin
 from core.results.settlements import settled_at_usd
 from models import ActionType, AgentState, CandidateOption, LedgerEntry, OptionPosition, ProposedAction
@@ -24,6 +24,8 @@ from paper_exchange.recorded.tables import read_delivery_prices
 
 AVERAGED_OVER = timedelta(minutes=30)  # Deribit settles at the mean of the index over the last half hour
 FEWEST_SPOTS = 3  # of the log's own lines in that half hour, without which their mean says too little
+
+SIMULATED = "simulated"
 
 Expiry = tuple[str, datetime]
 
@@ -39,6 +41,39 @@ class SettlementPrices:
         """NaN where nobody knows it."""
         key = (coin, expiry)
         return self.booked.get(key, self.averaged.get(key, math.nan))
+
+
+NOTHING_KNOWN = SettlementPrices()
+
+
+@dataclass(frozen=True)
+class PricesOfRuns:
+    """The prices of each run's market: two simulated ones settle the same expiry at different prices."""
+
+    by_run: Mapping[str, SettlementPrices]
+
+    def of(self, point: Point) -> SettlementPrices:
+        return self.by_run.get(point.decision.run_id, NOTHING_KNOWN)
+
+
+def prices_of_runs(log: Log, others: Mapping[Expiry, float]) -> PricesOfRuns:
+    """What the runs on a market know of it together, each from its ledger and its lines; and `others`."""
+    runs_on: dict[tuple[str, int], list[str]] = {}
+    runs = log.runs
+    for run_id, of_run in runs.items():
+        runs_on.setdefault(_market_of(of_run[0]), []).append(run_id)
+    found: dict[str, SettlementPrices] = {}
+    for run_ids in runs_on.values():
+        ledger = [entry for run_id in run_ids for entry in log.ledgers.get(run_id, ())]
+        points = [point for run_id in run_ids for point in runs[run_id]]
+        found |= dict.fromkeys(run_ids, settlement_prices(ledger, points, others))
+    return PricesOfRuns(found)
+
+
+def _market_of(point: Point) -> tuple[str, int]:
+    """Its name; of a simulated one also the seed it is drawn from."""
+    name = point.decision.market
+    return name, point.state.seed if name == SIMULATED else 0
 
 
 def settlement_prices(

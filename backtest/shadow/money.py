@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backtest.replay.logged import Point
-from backtest.replay.settled import SettlementPrices, made_by_settlement
+from backtest.replay.settled import PricesOfRuns, SettlementPrices, made_by_settlement
 from backtest.shadow.compared import Compared, Wanted
 from backtest.statistics.bootstrap import bootstrap_interval, means
 from backtest.statistics.samples import NotEnoughDataError
@@ -32,10 +32,10 @@ class Made:
     interval_usd: tuple[float, float] | None
 
 
-def made_by_all(found: Compared, prices: SettlementPrices) -> list[Made]:
+def made_by_all(found: Compared, prices: PricesOfRuns) -> list[Made]:
     """One row a policy, the random one last; none where no decision point is known to the end."""
-    columns = {name: [_wanted_usd(*row, prices) for row in _rows(found, name)] for name in found.wanted}
-    columns[RANDOM] = [_random_usd(point, prices) for point in found.points]
+    columns = {name: [_wanted_usd(*row, prices.of(row[0])) for row in _rows(found, name)] for name in found.wanted}
+    columns[RANDOM] = [_random_usd(point, prices.of(point)) for point in found.points]
     known = [place for place in range(len(found.points)) if not any(math.isnan(col[place]) for col in columns.values())]
     return [_made(name, [column[place] for place in known]) for name, column in columns.items()] if known else []
 

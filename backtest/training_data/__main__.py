@@ -52,7 +52,8 @@ def _rows_of_log(pattern: str, options: argparse.Namespace) -> tuple[list[Row], 
     settings, strange = settings_of_runs(log, options.interval)
     rows: list[Row] = []
     for run_id, points in log.runs.items():
-        rows += rows_of(pattern, sorted(points, key=lambda point: point.state.timestamp), settings[run_id], prices)
+        in_order = sorted(points, key=lambda point: point.state.timestamp)
+        rows += rows_of(pattern, in_order, settings[run_id], prices.of(points[0]))
     source = Source(
         name=pattern,
         states=len(log.points),

@@ -182,6 +182,7 @@ def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
 def _checked(head: RecordHead, record: dict[str, Any]) -> RecordHead:
     """Damage within a line is found before the run, not when its hour comes."""
     rows = record["book_summaries"]
+    _require_own_options(head, rows)
     for field in NUMBER_FIELDS:
         values = [row.get(field) for row in rows]
         if not are_numbers(values):
@@ -189,6 +190,14 @@ def _checked(head: RecordHead, record: dict[str, Any]) -> RecordHead:
                 if parse_option_name(str(row.get("instrument_name"))) is not None:
                     row_number(row, field, head.place)
     return head
+
+
+def _require_own_options(head: RecordHead, rows: list[dict[str, Any]]) -> None:
+    """Options of another coin would be priced at this coin's index, or never be seen."""
+    own = f"{head.currency}-"
+    for name in (str(row.get("instrument_name")) for row in rows):
+        if not name.startswith(own) and parse_option_name(name) is not None:
+            raise RecordingError(f"{head.place}: {name} is no option of {head.currency}, the currency of the line")
 
 
 def are_numbers(values: Iterable[object]) -> bool:

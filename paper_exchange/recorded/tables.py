@@ -22,7 +22,7 @@ import numpy as np
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, to_ms
 from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import EXPIRY_HOUR_UTC
-from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError, visible_files
+from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError, say, visible_files
 
 SUFFIXES = (".csv", ".csv.gz")
 COINS = ("BTC", "ETH")
@@ -60,7 +60,9 @@ def _all_at_once(path: Path) -> list[Bar] | None:
         volumes = [float(text) if text else 0.0 for text in columns.get("volume", [""] * len(rows))]
     except (KeyError, ValueError):
         return None
+    opened, high, low, closed = prices
     are_prices = all(bool(((column > 0.0) & (column < math.inf)).all()) for column in prices)
+    are_prices = are_prices and bool(((low <= np.minimum(opened, closed)) & (high >= np.maximum(opened, closed))).all())
     times = [time_ms for time_ms in times_ms if time_ms is not None and EARLIEST_MS <= time_ms <= LATEST_MS]
     if not are_prices or len(times) < len(times_ms):
         return None
@@ -69,6 +71,10 @@ def _all_at_once(path: Path) -> list[Bar] | None:
 
 def _candle(row: dict[str, str], place: str) -> Bar:
     opened, high, low, closed = (_price(row, name, place) for name in CANDLE_PRICES)
+    if not low <= min(opened, closed) <= max(opened, closed) <= high:
+        raise RecordingError(
+            f"{place}: open {opened:g} and close {closed:g} do not lie from low {low:g} to high {high:g}"
+        )
     return Bar(_time_ms(row, "open_time", place), opened, high, low, closed, _volume(row, place))
 
 
@@ -130,14 +136,22 @@ def _day(at_ms: int) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows by column name, each with its place for error messages."""
-    reader = csv.DictReader(io.StringIO(_text(path)))
+    """Rows by column name, each with its place for error messages; a last one that was cut is left out, with a word."""
+    text = _text(path)
+    reader = csv.DictReader(io.StringIO(text))
     columns = reader.fieldnames or ()
     if len(columns) < 2:
         found = columns[0] if columns else "nothing"
         raise RecordingError(f"{path}, line 1: columns are separated by commas, found: {found}")
+    lines = text.count("\n") + 1  # the last one has no end
     for row in reader:
-        yield f"{path}, line {reader.line_num}", row
+        place, given = f"{path}, line {reader.line_num}", [value for value in row.values() if value is not None]
+        if len(given) == len(row):
+            yield place, row
+        elif reader.line_num == lines:
+            say(f"{place}: unfinished last row left out")
+        else:
+            raise RecordingError(f"{place}: {len(given)} columns where the heading has {len(columns)}")
 
 
 def _text(path: Path) -> str:

@@ -203,7 +203,7 @@ def test_a_row_without_a_numbered_action_or_a_later_state_ends_an_episode(log: P
     points = read_log(log)
     (run_id, of_run), *_ = points.runs.items()
     settings, _ = settings_of_runs(points)
-    rows = list(rows_of("log", of_run, settings[run_id], settlement_prices(points.ledger, of_run, {})))
+    rows = list(rows_of("log", of_run, settings[run_id], settlement_prices(points.ledgers[run_id], of_run, {})))
     rows[3] = replace(rows[3], chosen=NOT_NUMBERED)
     rows[6] = replace(rows[6], reward_usd=math.nan)
     rows[8] = replace(rows[8], chosen=NOT_NUMBERED, is_blocked=True)  # nothing was done: a step of action 0

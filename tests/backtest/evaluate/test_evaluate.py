@@ -18,7 +18,7 @@ from backtest.evaluate.considered import Considered, considered, key_of, odds_of
 from backtest.evaluate.estimates import Weighted, evaluate, weighted
 from backtest.replay.logged import Log, read_log
 from backtest.replay.settings import settings_of
-from backtest.replay.settled import SettlementPrices, made_by_settlement
+from backtest.replay.settled import PricesOfRuns, SettlementPrices, made_by_settlement
 from cli.policy_file import load_policy
 from config import PROJECT_FOLDER, AgentConfig, load_config
 from models import ActionOption, ActionType, ProposedAction
@@ -95,7 +95,7 @@ def points_of(log: Log, policy: Path | None, prices: SettlementPrices, best: str
     for run_id, points in log.runs.items():
         settings[run_id], is_known = settings_of(points, config, None)
         assert is_known
-    return list(considered("log", log, decide, settings, prices))
+    return list(considered("log", log, decide, settings, PricesOfRuns(dict.fromkeys(log.runs, prices))))
 
 
 def test_the_unchanged_policy_changes_nothing(log: Log) -> None:

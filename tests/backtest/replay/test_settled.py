@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from backtest.replay.logged import Point
-from backtest.replay.settled import SettlementPrices, made_by_settlement, settlement_prices
+from backtest.replay.logged import Log, Point
+from backtest.replay.settled import SettlementPrices, made_by_settlement, prices_of_runs, settlement_prices
 from core.log_lines.decision_lines import LoggedDecision
 from models import ActionType, AgentState, ProposedAction
 from tests.builders.results import a_booking
@@ -70,10 +70,12 @@ def test_without_a_price_or_for_a_call_the_state_does_not_show_it_is_not_known()
 # --- prices ---------------------------------------------------------------------------------------------------
 
 
-def a_point(minutes_before: float, spot_usd: float) -> Point:
+def a_point(minutes_before: float, spot_usd: float, run_id: str = "r", market: str = "", seed: int = 0) -> Point:
     at = EXPIRY - timedelta(minutes=minutes_before)
-    state: AgentState = a_state(timestamp=at, markets=(a_market(spot_usd=spot_usd),))
-    decision = LoggedDecision(run_id="r", iteration=1, timestamp=at, agent_state=state, proposed_action=NOTHING)
+    state: AgentState = a_state(timestamp=at, markets=(a_market(spot_usd=spot_usd),), seed=seed)
+    decision = LoggedDecision(
+        run_id=run_id, iteration=1, timestamp=at, market=market, agent_state=state, proposed_action=NOTHING
+    )
     return Point(decision, state)
 
 
@@ -96,3 +98,23 @@ def test_what_the_exchange_has_booked_wins_over_a_file_and_over_spots() -> None:
     points = [a_point(minutes, 90_000.0) for minutes in (20.0, 10.0, 5.0)]
     both = settlement_prices([delivery], points, {("BTC", delivery.booked_at): 92_000.0})
     assert both.of("BTC", delivery.booked_at) == 91_234.5
+
+
+@pytest.mark.parametrize(
+    ("market", "seed", "is_known"), [("simulated", 2, False), ("simulated", 1, True), ("testnet", 2, True)]
+)
+def test_runs_know_of_each_other_what_their_market_settled_at_and_nothing_of_another_simulated_market(
+    market: str, seed: int, is_known: bool
+) -> None:
+    delivery = a_booking("delivery", "BTC-16JAN26-77000-C", 260, 0.0, index_price_usd=91_234.5)
+    first = a_point(600.0, 90_000.0, "first", market, 1)
+    other = a_point(600.0, 90_000.0, "other", market, seed)
+    found = prices_of_runs(Log([first, other], ledgers={"first": [delivery]}), {})
+    assert found.of(first).of("BTC", delivery.booked_at) == 91_234.5
+    assert math.isnan(found.of(other).of("BTC", delivery.booked_at)) is not is_known
+
+
+def test_a_file_of_prices_tells_every_run() -> None:
+    points = [a_point(600.0, 90_000.0, "first", "simulated", 1), a_point(600.0, 90_000.0, "other", "simulated", 2)]
+    found = prices_of_runs(Log(points), {("BTC", EXPIRY): 92_000.0})
+    assert {found.of(point).of("BTC", EXPIRY) for point in points} == {92_000.0}

@@ -333,6 +333,37 @@ def test_candles_that_cannot_be_used_are_refused_with_a_sentence(
         RecordedMarket(recording, candles=write_candles(tmp_path / "BTC_1h.csv", **changes))
 
 
+def test_a_last_candle_that_was_cut_is_left_out_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording, candles = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)]), write_candles(tmp_path / "BTC_1h.csv")
+    candles.write_text(candles.read_text().removesuffix("00.0,1\n"))  # its close is 900 now
+    bars = RecordedMarket(recording, candles=candles).index_bars("BTC", MIDNIGHT_MS, MIDNIGHT_MS + 6 * HOUR_MS, 60)
+    assert {bar.close for bar in bars} == {90_000.0}
+    assert "line 7: unfinished last row left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("90000,90000,90000", "line 3: 4 columns where the heading has 6"),
+        ("90000,90000,90000,86,1", "line 3: open 90000 and close 86 do not lie from low 90000 to high 90000"),
+        ("90000,89000,88000,88500,1", "line 3: open 90000 and close 88500 do not lie from low 88000 to high 89000"),
+    ],
+)
+def test_a_candle_that_cannot_be_is_refused_with_its_line(tmp_path: Path, row: str, message: str) -> None:
+    recording, candles = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)]), write_candles(tmp_path / "BTC_1h.csv")
+    lines = candles.read_text().splitlines()
+    lines[2] = f"{lines[2].partition(',')[0]},{row}"
+    candles.write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=message):
+        RecordedMarket(recording, candles=candles)
+
+
+def test_a_recording_of_one_coin_with_options_of_another_is_refused(tmp_path: Path) -> None:
+    changed = record(6, 90_000.0) | {"currency": "ETH"}
+    with pytest.raises(RecordingError, match=r"line 1: BTC-\S+ is no option of ETH, the currency of the line"):
+        RecordedMarket(write(tmp_path / "chain.jsonl", [changed]))
+
+
 def test_candles_of_another_coin_are_refused(tmp_path: Path) -> None:
     recording = write(tmp_path / "chain.jsonl", [record(6, 90_000.0)])
     with pytest.raises(RecordingError, match="candles of none of the recorded coins"):
