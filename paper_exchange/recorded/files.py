@@ -26,6 +26,7 @@ from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.packed import members_of
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
+COINS = ("BTC", "ETH")
 READERS_KEPT = 4
 RECORD_FIELDS: dict[str, type | tuple[type, ...]] = {
     "recorded_at": int,
@@ -193,11 +194,14 @@ def _checked(head: RecordHead, record: dict[str, Any]) -> RecordHead:
 
 
 def _require_own_options(head: RecordHead, rows: list[dict[str, Any]]) -> None:
-    """Options of another coin would be priced at this coin's index, or never be seen."""
+    """A row of another coin is passed over; a line of nothing else was recorded under the wrong name."""
     own = f"{head.currency}-"
-    for name in (str(row.get("instrument_name")) for row in rows):
-        if not name.startswith(own) and parse_option_name(name) is not None:
-            raise RecordingError(f"{head.place}: {name} is no option of {head.currency}, the currency of the line")
+    names = [str(row.get("instrument_name")) for row in rows]
+    if any(name.startswith(own) for name in names):
+        return
+    foreign = next((name for name in names if parse_option_name(name) is not None), None)
+    if foreign is not None and head.currency in COINS:
+        raise RecordingError(f"{head.place}: currency is {head.currency}, the options are others, such as {foreign}")
 
 
 def are_numbers(values: Iterable[object]) -> bool:

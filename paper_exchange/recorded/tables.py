@@ -22,10 +22,9 @@ import numpy as np
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, from_ms, to_ms
 from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import EXPIRY_HOUR_UTC
-from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError, say, visible_files
+from paper_exchange.recorded.files import COINS, EARLIEST_MS, LATEST_MS, RecordingError, say, visible_files
 
 SUFFIXES = (".csv", ".csv.gz")
-COINS = ("BTC", "ETH")
 CANDLE_PRICES = ("open", "high", "low", "close")
 PRICE_COLUMNS = ("price", "Delivery price", "proxy_twap")
 # Exports differ in their unit of time. From 2009 to 2100 the four ranges of digits do not touch.
