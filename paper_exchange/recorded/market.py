@@ -18,8 +18,8 @@ from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketCloc
 from paper_exchange.market.names import currency_of, parse_option_name
 from paper_exchange.recorded.chain import RecordedChain, SnapshotColumns, chain_at, listing_of, snapshot_columns
 from paper_exchange.recorded.columns_file import ColumnFiles
-from paper_exchange.recorded.files import RecordHead, RecordingError, RecordReader, scan_recording
-from paper_exchange.recorded.tables import COINS, check_overlap, read_candles, read_delivery_prices
+from paper_exchange.recorded.files import COINS, RecordHead, RecordingError, RecordReader, scan_recording
+from paper_exchange.recorded.tables import check_overlap, read_candles, read_delivery_prices
 
 SNAPSHOT_SPAN_MS = MINUTE_MS
 

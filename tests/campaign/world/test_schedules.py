@@ -16,7 +16,7 @@ from tests.campaign.world.trace import Trace
 
 SEEDS_FILE = Path(__file__).parent / "seeds.txt"
 CAMPAIGN_SEED = 20261120
-SCHEDULES = 300
+SCHEDULES = 200
 PROCESSES = 2
 
 
