@@ -22,8 +22,8 @@ from backtest.surface.observed import OptionTrades
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 from paper_exchange.market.market import Bar, DeliveryPrice
 from paper_exchange.market.names import parse_option_name
-from paper_exchange.recorded.files import EARLIEST_MS, LATEST_MS, RecordingError
-from paper_exchange.recorded.tables import COINS, DeliveryKey, read_candles, read_delivery_prices
+from paper_exchange.recorded.files import COINS, EARLIEST_MS, LATEST_MS, RecordingError
+from paper_exchange.recorded.tables import DeliveryKey, read_candles, read_delivery_prices
 from policies.garbage import no_garbage
 
 TRADE_COLUMNS = ("timestamp", "instrument_name", "iv", "index_price")
