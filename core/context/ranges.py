@@ -38,12 +38,12 @@ def squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) ->
     """
     if not bars:
         return []
-    first_whole_end, newest = bars[0].closed_at + ONE_DAY, bars[-1].closed_at
-    ranges = []
-    for end in [newest - number * ONE_DAY for number in range(days)]:
+    ranges, end, first_whole_end = [], bars[-1].closed_at, bars[0].closed_at + ONE_DAY
+    for _ in range(days):
         if end not in known or end < first_whole_end:  # of a day that was whole then, a part may be gone
             known[end] = _squared_range(bars, end)
         ranges.append(known[end])
+        end -= ONE_DAY
     return ranges
 
 
