@@ -160,7 +160,9 @@ def _head(line: bytes, path: Path, line_number: int, offset: int) -> tuple[Recor
     record = parse_record(line, place)
     if not set(map(type, record["book_summaries"])) <= {dict}:
         raise RecordingError(f"{place}: a row of book_summaries is not an object")
-    return RecordHead(recorded_at_ms, currency, index_price_usd, path, line_number, offset, len(line)), record
+    head = RecordHead(recorded_at_ms, currency, index_price_usd, path, line_number, offset, len(line))
+    _require_own_options(head, record["book_summaries"])
+    return head, record
 
 
 def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
@@ -183,7 +185,6 @@ def _head_fields(line: bytes, place: str) -> tuple[int, str, float]:
 def _checked(head: RecordHead, record: dict[str, Any]) -> RecordHead:
     """Damage within a line is found before the run, not when its hour comes."""
     rows = record["book_summaries"]
-    _require_own_options(head, rows)
     for field in NUMBER_FIELDS:
         values = [row.get(field) for row in rows]
         if not are_numbers(values):
@@ -196,9 +197,9 @@ def _checked(head: RecordHead, record: dict[str, Any]) -> RecordHead:
 def _require_own_options(head: RecordHead, rows: list[dict[str, Any]]) -> None:
     """A row of another coin is passed over; a line of nothing else was recorded under the wrong name."""
     own = f"{head.currency}-"
-    names = [str(row.get("instrument_name")) for row in rows]
-    if any(name.startswith(own) for name in names):
+    if any(str(row.get("instrument_name")).startswith(own) for row in rows):  # as a rule the first one
         return
+    names = (str(row.get("instrument_name")) for row in rows)
     foreign = next((name for name in names if parse_option_name(name) is not None), None)
     if foreign is not None and head.currency in COINS:
         raise RecordingError(f"{head.place}: currency is {head.currency}, the options are others, such as {foreign}")

@@ -358,10 +358,12 @@ def test_a_candle_that_cannot_be_is_refused_with_its_line(tmp_path: Path, row: s
         RecordedMarket(recording, candles=candles)
 
 
-def test_a_recording_under_the_name_of_another_coin_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_in", [None, "columns"])
+def test_a_recording_under_the_name_of_another_coin_is_refused(tmp_path: Path, kept_in: str | None) -> None:
+    folder = None if kept_in is None else tmp_path / kept_in
     changed = record(6, 90_000.0) | {"currency": "ETH"}
     with pytest.raises(RecordingError, match=r"line 1: currency is ETH, the options are others, such as BTC-"):
-        RecordedMarket(write(tmp_path / "chain.jsonl", [changed]))
+        RecordedMarket(write(tmp_path / "chain.jsonl", [changed]), columns_folder=folder)
 
 
 def test_candles_of_another_coin_are_refused(tmp_path: Path) -> None:
