@@ -5,6 +5,7 @@ In: the command's name, and the reason or the error that says it. Out: a wrapped
 
 from __future__ import annotations
 
+import os
 import sys
 
 from backtest.surface.coefficients import SurfaceError
@@ -17,7 +18,10 @@ WRONG_INPUT = (ConfigurationError, RecordingError, SurfaceError, OSError)  # wha
 
 
 def refused(command: str, why: str | Exception) -> int:
-    """Say it; the exit code."""
+    """Say it; the exit code. Nothing is said where the reader of the output has gone, as `head` does."""
+    if isinstance(why, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor by Python as it ends
+        return NOTHING_DONE
     print(wrapped(f"backtest.{command}: {_sentence(why)}"), file=sys.stderr)
     return NOTHING_DONE
 

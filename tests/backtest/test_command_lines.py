@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
+
+from config import PROJECT_FOLDER
 
 COMMANDS = [
     ("run", ("--polcy", "mine"), "did you mean --policy?"),
@@ -35,3 +40,24 @@ def test_what_was_typed_behind_an_unknown_option_is_not_repeated(capsys: pytest.
     said = capsys.readouterr().err
     assert "abc123" not in said
     assert "xyz789" not in said
+
+
+SAYS_SOMETHING = """
+import sys
+from backtest.refusals import refused
+try:
+    print(1, flush=True)
+except OSError as error:
+    sys.exit(refused("run", error))
+"""
+
+
+def test_a_reader_who_has_gone_is_no_reason_for_a_word() -> None:
+    """As `python -m backtest.run | head -1` has it."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    ended = subprocess.run(
+        [sys.executable, "-c", SAYS_SOMETHING], cwd=PROJECT_FOLDER, stdout=write_end, stderr=subprocess.PIPE
+    )
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (2, b"")
