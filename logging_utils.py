@@ -30,14 +30,7 @@ from core.results.earnings import CoinEarnings, earnings, equity_points
 from core.results.settlements import Entry, with_settlements_summed
 from core.results.sold_calls import SoldCall, chains_of
 from core.results.steps import LoggedStep, Step, logged_step, step_of
-from core.results.table_rows import (
-    CHAIN_COLUMNS,
-    EQUITY_COLUMNS,
-    TRADE_COLUMNS,
-    chain_row,
-    equity_row,
-    trade_row,
-)
+from core.results.table_rows import CHAIN_COLUMNS, EQUITY_COLUMNS, TRADE_COLUMNS, chain_row, equity_row, trade_row
 from models import (
     AgentState,
     ApiCall,
