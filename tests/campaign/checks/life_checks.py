@@ -266,7 +266,8 @@ def keeps_to_its_state(view: View) -> Iterator[str]:
     if "D07" in view.all_disk_rows:
         return  # the lines in between may have been made unreadable
     breaker, life = "", -1
-    for where in sorted({*view.by_iteration, *view.records}):
+    ran = sorted({*view.by_iteration, *view.records})
+    for where in ran:
         if where[0] != life:
             life = where[0]
             breaker = "" if view.lives[life].resumed else breaker
@@ -278,3 +279,5 @@ def keeps_to_its_state(view: View) -> Iterator[str]:
             yield f"call {forbidden[0].number}: {forbidden[0].method} while {' '.join(sorted(said - {''}))}"
         for record in records:
             breaker = str((record.get("breaker") or {}).get("state", ""))
+        if not records and (life, where[1] + 1) in ran:
+            breaker = ""  # its line was deleted with its file: nobody knows what it said
