@@ -40,6 +40,7 @@ class HistoryData:
     candles: dict[str, list[Bar]]
     dvol: dict[tuple[str, int], list[Bar]]
     delivery_prices: dict[DeliveryKey, DeliveryPrice] = field(default_factory=dict)
+    _histories: dict[str, CoinHistory] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def coins(self) -> tuple[str, ...]:
@@ -55,8 +56,10 @@ class HistoryData:
         return self.dvol.get((coin, DAY_MS), [])
 
     def history(self, coin: str) -> CoinHistory:
-        """As what was known when."""
-        return CoinHistory(self.candles.get(coin, []), self.hours(coin), self.days(coin))
+        """As what was known when; one for all runs on these data, of which each takes tens of megabytes."""
+        if coin not in self._histories:
+            self._histories[coin] = CoinHistory(self.candles.get(coin, []), self.hours(coin), self.days(coin))
+        return self._histories[coin]
 
     def cut_at(self, at_ms: int) -> HistoryData:
         """Only what had ended by then: a market on this must show the same up to then."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -66,7 +65,7 @@ class CoinHistory:
         self.dvol_hours = _closes(dvol_hours, HOUR_MS)
         self.dvol_days = _closes(dvol_days, DAY_MS)
         days = pd.Series([bar.close for bar in dvol_days], dtype=float)
-        self.dvol_bar = lru_cache(KEPT_BARS)(self._dvol_bar)  # a year of days is asked for every day
+        self._bars: dict[tuple[int, int], Bar | None] = {}  # a year of days is asked for every day
         self._mean = KnownSeries.of_periods(
             [bar.opened_at_ms for bar in dvol_days], DAY_MS, days.ewm(span=MEAN_SPAN_DAYS).mean() / 100.0
         )
@@ -100,8 +99,19 @@ class CoinHistory:
         is_hourly = math.isfinite(hourly)
         return hourly if is_hourly else self.dvol_days.newest(at_ms, OLDEST_DAY_MS), is_hourly
 
-    def _dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
-        """DVOL in percent as it was known at the start and the end of a bar; None where it was not."""
+    def dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
+        """DVOL in percent as it was known at the start and the end of a bar; None where it was not.
+
+        Kept in a dict of its own: a cache of functools would hold the history by which it is held.
+        """
+        ends = opened_ms, ended_ms
+        if ends not in self._bars:
+            if len(self._bars) >= KEPT_BARS:
+                self._bars.clear()
+            self._bars[ends] = self._new_dvol_bar(*ends)
+        return self._bars[ends]
+
+    def _new_dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
         first, last = 100.0 * self.dvol_now(opened_ms)[0], 100.0 * self.dvol_now(ended_ms)[0]
         is_known = first > 0.0 and last > 0.0
         return Bar(opened_ms, first, max(first, last), min(first, last), last) if is_known else None
