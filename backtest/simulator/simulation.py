@@ -100,6 +100,7 @@ class CoveredCallSimulator:
         Raises ConfigurationError where the market shows nothing in the period.
         """
         run = self._asked_config.run
+        self._gaps = []
         setup = self._make_setup(run.seed, {"BTC": run.paper_btc_coin, "ETH": run.paper_eth_coin})
         self._go_to_start(setup)
         self.span = (setup.clock.now(), self._period.end if self._end_of is None else self._end_of(setup, self._period))

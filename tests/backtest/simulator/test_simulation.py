@@ -163,7 +163,7 @@ def test_a_gap_in_the_data_is_passed_over_and_told_about() -> None:
     assert all(abs(coin.earnings.unexplained_coin) < 1e-9 for coin in result.coins)
 
 
-def on_moments(days: Sequence[float], period: Period) -> SimulationResult:
+def simulator_on_moments(days: Sequence[float], period: Period) -> CoveredCallSimulator:
     """Decisions where a recording would wake the agent."""
     data, wakes = a_history(days=100), [ms(START, days=day) for day in days]
     return CoveredCallSimulator(
@@ -171,7 +171,11 @@ def on_moments(days: Sequence[float], period: Period) -> SimulationResult:
         lambda seed, coins: setup_by_clock(data, RecordedClock(wakes), coins, read_surfaces(), seed),
         NamedPolicy("p", hold_the_coins),
         period,
-    ).run()
+    )
+
+
+def on_moments(days: Sequence[float], period: Period) -> SimulationResult:
+    return simulator_on_moments(days, period).run()
 
 
 def test_days_without_a_snapshot_are_named() -> None:
@@ -187,6 +191,12 @@ def test_data_that_begin_late_or_end_early_are_named() -> None:
     early = on_moments(days, Period(START, START + timedelta(days=9)))
     assert early.warnings[0] == "the data have no quotes from 2026-03-22 06:00 to 2026-03-29 12:00"
     assert on_moments(days, Period(START, START + timedelta(days=2))).notes == ()
+
+
+def test_a_second_run_names_its_own_gaps_alone() -> None:
+    simulator = simulator_on_moments([0.0, 3.0], Period())
+    assert simulator.run().notes == simulator.run().notes
+    assert len(simulator.run().notes) == 1
 
 
 def test_of_many_gaps_three_are_named() -> None:
