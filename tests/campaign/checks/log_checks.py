@@ -92,18 +92,20 @@ def outcomes_are_true(view: View) -> Iterator[str]:
 
 
 def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
-    """Whether the agent was told so in the end, and never told otherwise, or killed before it could write that down."""
+    """Whether the agent was told so in the end, and never told otherwise, or killed before it could write that down (in
+    the same iteration, or in a life whose disk took no lines)."""
     if ends != {"resolved_absent"}:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
     heard = [(call, result) for call in asked if isinstance(result := view.heard(call), list)]
-    shown = [call for call, result in heard if result and not _is_killed_in_iteration(view, call)]
+    shown = [call for call, result in heard if result and not _is_killed_unwritten(view, call)]
     return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1][1] and not shown)
 
 
-def _is_killed_in_iteration(view: View, call: WireCall) -> bool:
-    last = view.by_life[call.life][-1]
-    return view.lives[call.life].end == "crash" and last.iteration == call.iteration
+def _is_killed_unwritten(view: View, call: WireCall) -> bool:
+    is_in_iteration = view.by_life[call.life][-1].iteration == call.iteration
+    was_refused = bool(view.disk_rows(call.life) & DISK_REFUSES)
+    return view.lives[call.life].end == "crash" and (is_in_iteration or was_refused)
 
 
 def _is_from_before_a_wipe(view: View, label: str) -> bool:
