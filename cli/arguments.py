@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from itertools import repeat
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,14 +62,16 @@ class Parser(argparse.ArgumentParser):
             unknown = [word.partition("=")[0] for word in message.split() if word.startswith("-")]
         elif "are required" in message:  # perhaps because one was misspelt
             names = [word.partition("=")[0] for word in self._typed if word.startswith("--")]
-            unknown = [
-                name for name in names if not any(map(str.startswith, self._option_string_actions, repeat(name)))
-            ]
+            unknown = [name for name in names if not self._begins_an_option(name)]
         if unknown or "unrecognized" in message:
             message = "unrecognized arguments: " + (" ".join(unknown) or "words that are not options")
         nearest = difflib.get_close_matches(unknown[0], self._option_string_actions, 1, 0.3) if unknown else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         self.exit(2, wrapped(f"{self.prog.split()[-1]}: {message}{hint}") + "\n(--help lists all options)\n")
+
+    def _begins_an_option(self, name: str) -> bool:
+        """Where options may be shortened, their beginning is enough."""
+        return any(option.startswith(name) for option in self._option_string_actions)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -351,7 +351,7 @@ def _limits(rules: StrategyConfig, collar_pct: float) -> tuple[float, ...]:
 
 
 class _Figures(NamedTuple):
-    """One call with its figures: a row of _Calls, NaN where nobody quotes."""
+    """One call with its figures: of columns of _Calls the entries, under the same names, NaN where nobody quotes."""
 
     spot_usd: float
     bid_price_coin: float
@@ -370,11 +370,10 @@ class _Figures(NamedTuple):
 
 def _candidates(coin: CoinData, calls: _Calls, best: Sequence[int]) -> Iterator[CandidateOption]:
     quotes = coin.chain.quotes
-    _, _, _, *columns = calls
+    columns = [getattr(calls, name) for name in _Figures._fields]
     for place in best:
-        row = calls.rows.item(place)
-        figures: list[Any] = [column.item(place) for column in columns]
-        yield _candidate(coin.instruments[quotes.symbols[row]], utc_of(quotes.quoted_at[row]), _Figures(*figures))
+        row, figures = calls.rows.item(place), _Figures._make(column.item(place) for column in columns)
+        yield _candidate(coin.instruments[quotes.symbols[row]], utc_of(quotes.quoted_at[row]), figures)
 
 
 def _candidate(option: OptionInstrument, quoted_at: datetime, call: _Figures) -> CandidateOption:

@@ -122,7 +122,7 @@ class JsonlLog:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """None where somebody has cleared it away."""
+    """No names where somebody has cleared it away."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries]

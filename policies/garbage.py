@@ -21,11 +21,11 @@ def searched_afterwards() -> Iterator[None]:
     From the first decision on a process searches after SELDOM new objects: the state alone has more than the usual 700.
     """
     was_on = gc.isenabled()
-    gc.disable()
-    first, *others = gc.get_threshold()
-    if 0 < first < SELDOM:
-        gc.set_threshold(SELDOM, *others)
     try:
+        gc.disable()
+        first, *others = gc.get_threshold()
+        if 0 < first < SELDOM:
+            gc.set_threshold(SELDOM, *others)
         yield
     finally:
         if was_on:
@@ -46,5 +46,5 @@ def _leave_to_full_search() -> None:
     """Else the next search would look at all that was made meanwhile, which costs a third of reading it."""
     has_frozen = gc.get_freeze_count() > 0
     gc.freeze()
-    if not has_frozen:
+    if not has_frozen:  # else what others have frozen would be searched again
         gc.unfreeze()  # into the oldest generation, without a look

@@ -146,7 +146,10 @@ def smiles_of(
 
 
 def _strength_by_smile(scale: FloatArray, width: FloatArray, slope: FloatArray, curve: FloatArray) -> FloatArray:
-    """Worked out once an expiry: options that follow each other usually share it. Of few rows it costs less to look."""
+    """Worked out once an expiry: options that follow each other usually share it.
+
+    Of few rows, such as those of expiries, each by itself costs less than to find out which are the same.
+    """
     if len(scale) <= FEW_ROWS:
         return smile_strength(scale, width, slope, curve)
     changed = np.zeros(len(scale), dtype=np.bool_)

@@ -73,12 +73,16 @@ def term_columns(now: Conditions, options: Options, at_ms: ArrayLike) -> FloatAr
 def time_columns(now: Conditions, expires_at_ms: FloatArray, days: FloatArray, at_ms: ArrayLike) -> FloatArray:
     """The terms that move with time, those after SHAPE_TERMS: options of one expiry share them."""
     tenor = log_tenor(days)
-    columns = np.empty((len(tenor), len(TERMS) - SHAPE_TERMS))
-    columns[:, 0] = weekend_share(at_ms, expires_at_ms) - USUAL_WEEKEND
-    columns[:, 1] = now.excess * tenor
-    columns[:, 2] = tenor
-    columns[:, 3] = now.unrest * tenor
-    columns[:, 4] = now.trend
+    terms = (
+        weekend_share(at_ms, expires_at_ms) - USUAL_WEEKEND,
+        now.excess * tenor,
+        tenor,
+        now.unrest * tenor,
+        now.trend,
+    )
+    columns = np.empty((len(tenor), len(terms)))
+    for place, term in enumerate(terms):
+        columns[:, place] = term
     return columns
 
 

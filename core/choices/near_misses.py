@@ -46,10 +46,10 @@ class Check(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """The calls that failed one check only, as columns. `calls`: their places among all; `which`: the check."""
+    """The calls that failed one check only, as columns. `calls`: their places among all; `check_of`: the check's."""
 
     calls: Integers
-    which: Integers
+    check_of: Integers
     values: Floats
     limits: Floats
     distances: Floats
@@ -59,13 +59,13 @@ class Missed(NamedTuple):
 def missed_once(checks: Sequence[Check], failed: Bools) -> Missed:
     """Of all coins; `failed` has a row for each check."""
     calls = np.flatnonzero(failed.sum(axis=0) == 1)
-    which = failed.take(calls, axis=1).argmax(axis=0)
-    values = np.array([check.values for check in checks])[which, calls]
-    limits = np.array([check.limits for check in checks])[which, calls]
+    check_of = failed.take(calls, axis=1).argmax(axis=0)
+    values = np.array([check.values for check in checks])[check_of, calls]
+    limits = np.array([check.limits for check in checks])[check_of, calls]
     distances = np.abs(values - limits) / np.maximum(np.abs(limits), LEAST_LIMIT)
     distances[np.isnan(distances)] = math.inf
-    widest = np.array([check.widest for check in checks]).take(which)
-    return Missed(calls, which, values, limits, distances, ~(values > widest))
+    widest = np.array([check.widest for check in checks]).take(check_of)
+    return Missed(calls, check_of, values, limits, distances, ~(values > widest))
 
 
 def nearest_misses(
@@ -79,7 +79,7 @@ def nearest_misses(
     which = np.flatnonzero(are_own.take(missed.calls) & missed.can_be_mended)
     symbols = coin.chain.symbols
     for place in first_few(symbols, missed_rows, which, MAX_NEAR_MISSES, missed.distances, -missed_usd):
-        check, limit = checks[missed.which.item(place)], missed.limits.item(place)
+        check, limit = checks[missed.check_of.item(place)], missed.limits.item(place)
         value = number_or_none(missed.values.item(place))
         yield NearMiss(
             symbol=symbols[missed_rows.item(place)],

@@ -114,7 +114,9 @@ def _idle_groups(view: LogView, asked: Asked) -> list[_Group]:
             newest[key] = max((found.newest_at_seconds, found.newest_id), newest.get(key, (0.0, 0)))
     frequent = sorted(counts, key=lambda key: (-counts[key], key))[:MOST_REASONS]
     lines = view.index.lines_by_id([newest[key][1] for key in frequent])
-    return [_idle_group(key, counts[key], lines[newest[key][1]], asked.coin) for key in frequent]
+    shown = [(key, lines.get(newest[key][1])) for key in frequent]
+    # None where the index has forgotten a file since it counted: another thread looks for what is new, and what is gone
+    return [_idle_group(key, counts[key], line, asked.coin) for key, line in shown if line is not None]
 
 
 def _idle_group(key: str, count: int, line: Line, coin: str | None) -> _Group:

@@ -48,7 +48,8 @@ def _parts(choice: Choice, state: AgentState) -> tuple[ScorePart, ...]:
     """Those of a sale stand at its candidate, a roll's are those of its buy-back and of its sale."""
     if choice.type != ActionType.ROLL_COVERED_CALL:
         return choice.score_parts or _sale_parts(choice.symbol, state)
-    close = next((one for one in state.choices if one.label == f"close {choice.symbol}"), None)
+    closes = (one for one in state.choices if one.type == ActionType.CLOSE_COVERED_CALL)
+    close = next((one for one in closes if one.symbol == choice.symbol), None)
     return (() if close is None else close.score_parts) + _sale_parts(choice.new_symbol, state)
 
 

@@ -107,7 +107,10 @@ class SpanQuestions:
         return len(settings), len(policies)
 
     def idle_reasons(self, account: str, start: datetime, end: datetime) -> list[ReasonGroup]:
-        """The reasons, or the errors, of lines that did nothing, those of one shape together."""
+        """The reasons, or the errors, of lines that did nothing, those of one shape together.
+
+        Beside a max() SQLite gives the other columns of the row that has it: `id` is that of the newest line.
+        """
         question = (
             f"select shape, {HAS_ERROR}, count(*), id, max(at_seconds) from lines {IN_SPAN} and {IS_IDLE} group by 1, 2"
         )

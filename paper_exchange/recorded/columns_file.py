@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from paper_exchange.recorded.chain import SnapshotColumns, snapshot_columns
 from paper_exchange.recorded.files import RecordHead, RecordingError, in_time, recording_files, say, scan_file
 
-LAYOUT = 1  # of the files below; another number makes all of them anew
+LAYOUT = 2  # of the files below, and of what is checked before one is made; another number makes all of them anew
 FIELDS_OF_FILE = (
     *("recorded_at_ms", "currency", "index_price_usd", "line_number", "offset", "length"),
     *("begins", "names", "name_of", "underlyings", "underlying_of", "figures"),

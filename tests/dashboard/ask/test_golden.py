@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from dashboard.ask.front import ask
-from dashboard.ask.log_view import LogView
+from dashboard.ask.log_view import LogView, view_of
+from dashboard.log_index.index import LogIndex
+from dashboard.log_index.span_questions import ReasonGroup
 from tests.dashboard.ask.golden import GOLDEN, Golden, worded
 from tests.dashboard.ask.truth import Truth
 
@@ -45,3 +48,24 @@ def test_the_parts_of_a_sum_add_up_to_it(question: str, view: LogView) -> None:
         assert len(values) == 5
         assert total.value == pytest.approx(sum(values), abs=1e-12)
     assert totals
+
+
+def test_lines_that_are_gone_once_they_were_counted_are_no_failure(
+    log_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is removed, and the thread that looks for new lines forgets it, while a question is being answered."""
+    index = LogIndex(log_folder, None)
+    index.refresh()
+    count = index.idle_reasons
+
+    def counted_and_gone(account: str, start: datetime, end: datetime) -> list[ReasonGroup]:
+        found = count(account, start, end)
+        monkeypatch.setattr(index, "lines_by_id", lambda ids: {})
+        return found
+
+    monkeypatch.setattr(index, "idle_reasons", counted_and_gone)
+    view = view_of(index)
+    assert view is not None
+    found = ask(view, "why was nothing done?")
+    assert (found.question, found.problem) == ("why_nothing", None)
+    assert found.fact("reason_1") is None
