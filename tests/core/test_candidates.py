@@ -288,6 +288,20 @@ def test_coins_are_scanned_together_as_each_is_alone(seed: int) -> None:
     assert len(together) == 2
 
 
+@pytest.mark.parametrize("quoted", [(False, True), (True, False), (False, False)])
+def test_a_coin_whose_chain_is_empty_takes_nothing_from_the_other_one(quoted: tuple[bool, bool]) -> None:
+    raw, config = simulated_raw(1, hours=5.0), a_config()
+    markets, empty = assemble_state(raw, config).markets, a_chain()
+    coins = [
+        coin if is_quoted else replace(coin, chain=empty) for coin, is_quoted in zip(raw.coins, quoted, strict=True)
+    ]
+    together = scan_chains(coins, markets, raw.now, config)
+    alone = [scan_chain(coin, market, raw.now, config) for coin, market in zip(coins, markets, strict=True)]
+    assert [scan[:3] for scan in together] == [scan[:3] for scan in alone]
+    assert [len(scan.candidates) > 0 for scan in together] == [*quoted]
+    assert scan_chains((), (), raw.now, config) == ()
+
+
 def test_a_strike_that_the_cached_instruments_do_not_know_yet_has_a_reason_of_its_own() -> None:
     known, closed = a_call(), a_call(strike=120_000.0, is_tradable=False)
     coin = a_coin(chain=a_chain(known, closed, unlisted=[a_quote(symbol_of(strike=130_000.0))]))
