@@ -29,11 +29,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.folder is not None and options.log_dir is not None:
+        parser.error("the folder of the log is named twice")
     try:
         settings = checked(
             DashboardSettings(
-                log_dir=options.folder or options.log_dir,
+                log_dir=options.folder or options.log_dir or PROJECT / "logs",
                 data_dir=options.data_dir or PROJECT / "data",
                 host=options.host,
                 port=options.port,
@@ -73,7 +76,7 @@ def _server_settings(settings: DashboardSettings, index: LogIndex) -> uvicorn.Co
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, metavar="log_dir", help="folder of the log (logs)")
-    parser.add_argument("--log-dir", type=Path, default=PROJECT / "logs", help="the same, as the agent's option")
+    parser.add_argument("--log-dir", type=Path, help="the same, as the agent's option")
     parser.add_argument("--data-dir", type=Path, help="folder of the agent's latest chain (data)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; others need DASHBOARD_TOKEN")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)

@@ -96,3 +96,24 @@ def test_the_process_keeps_no_key_of_the_exchange(log: Path, monkeypatch: pytest
     app = a_dashboard(log, log.parent / "data")
     assert "DERIBIT_CLIENT_SECRET" not in os.environ
     assert "canary" not in repr(app.state.context)
+
+
+@pytest.mark.parametrize(("words", "folder"), [((), "logs"), (("mine",), "mine"), (("--log-dir", "mine"), "mine")])
+def test_the_folder_of_the_log_is_named_in_either_way(
+    words: tuple[str, ...], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[DashboardSettings] = []
+
+    def stop(settings: DashboardSettings) -> DashboardSettings:
+        asked.append(settings)
+        raise ConfigurationError("far enough")
+
+    monkeypatch.setattr("dashboard.__main__.checked", stop)
+    assert main([*words]) == 2
+    assert asked[0].log_dir.name == folder
+
+
+def test_a_folder_that_is_named_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["here", "--log-dir", "there"])
+    assert "the folder of the log is named twice" in capsys.readouterr().err
