@@ -17,6 +17,7 @@ from tests.campaign.world.trace import WireCall
 FILE_GONE = "D05"  # a log file was deleted, truncated or rotated while the agent ran
 FILES_GONE = frozenset({FILE_GONE, "D11"})  # or all of them were between two runs
 DISK_REFUSES = frozenset({"D01", "D02", "D03", "D04"})
+SPOILT = "X27"  # a field is missing or of another type: the agent may believe nothing of such a reply
 HEALTHY_ITERATIONS = 3
 NOT_YET_ON_DISK = timedelta(seconds=31)  # what was written since may be lost in a power cut
 
@@ -98,7 +99,8 @@ def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
     heard = [(call, result) for call in asked if isinstance(result := view.heard(call), list)]
-    shown = [call for call, result in heard if result and not _is_killed_unwritten(view, call)]
+    understood = [(call, result) for call, result in heard if SPOILT not in call.rows]
+    shown = [call for call, result in understood if result and not _is_killed_unwritten(view, call)]
     return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1][1] and not shown)
 
 
