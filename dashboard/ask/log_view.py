@@ -14,7 +14,7 @@ from core.results.earnings import CoinEarnings, earnings
 from core.results.sold_calls import CallChain, SoldCall, chains_of
 from dashboard.log_index.index import LogIndex
 from dashboard.log_index.line import Line
-from dashboard.log_index.span_questions import SpanCounts
+from dashboard.log_index.span_questions import HAS_STATE, SpanCounts
 from logging_utils import IterationRecord
 from models import AgentState
 
@@ -43,17 +43,13 @@ class LogView:
     def lines(self, span: Span = Span()) -> list[Line]:
         return self.index.lines_between(self.account, span.start, span.end)
 
-    def newest(self, span: Span = Span()) -> Line | None:
-        """The newest line with a state in a span."""
-        return self.index.end_line(self.account, span.start, span.end, is_last=True)
+    def newest(self, span: Span = Span(), condition: str = HAS_STATE) -> Line | None:
+        """The newest line in a span that meets one of the index's conditions."""
+        return self.index.end_line(self.account, span.start, span.end, is_last=True, condition=condition)
 
     def first(self, span: Span = Span()) -> Line | None:
         """The first line with a state in a span."""
         return self.index.end_line(self.account, span.start, span.end, is_last=False)
-
-    def newest_where(self, span: Span = Span(), condition: str = "true") -> Line | None:
-        """The newest line in a span that meets one of the index's conditions."""
-        return self.index.end_line(self.account, span.start, span.end, is_last=True, condition=condition)
 
     def counts(self, span: Span = Span()) -> SpanCounts:
         return self.index.counts_between(self.account, span.start, span.end)

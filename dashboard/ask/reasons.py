@@ -15,7 +15,7 @@ from dashboard.ask.asked import Asked
 from dashboard.ask.facts import Answer, Fact, coin_unit, missing
 from dashboard.ask.log_view import LogView
 from dashboard.log_index.line import Line, shape_of
-from dashboard.log_index.span_questions import IS_IDLE
+from dashboard.log_index.span_questions import ANY_LINE, IS_IDLE
 from logging_utils import IterationRecord
 from models import ActionType, ProposedAction
 
@@ -88,10 +88,10 @@ class _Group(NamedTuple):
 def why_nothing(view: LogView, asked: Asked) -> Answer:
     """How often nothing was done, and the reasons given, most frequent first."""
     title = f"Why nothing was done{asked.span_words}"
-    counts, newest = view.counts(asked.span), view.newest_where(asked.span)
+    counts, newest = view.counts(asked.span), view.newest(asked.span, ANY_LINE)
     if newest is None:
         return missing("why_nothing", title, f"any line{asked.span_words}")
-    last_idle, groups = view.newest_where(asked.span, IS_IDLE), _idle_groups(view, asked)
+    last_idle, groups = view.newest(asked.span, IS_IDLE), _idle_groups(view, asked)
     facts = [
         Fact("lines", "lines", counts.lines, "count", newest.link),
         Fact("nothing", "lines that did nothing", counts.idle, "count", last_idle.link if last_idle else None),
@@ -154,7 +154,7 @@ def _group_facts(groups: Iterable[_Group], name: str) -> Iterator[Fact]:
 def errors(view: LogView, asked: Asked) -> Answer:
     """Errors, blocked actions and orders of unknown outcome, the most frequent first."""
     title = f"Errors and blocked actions{asked.span_words}"
-    counts, newest = view.counts(asked.span), view.newest_where(asked.span)
+    counts, newest = view.counts(asked.span), view.newest(asked.span, ANY_LINE)
     if newest is None:
         return missing("errors", title, f"any line{asked.span_words}")
     troubled = view.index.troubled_lines(view.account, asked.span.start, asked.span.end)

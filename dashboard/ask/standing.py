@@ -108,7 +108,7 @@ def _count_facts(view: LogView, span: Span, calls: Sequence[SoldCall], first: Li
     until = max(span.end, last.at)  # what the last line did is booked after the moment of its state
     opened = [call for call in calls if call.opened_at is not None and first.at <= call.opened_at < until]
     closed = [call for call in calls if call.closed_at is not None and first.at <= call.closed_at < until]
-    counts, erring = view.counts(span), view.newest_where(span, HAS_ERROR)
+    counts, erring = view.counts(span), view.newest(span, HAS_ERROR)
     settings, policies = view.index.changes_between(view.account, span.start, span.end)
     yield Fact("lines", "lines", counts.lines, "count", last.link)
     yield Fact("opened", "calls sold", len(opened), "count", last.link)

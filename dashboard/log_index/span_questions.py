@@ -15,6 +15,7 @@ from dashboard.log_index.store import TROUBLE, Store
 
 IN_SPAN = "where account = ? and at_seconds >= ? and at_seconds < ?"
 IS_IDLE = "action_type = 'DO_NOTHING'"
+ANY_LINE = "true"
 HAS_STATE = "has_state"
 HAS_ERROR = "error is not null"
 IS_BLOCKED = "blocked_by is not null"
@@ -64,7 +65,7 @@ class SpanQuestions:
         """The first or the last line in such a span that meets a condition of ours."""
         return self._end_line(f"{IN_SPAN} and {condition}", _values(account, start, end), is_last)
 
-    def end_line_of_run(self, run_id: str, *, is_last: bool, condition: str = "true") -> Line | None:
+    def end_line_of_run(self, run_id: str, *, is_last: bool, condition: str = ANY_LINE) -> Line | None:
         """The first or the last line of a run that meets a condition of ours."""
         return self._end_line(f"where run_id = ? and {condition}", (run_id,), is_last)
 

@@ -19,6 +19,8 @@ from tests.dashboard.logs import ITERATIONS
 FOLDER = PROJECT_FOLDER / "dashboard" / "screenshots"
 MOST_BYTES = 200_000
 QUALITY = 82
+# Before a page has been painted there is nothing to take a picture of: the browser says that it cannot, and not why.
+TWICE_PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 class Scene(NamedTuple):
@@ -50,6 +52,7 @@ def take(browser: Any, served: Served, folder: Path) -> list[Path]:
 
 def _taken(browser: Any, served: Served, scene: Scene, folder: Path) -> Path:
     tab = opened(browser, served.address + scene.address, size=scene.size, theme=scene.theme)
+    tab.evaluate(TWICE_PAINTED)
     session = tab.context.new_cdp_session(tab)
     shot = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
     path = folder / scene.file

@@ -19,7 +19,9 @@ from models import (
     RiskResult,
     ShadowDecision,
 )
+from state_builder import with_choices
 from tests.builders.agent import RUN
+from tests.builders.configs import a_config
 from tests.builders.records import record_of
 from tests.builders.states import NOW, a_state
 from tests.dashboard.ask.truth import Truth
@@ -51,8 +53,11 @@ def test_the_parts_of_every_action_add_up_to_its_score(truth: Truth) -> None:
 
 def test_odds_that_were_not_logged_are_not_known_rather_than_zero() -> None:
     action = ProposedAction(type=ActionType.DO_NOTHING, reason="as before")
-    record = record_of(RUN, IterationEnd(1, NOW), state=a_state(), action=action)
-    assert all(row.probability is None for row in choice_rows(record))
+    state = with_choices(a_state(), a_config())
+    rows = choice_rows(record_of(RUN, IterationEnd(1, NOW), state=state, action=action))
+    assert [row.label for row in rows if row.is_taken] == ["nothing"]
+    assert len(rows) == len(state.choices) > 1
+    assert {row.probability for row in rows} == {None}
 
 
 def test_a_line_without_choices_shows_what_the_policy_named() -> None:

@@ -19,6 +19,7 @@ from cli.recorder import IterationEnd
 from dashboard.ask.log_view import LogView, Span
 from dashboard.log_index.index import LogIndex
 from dashboard.log_index.line import Line
+from dashboard.log_index.span_questions import HAS_STATE
 from dashboard.notify.__main__ import main
 from dashboard.notify.channels import Channel, DeliveryError, http_client
 from dashboard.notify.follow import STATE_FILE, Follower
@@ -199,8 +200,8 @@ class _UpTo(LogView):
 
     at: datetime = START
 
-    def newest(self, span: Span | None = None) -> Line | None:
-        return super().newest(Span(end=self.at))
+    def newest(self, span: Span | None = None, condition: str = HAS_STATE) -> Line | None:
+        return super().newest(Span(end=self.at), condition)
 
 
 # --- over HTTP, to this machine ---------------------------------------------------------------------------
