@@ -26,6 +26,7 @@ from tests.benchmarks.phases import OPTIONS, black76_ms
 ACCOUNTS = 4_096
 MARKETS, MARKET_STEPS = 16, 30
 SINGLE_STEPS, VECTOR_STEPS = 200, 200
+STEP_HOURS = (1.0, 6.0, 24.0)  # a longer step has more of the market's path to draw
 
 Choose = Callable[[Any], Any]
 
@@ -40,8 +41,10 @@ def learning() -> None:
     print(f"CartPole: {single:.0f} steps a CPU-second, {ACCOUNTS} at once: {vector:.0f}")
     print(f"Black-76: {options:.0f} deltas a CPU-second")
     config = load_config(env_file=None, overrides={"run": {"fills": "touch"}})
-    ours = _rate(CoveredCallGymEnv(CoveredCallEnv(config, steps=SINGLE_STEPS)), _drawer(dice), SINGLE_STEPS)
-    print(f"CoveredCallGymEnv: {ours:.0f} steps a CPU-second, ratio {ours / single:.4f} to CartPole")
+    for hours in STEP_HOURS:
+        episode = CoveredCallGymEnv(CoveredCallEnv(config, steps=SINGLE_STEPS, step_hours=hours))
+        ours = _rate(episode, _drawer(dice), SINGLE_STEPS)
+        print(f"CoveredCallGymEnv, steps of {hours:g} hours: {ours:.0f} a CPU-second, ratio {ours / single:.4f} to CartPole")
     with tempfile.TemporaryDirectory() as folder:
         started = process_time()
         environment = CoveredCallVectorEnv(ACCOUNTS, config, range(MARKETS), MARKET_STEPS, folder=Path(folder))
