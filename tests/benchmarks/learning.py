@@ -44,7 +44,8 @@ def learning() -> None:
     for hours in STEP_HOURS:
         episode = CoveredCallGymEnv(CoveredCallEnv(config, steps=SINGLE_STEPS, step_hours=hours))
         ours = _rate(episode, _drawer(dice), SINGLE_STEPS)
-        print(f"CoveredCallGymEnv, steps of {hours:g} hours: {ours:.0f} a CPU-second, ratio {ours / single:.4f} to CartPole")
+        ratio = f"ratio {ours / single:.4f} to CartPole"
+        print(f"CoveredCallGymEnv, steps of {hours:g} hours: {ours:.0f} a CPU-second, {ratio}")
     with tempfile.TemporaryDirectory() as folder:
         started = process_time()
         environment = CoveredCallVectorEnv(ACCOUNTS, config, range(MARKETS), MARKET_STEPS, folder=Path(folder))
