@@ -142,7 +142,8 @@ class SimulationResult:
             found.append(f"{len(failed)} of {made} decisions failed {_when(failed)}, the last one: {why}")
         if refused:
             rules = refused[-1].refused_by
-            found.append(f"{len(refused)} of {made} decisions were refused, the last one by the risk rules {rules}")
+            were = "was" if len(refused) == 1 else "were"
+            found.append(f"{len(refused)} of {made} decisions {were} refused, the last one by the risk rules {rules}")
         if self.unsettled:
             names = ", ".join(self.unsettled)
             found.append(f"{names}: expired in a gap of the data, never settled; give --delivery-prices")

@@ -14,7 +14,7 @@ from config import PROJECT_FOLDER
 TIMEOUT_SECONDS = 30.0
 
 
-def first_difference(first: Path, second: Path) -> str:
+def comparison_of_runs(first: Path, second: Path) -> str:
     """Why there is nothing to say, where there is not."""
     argv = [sys.executable, "-m", "backtest.run", "--compare", str(first), str(second)]
     try:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from dashboard.insights.calls import rows_of_run
 from dashboard.insights.comparisons import insights_of
 from dashboard.lab.archive import SORTED_BY, Archive, beside, chains_of_run, summary
-from dashboard.lab.compare import first_difference
+from dashboard.lab.compare import comparison_of_runs
 from dashboard.lab.form import Command, RunForm, command_of, form_settings, policies, recordings, watch_command
 from dashboard.lab.heat import heat_map
 from dashboard.lab.jobs import Job, Jobs
@@ -121,7 +121,7 @@ def download(request: Request, name: str, file: str) -> FileResponse:
 async def compare(request: Request, a: str = "", b: str = "") -> HTMLResponse:
     """Two runs: every figure beside the other, and the first decision in which they differ."""
     first, second = (_job(request, name).folder / "results" for name in (a, b))
-    difference = await run_in_threadpool(first_difference, first, second)
+    difference = await run_in_threadpool(comparison_of_runs, first, second)
     rows = beside(summary(first / "summary.json"), summary(second / "summary.json"))
     values = {"title": f"{a} against {b}", "a": a, "b": b, "rows": rows, "difference": difference}
     return page(request, "compare.html", values)

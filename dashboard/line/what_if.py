@@ -69,7 +69,7 @@ def form(strategy: StrategyConfig, given: Mapping[str, str]) -> tuple[Typed, ...
     )
 
 
-def changed_settings(config: AgentConfig, coin: str, given: Mapping[str, str]) -> tuple[AgentConfig, list[str]]:
+def settings_as_typed(config: AgentConfig, coin: str, given: Mapping[str, str]) -> tuple[AgentConfig, list[str]]:
     """The settings with what was typed; else as they were, and why."""
     old = config.strategy(coin)
     typed = {name: given[name][:MOST_LETTERS] for name in FIELDS if given.get(name)}
@@ -93,7 +93,7 @@ def what_if(
     fields = form(config.strategy(coin), given)
     if not any(given.get(name) for name in FIELDS):
         return WhatIf(fields)
-    changed, problems = changed_settings(config, coin, given)
+    changed, problems = settings_as_typed(config, coin, given)
     market = state.market(coin)
     if problems or market is None:
         return WhatIf(fields, True, tuple(problems or [f"the line has no market of {coin}"]))
