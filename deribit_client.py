@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from config import AgentConfig
-from core.chain import Quotes
+from core.chain import Listing, Quotes, listing_of
 from core.sending.order_gate import TRADING_SCOPE, OrderGate, not_sent
 from deribit import chains, replies
 from deribit.clocks import SystemClock
@@ -138,10 +138,10 @@ class DeribitClient(OrderGate):
         params = {"index_name": f"{currency.lower()}_usd"}
         return self._read("public/get_index_price", params, replies.read_index_price)
 
-    def get_instruments(self, currency: str) -> dict[str, OptionInstrument]:
-        """All live coin-settled options of a currency, by symbol."""
+    def get_instruments(self, currency: str) -> Listing:
+        """All live coin-settled options of a currency."""
         params = {"currency": currency, "kind": "option", "expired": False}
-        return self._read("public/get_instruments", params, replies.read_instruments)
+        return listing_of(self._read("public/get_instruments", params, replies.read_instruments))
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
         """One instrument, also an expired one; None where it is not a plain BTC or ETH option."""

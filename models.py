@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import AwareDatetime
 
-from core.chain import Quotes
+from core.chain import Listing, Quotes
 from core.choices.decisions import (  # noqa: F401 - what a policy answers; handed on like the exchange's half
     Action,
     ActionOption,
@@ -406,7 +406,7 @@ class ExchangeClient(Protocol):
 
     def get_index_price(self, currency: str) -> float: ...
 
-    def get_instruments(self, currency: str) -> dict[str, OptionInstrument]: ...
+    def get_instruments(self, currency: str) -> Listing: ...
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None: ...
 

@@ -8,7 +8,6 @@ is pure; core/candidates.py says which calls may be sold.
 from __future__ import annotations
 
 import hashlib
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from config import AgentConfig
 from core.candidates import scan_chains
-from core.chain import Chain, Listing, Quotes, chain_of, listing_of
+from core.chain import NOTHING_LISTED, Chain, Listing, Quotes, chain_of, options_in
 from core.choices.action_set import possible_choices, scored
 from core.context.year import Year, finished_days, with_newer_days
 from core.exposure import coin_risk, expiry_exposures, portfolio_value_usd, restrictions
@@ -51,7 +50,7 @@ MAX_SNAPSHOT_SECONDS = 60.0
 PRIVATE_READS = 3  # open orders, positions, accounts: always first
 UNKNOWN_INSTRUMENT_CODES = (10020, 13020)
 NEW_SYMBOL_PAUSE = timedelta(minutes=15)  # new strikes are looked up at once, but no more often
-NEVER_READ = (listing_of({}), datetime.min.replace(tzinfo=UTC))
+NEVER_READ = (NOTHING_LISTED, datetime.min.replace(tzinfo=UTC))
 UNKNOWN_SYMBOL_PAUSE = timedelta(hours=1)  # those that were looked for in vain
 
 
@@ -236,26 +235,25 @@ def _known_chain(client: ExchangeClient, coin: Underlying, quotes: Quotes, memor
     if not (read_at < last_delivery(now) or (unknown and now - read_at >= pause)):
         return chain
     memory.spare_requests -= 1
-    known = client.get_instruments(coin)
-    if len(quotes) > 0 and not known:
+    listing = client.get_instruments(coin)
+    if len(quotes) > 0 and len(listing) == 0:
         raise InvalidReplyError(f"{coin}: the exchange quotes options but lists no instrument")
-    memory.listings[coin] = (listing_of(known, listing), now)
-    memory.unlisted_symbols |= unknown - known.keys()
-    return chain_of(quotes, memory.listings[coin][0])
+    memory.listings[coin] = listing, now
+    memory.unlisted_symbols |= listing.lacking(unknown)
+    return chain_of(quotes, listing)
 
 
 def _instruments_of(
     client: ExchangeClient, positions: tuple[RawPosition, ...], memory: MarketMemory
 ) -> dict[str, OptionInstrument | None]:
     """The instruments behind the option positions; those no longer listed are asked for one by one."""
-    listed = ChainMap(*(listing.by_symbol for listing, _ in memory.listings.values()))
-    found: dict[str, OptionInstrument | None] = {}
-    for symbol in (position.symbol for position in positions if position.kind == "option"):
-        if symbol in listed:
-            found[symbol] = listed[symbol]
-            continue
-        with suppress(RequestRefusedError):  # not listed any more: its name still says what it is
-            found[symbol] = client.get_instrument(symbol)
+    symbols = [position.symbol for position in positions if position.kind == "option"]
+    listings = [listing for listing, _ in memory.listings.values()]
+    found: dict[str, OptionInstrument | None] = {**options_in(listings, symbols)}
+    for symbol in symbols:
+        if symbol not in found:
+            with suppress(RequestRefusedError):  # not listed any more: its name still says what it is
+                found[symbol] = client.get_instrument(symbol)
     return found
 
 
@@ -328,7 +326,7 @@ def assemble_state(raw: RawState, config: AgentConfig) -> AgentState:
         markets=markets,
         portfolio=portfolio,
         risks=risks,
-        expiry_exposures=tuple(expiry_exposures(portfolio, _listed(raw))),
+        expiry_exposures=tuple(expiry_exposures(portfolio, _ordered(raw))),
         candidates=tuple(option for scan in scans for option in scan.candidates),
         funnels=tuple(scan.funnel for scan in scans),
         near_misses=tuple(miss for scan in scans for miss in scan.near_misses),
@@ -391,6 +389,6 @@ def _value_usd(raw: RawState) -> float | None:
     return portfolio_value_usd(equities, {coin.underlying: coin.spot_usd for coin in raw.coins})
 
 
-def _listed(raw: RawState) -> Mapping[str, OptionInstrument]:
-    """The instruments of all coins, without copying two thousand of them."""
-    return ChainMap(*(coin.instruments for coin in raw.coins))
+def _ordered(raw: RawState) -> Mapping[str, OptionInstrument]:
+    """The instruments that orders are open for."""
+    return options_in([coin.chain.listing for coin in raw.coins], [order.symbol for order in raw.open_orders])

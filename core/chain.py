@@ -20,7 +20,7 @@ import numpy as np
 from core.columns import Bools, Floats, Integers, Times, time_of, times_of, utc_of
 from deribit.vocabulary import OptionInstrument, OptionQuote
 
-NOT_LISTED = -1  # the row of Listing's columns that stands for every option it does not know: their last
+NOT_LISTED = -1  # the row that stands for every option that a listing does not know: the last one
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,35 +193,50 @@ NO_TERMS = _Row(False, False, False, math.nan, None, math.nan, ())  # of an opti
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The instruments of a coin. `terms` has their rows in the order of `by_symbol`, and one more for NOT_LISTED."""
+    """The instruments of a coin. `terms` has a row for each of `symbols`, in their order.
 
-    by_symbol: dict[str, OptionInstrument]
-    row_of: Mapping[str, int]
+    A source that has its terms as columns already makes an instrument where one is looked at in `by_symbol`.
+    """
+
+    symbols: tuple[str, ...]
+    by_symbol: Mapping[str, OptionInstrument]
     terms: Terms
-    expiries: Times
+
+    def __len__(self) -> int:
+        return len(self.symbols)
 
     def terms_of(self, symbols: tuple[str, ...]) -> Terms:
         """The terms of any options; those of an option that is not listed are not known."""
-        if symbols == self._symbols:
-            return self.terms.take(slice(0, NOT_LISTED))
-        rows = map(self.row_of.get, symbols, repeat(NOT_LISTED))
-        return self.terms.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
+        return self.terms if symbols == self.symbols else _terms_of(symbols, self)
 
-    def lacking(self, symbols: tuple[str, ...]) -> set[str]:
+    def lacking(self, symbols: Collection[str]) -> set[str]:
         """Those that are not listed."""
-        return set() if symbols == self._symbols else set(symbols).difference(self.by_symbol)
+        return set() if symbols == self.symbols else set(symbols).difference(self.symbols)
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        return dict(zip(self.symbols, range(len(self)), strict=True))
 
     @cached_property
     def expiry_times(self) -> list[datetime]:
         """The earliest first."""
-        return [utc_of(expiry) for expiry in self.expiries]
-
-    @cached_property
-    def _symbols(self) -> tuple[str, ...]:
-        return tuple(self.by_symbol)
+        return [utc_of(expiry) for expiry in np.unique(self.terms.expiry)]
 
 
-def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = None) -> Listing:
+def options_in(listings: Sequence[Listing], symbols: Collection[str]) -> dict[str, OptionInstrument]:
+    """Of these options those that are listed."""
+    return {symbol: one.by_symbol[symbol] for one in listings for symbol in symbols if symbol in one.by_symbol}
+
+
+@lru_cache(maxsize=4)
+def _terms_of(symbols: tuple[str, ...], listing: Listing) -> Terms:
+    """From one moment to the next a chain mostly shows the same options."""
+    rows = map(listing.row_of.get, symbols, repeat(NOT_LISTED))
+    known = _joined(listing.terms, _terms_of_rows([NO_TERMS]))
+    return known.take(np.fromiter(rows, dtype=np.int64, count=len(symbols)))
+
+
+def listing_of(by_symbol: Mapping[str, OptionInstrument], before: Listing | None = None) -> Listing:
     """The columns of a list of instruments, made once for as long as the list stands.
 
     Of instruments that are the very same objects as in the list `before`, nothing is read anew.
@@ -229,15 +244,12 @@ def listing_of(by_symbol: dict[str, OptionInstrument], before: Listing | None = 
     before = NOTHING_LISTED if before is None else before
     are_new = [*map(is_not, by_symbol.values(), map(before.by_symbol.get, by_symbol))]
     new = [*compress(by_symbol.values(), are_new)]
-    if not new and len(by_symbol) == len(before.by_symbol):
+    if not new and len(by_symbol) == len(before):
         return before
-    not_listed = len(before.by_symbol)  # the row that stands for it; those of new options follow
-    rows = np.fromiter(map(before.row_of.get, by_symbol, repeat(not_listed)), dtype=np.int64, count=len(by_symbol))
-    rows[np.array(are_new, dtype=np.bool_)] = not_listed + 1 + np.arange(len(new))
+    rows = np.fromiter(map(before.row_of.get, by_symbol, repeat(NOT_LISTED)), dtype=np.int64, count=len(by_symbol))
+    rows[np.array(are_new, dtype=np.bool_)] = len(before) + np.arange(len(new))
     known = _joined(before.terms, _terms_of_rows([*map(_row_of, new)])) if new else before.terms
-    terms = known.take(np.append(rows, not_listed))
-    row_of = dict(zip(by_symbol, range(len(by_symbol)), strict=True))
-    return Listing(by_symbol, row_of, terms, np.unique(terms.expiry[:NOT_LISTED]))
+    return Listing(tuple(by_symbol), by_symbol, known.take(rows))
 
 
 def _row_of(option: OptionInstrument) -> _Row:
@@ -285,7 +297,7 @@ def _joined(first: Terms, second: Terms) -> Terms:
     )
 
 
-NOTHING_LISTED = Listing({}, {}, _terms_of_rows([NO_TERMS]), times_of(()))
+NOTHING_LISTED = Listing((), {}, _terms_of_rows([]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +310,7 @@ class Chain:
     @cached_property
     def terms(self) -> Terms:
         """A row for each quote; found where one is looked at."""
-        return _terms_of(self.quotes.symbols, self.listing)
+        return self.listing.terms_of(self.quotes.symbols)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -314,9 +326,3 @@ class Chain:
 
 def chain_of(quotes: Quotes, listing: Listing) -> Chain:
     return Chain(quotes, listing)
-
-
-@lru_cache(maxsize=4)
-def _terms_of(symbols: tuple[str, ...], listing: Listing) -> Terms:
-    """From one moment to the next a chain mostly shows the same options."""
-    return listing.terms_of(symbols)

@@ -133,7 +133,7 @@ class CoinData:
     year: Year = NO_YEAR
 
     @property
-    def instruments(self) -> dict[str, OptionInstrument]:
+    def instruments(self) -> Mapping[str, OptionInstrument]:
         return self.chain.listing.by_symbol
 
 

@@ -160,7 +160,7 @@ class OrderTrial:
         marks = {quote.symbol: quote.mark_price_coin for quote in self._client.get_book_summaries(coin).rows()}
         calls = [
             (mark, option.expiry, option.strike, option)
-            for option in listed.values()
+            for option in listed.by_symbol.values()
             if option.option_type == "call" and option.is_tradable and option.strike > index_usd
             if (mark := marks.get(option.symbol)) is not None and mark >= option.tick_size_coin
         ]

@@ -233,7 +233,7 @@ def _each_coin(config: AgentConfig, ask: Callable[[Underlying], str]) -> str:
 
 def _quoted(client: DeribitClient, coin: Underlying) -> str:
     """How many calls of the chain somebody quotes."""
-    calls = {name for name, option in client.get_instruments(coin).items() if option.option_type == "call"}
+    calls = {name for name, option in client.get_instruments(coin).by_symbol.items() if option.option_type == "call"}
     quotes = [quote for quote in client.get_book_summaries(coin).rows() if quote.symbol in calls]
     bids = {quote.symbol for quote in quotes if quote.bid_price_coin is not None}
     asks = {quote.symbol for quote in quotes if quote.ask_price_coin is not None}
@@ -267,7 +267,7 @@ def _ledger(client: DeribitClient, coin: Underlying) -> str:
 
 def _compare_margin(client: DeribitClient, coin: Underlying) -> str:
     """Our margin of one short call against the exchange's: its rules may change without a word."""
-    index_usd, listed = client.get_index_price(coin), client.get_instruments(coin)
+    index_usd, listed = client.get_index_price(coin), client.get_instruments(coin).by_symbol
     calls = [
         (listed[q.symbol], q.mark_price_coin) for q in client.get_book_summaries(coin).rows() if q.symbol in listed
     ]

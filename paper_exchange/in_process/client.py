@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from config import AgentConfig
-from core.chain import Quotes
+from core.chain import Listing, Quotes
 from core.sending.order_gate import OrderGate, only_reduces, time_in_force
 from core.text import quotable
 from models import (
@@ -36,6 +36,7 @@ from paper_exchange.account.account import PaperAccount
 from paper_exchange.account.positions import Position
 from paper_exchange.in_process import readings
 from paper_exchange.in_process.levels import LevelMemory
+from paper_exchange.in_process.listings import ListingMemory
 from paper_exchange.market import lookup
 from paper_exchange.market.clocks import now_ms, to_ms
 from paper_exchange.market.errors import RpcError
@@ -63,10 +64,9 @@ class InProcessClient(OrderGate):
     ) -> None:
         super().__init__(config, order_log)
         self._account, self._market = account, account.market
-        self._levels = LevelMemory(account.market)
+        self._levels, self._listings = LevelMemory(account.market), ListingMemory(account.market)
         self._read_kill_note = read_kill_note
         self._login_ends_at_seconds = 0.0
-        self._listed: dict[str, dict[str, OptionInstrument]] = {}  # as they were listed the last time
         self._caught_up = (-1, -1)  # time in milliseconds and revision of the account, when it last caught up
         self.requests_made = 0  # questions since the iteration began, logins included
 
@@ -127,13 +127,9 @@ class InProcessClient(OrderGate):
         with self._asked("public/get_index_price"):
             return lookup.index_of(self._market, currency)
 
-    def get_instruments(self, currency: str) -> dict[str, OptionInstrument]:
+    def get_instruments(self, currency: str) -> Listing:
         with self._asked("public/get_instruments"):
-            live, at_ms = lookup.live_listings(self._market, currency), self._now_ms()
-            before = self._listed.get(currency, {})
-            found = {one.name: before.get(one.name) or readings.instrument_of(one, at_ms) for one in live}
-            self._listed[currency] = found
-            return found
+            return self._listings.listing(currency)
 
     def get_instrument(self, symbol: str) -> OptionInstrument | None:
         with self._asked("public/get_instrument"):

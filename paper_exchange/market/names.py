@@ -37,9 +37,16 @@ def currency_of(instrument_name: str) -> str:
 
 
 def option_name(currency: str, expires_at_ms: int, strike_usd: float, is_call: bool) -> str:
-    """The name of an option, the day without a leading zero."""
+    """The name of an option."""
+    call, put = option_names(currency, expires_at_ms, strike_usd)
+    return call if is_call else put
+
+
+def option_names(currency: str, expires_at_ms: int, strike_usd: float) -> tuple[str, str]:
+    """The names of call and put at one strike, the day without a leading zero."""
     strike = f"{strike_usd:.10g}".replace(".", "d")
-    return f"{currency}-{expiry_code(expires_at_ms)}-{strike}-{'C' if is_call else 'P'}"
+    stem = f"{currency}-{expiry_code(expires_at_ms)}-{strike}"
+    return f"{stem}-C", f"{stem}-P"
 
 
 @lru_cache(maxsize=1_024)

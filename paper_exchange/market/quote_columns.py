@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
 
 import numpy as np
 
 from core.chain import Quotes
 from core.columns import Times, above_zero
+from paper_exchange.market.made_rows import MadeRows
 from paper_exchange.market.market import Mark, Quote
 
 
 @dataclass(frozen=True, eq=False)
-class QuoteColumns(Sequence[Quote]):
+class QuoteColumns(MadeRows[Quote]):
     """`row_of` has the row of each name, `make_row` the quote of a row."""
 
     columns: Quotes
@@ -27,16 +27,6 @@ class QuoteColumns(Sequence[Quote]):
 
     def __len__(self) -> int:
         return len(self.columns)
-
-    @overload
-    def __getitem__(self, place: int) -> Quote: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Quote]: ...
-
-    def __getitem__(self, place: int | slice) -> Quote | Sequence[Quote]:
-        rows = range(len(self))[place]
-        return self.make_row(rows) if isinstance(rows, int) else [self.make_row(row) for row in rows]
 
     def find(self, name: str) -> Quote | None:
         """The quote of one option, None where the chain does not show it."""

@@ -12,8 +12,10 @@ from itertools import accumulate, chain
 
 import numpy as np
 
+from core.chain import Terms
 from core.columns import Integers
-from paper_exchange.market.market import Listing
+from paper_exchange.market.listing_columns import ListingColumns
+from paper_exchange.market.market import TICK_SIZE, TICK_STEPS
 from paper_exchange.simulated.listing_board import ExpirySheet
 from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
@@ -30,9 +32,7 @@ class ChainColumns:
     """
 
     sheets: tuple[ExpirySheet, ...]
-    listings: tuple[Listing, ...]
-    names: tuple[str, ...]
-    row_of: dict[str, int]
+    listings: ListingColumns
     strikes_usd: FloatArray
     expiry_of: Integers
     expires_at_ms: FloatArray
@@ -41,15 +41,30 @@ class ChainColumns:
 def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
     """Listings as columns."""
     names = tuple(chain.from_iterable([sheet.names for sheet in sheets]))
-    strikes_usd = [strike_usd for sheet in sheets for strike_usd in sheet.strikes_usd]
-    return ChainColumns(
-        sheets=sheets,
-        listings=tuple(chain.from_iterable([sheet.listings for sheet in sheets])),
+    strikes_usd = np.array([*chain.from_iterable([sheet.strikes_usd for sheet in sheets])])
+    expiry_of = np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets])
+    expires_at_ms = np.array([sheet.expires_at_ms for sheet in sheets])
+    listings = ListingColumns(
         names=names,
         row_of=dict(zip(names, range(len(names)), strict=True)),
-        strikes_usd=np.array(strikes_usd),
-        expiry_of=np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets]),
-        expires_at_ms=np.array([float(sheet.expires_at_ms) for sheet in sheets]),
+        terms=_terms(strikes_usd, expires_at_ms[expiry_of]),
+        make_row=lambda row: sheets[expiry_of[row // 2]].listing(names[row]),
+    )
+    return ChainColumns(sheets, listings, strikes_usd, expiry_of, expires_at_ms.astype(np.float64))
+
+
+def _terms(strikes_usd: FloatArray, expires_at_ms: Integers) -> Terms:
+    """Of call and put of each strike; all are open, and for one coin a contract."""
+    count = 2 * len(strikes_usd)
+    is_so = np.ones(count, dtype=np.bool_)
+    return Terms(
+        is_listed=is_so,
+        is_call=np.tile((True, False), len(strikes_usd)),
+        is_tradable=is_so,
+        strike_usd=strikes_usd.repeat(2),
+        expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]").repeat(2),
+        tick_size_coin=np.full(count, TICK_SIZE),
+        steps=tuple([(np.full(count, above_coin), np.full(count, tick_coin)) for above_coin, tick_coin in TICK_STEPS]),
     )
 
 

@@ -162,6 +162,6 @@ class SimulatedMarket:
     def _columns(self, currency: str) -> ChainColumns:
         """The same until something else is listed."""
         sheets, kept = self._boards[currency].live, self._columns_of.get(currency)
-        if kept is None or kept.sheets is not sheets:
+        if kept is None or kept.sheets != sheets:
             kept = self._columns_of[currency] = chain_columns(sheets)
         return kept

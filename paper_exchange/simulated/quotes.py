@@ -63,7 +63,7 @@ def quote_chains(
     for chain, end, profile, own_dice in zip(columns.chains, columns.ends, profiles, dice, strict=True):
         rows = slice(2 * begin, 2 * end)
         shown = Quotes(
-            symbols=chain.names,
+            symbols=chain.listings.names,
             bid_price_coin=bids[rows],
             ask_price_coin=asks[rows],
             mark_price_coin=marks_coin[rows],
@@ -84,11 +84,11 @@ def _quoted(
     @cache
     def sizes() -> FloatArray:
         """Thrown when the first row is looked at; nothing else is thrown after them."""
-        return _sizes(dice, len(chain.names), profile, chain.listings[0].min_trade_amount)
+        return _sizes(dice, len(chain.listings), profile, chain.listings[0].min_trade_amount)
 
     @cache
     def row(number: int) -> Quote:
-        listing, open_interest = chain.listings[number], _open_interest(chain.names[number])
+        listing, open_interest = chain.listings[number], _open_interest(chain.listings.names[number])
         bid_coin, ask_coin = number_or_none(shown.bid_price_coin[number]), number_or_none(shown.ask_price_coin[number])
         bid_amount, ask_amount = sizes()[:, number].tolist()
         return Quote(
@@ -106,7 +106,7 @@ def _quoted(
             volume=round(VOLUME_FRACTION * open_interest, 1),
         )
 
-    return QuoteColumns(shown, chain.row_of, row)
+    return QuoteColumns(shown, chain.listings.row_of, row)
 
 
 def _open_interest(name: str) -> float:

@@ -7,12 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from core.chain import listing_of
 from models import LogWriteError, OrderLog, RequestRefusedError, SendOutcome
 from orders.order_log import OrderMemory
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
+from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.simulated.market import SimulatedMarket
 from tests.builders.agent import an_order_request, decision_lines, run_main, scripted_desk, simulated_run
 from tests.builders.configs import a_config
 from tests.builders.paper import START, ScriptedMarket, market_with
@@ -36,6 +40,22 @@ def client_of(
     account: PaperAccount, order_log: OrderLog | None = None, kill_note: str | None = None
 ) -> InProcessClient:
     return InProcessClient(account, a_config(), order_log or OrderMemory(), lambda: kill_note)
+
+
+# --- instruments ----------------------------------------------------------------------
+
+
+def test_a_list_in_columns_says_what_its_instruments_say_one_by_one() -> None:
+    market = SimulatedMarket(3, SimulatedClock(START))
+    client = client_of(PaperAccount(market, {"BTC": 10.0}))
+    for _ in range(5):
+        shown = client.get_instruments("BTC")
+        terms, by_rows = shown.terms, listing_of(dict(shown.by_symbol)).terms
+        for field in ("is_listed", "is_call", "is_tradable", "strike_usd", "expiry", "tick_size_coin", "steps"):
+            np.testing.assert_array_equal(getattr(terms, field), getattr(by_rows, field), strict=field != "steps")
+        assert client.get_instruments("BTC") is shown
+        market.clock.sleep(21_600.0)
+    assert client.get_instruments("BTC") is not shown
 
 
 # --- orders -------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def everything(source: SimulatedMarket) -> str:
     shown = [
         (
             source.index_price(coin),
-            source.listings(coin),
+            [*source.listings(coin)],
             [*source.quotes(coin)],
             source.index_bars(coin, at_ms - 3 * DAY_MS, at_ms, 60),
             source.volatility_index_bars(coin, at_ms - 3 * DAY_MS, at_ms, 3600),

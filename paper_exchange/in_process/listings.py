@@ -1,0 +1,61 @@
+"""What a market lists, as the agent's own list of instruments, made anew only where something has changed.
+
+In: a market, a coin. Out: core.chain's Listing, the same object while the same options are listed. A market that has
+its listings as columns hands them on, and an instrument is made where one is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from core.chain import NOTHING_LISTED, Listing, listing_of
+from models import OptionInstrument
+from paper_exchange.in_process.readings import instrument_of
+from paper_exchange.market import lookup
+from paper_exchange.market.clocks import now_ms
+from paper_exchange.market.listing_columns import ListingColumns
+from paper_exchange.market.market import Market
+
+
+class ListingMemory:
+    """What one client has been shown last, by coin."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._last: dict[str, Listing] = {}
+
+    def listing(self, currency: str) -> Listing:
+        """All that is live now."""
+        listed, before = self._market.listings(currency), self._last.get(currency, NOTHING_LISTED)
+        if isinstance(listed, ListingColumns):
+            is_same = listed.names is before.symbols
+            found = before if is_same else Listing(listed.names, _Instruments(listed), listed.terms)
+        else:
+            found = listing_of(self._row_by_row(currency, before), before)
+        self._last[currency] = found
+        return found
+
+    def _row_by_row(self, currency: str, before: Listing) -> dict[str, OptionInstrument]:
+        live, at_ms, known = lookup.live_listings(self._market, currency), now_ms(self._market.clock), before.by_symbol
+        return {one.name: known.get(one.name) or instrument_of(one, at_ms) for one in live}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Instruments(Mapping[str, OptionInstrument]):
+    """By symbol."""
+
+    listed: ListingColumns
+
+    def __getitem__(self, symbol: str) -> OptionInstrument:
+        listing = self.listed[self.listed.row_of[symbol]]
+        return instrument_of(listing, listing.created_at_ms)  # all of them are live
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self.listed.row_of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.listed.names)
+
+    def __len__(self) -> int:
+        return len(self.listed)
