@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from typing import Literal
 
 from config import AgentConfig
-from core.action_form import Subject, form_problems, symbol_to_buy, symbol_to_sell
+from core.action_form import form_problems, symbol_to_buy, symbol_to_sell
 from core.choices.trades import ProposedTrade, estimated_margin_pct, freed_margin_coin, margin_pct
 from core.exposure import order_size_problem, orders_per_day_problem, unfilled_orders_problem
 from core.pricing import is_multiple_of_step
@@ -63,9 +63,8 @@ def are_allowed(state: AgentState, actions: Sequence[Action], config: AgentConfi
 def _reasons_against(state: AgentState, action: Action, config: AgentConfig) -> Iterator[Reason]:
     if action.type == ActionType.DO_NOTHING:
         return
-    sold, bought_back = symbol_to_sell(action), symbol_to_buy(action)
-    subject = Subject(state.candidate(sold), state.position(bought_back), state.timestamp)
-    problems = list(form_problems(subject, action, config))
+    sold, bought_back = state.candidate(symbol_to_sell(action)), state.position(symbol_to_buy(action))
+    problems = form_problems(action, sold, bought_back, state.timestamp, config)
     if problems or action.underlying is None:
         yield from problems
         return
@@ -73,7 +72,7 @@ def _reasons_against(state: AgentState, action: Action, config: AgentConfig) -> 
     if figures is None:
         yield Reason(rule="unknown_account", text=f"there is no market or account for {action.underlying}")
         return
-    trade = ProposedTrade(state, config, action, *figures, subject.sold, subject.bought_back)
+    trade = ProposedTrade(state, config, *figures, sold, bought_back, action.size)
     for rule in RULES:
         yield from (Reason(rule=rule.__name__, text=text) for text in rule(trade))
 
@@ -365,16 +364,14 @@ class _SharedVerdicts:
     def allow(self, action: Action) -> bool:
         if action.type == ActionType.DO_NOTHING:
             return True
-        sold, bought_back = symbol_to_sell(action) or "", symbol_to_buy(action) or ""
-        subject = Subject(self._candidates.get(sold), self._positions.get(bought_back), self._state.timestamp)
-        for _ in form_problems(subject, action, self._config):
+        sold = self._candidates.get(symbol_to_sell(action) or "")
+        held = self._positions.get(symbol_to_buy(action) or "")
+        if form_problems(action, sold, held, self._state.timestamp, self._config):
             return False
         figures = None if action.underlying is None else self._figures[action.underlying]
         if figures is None:
             return False
-        return self._allow_trade(
-            ProposedTrade(self._state, self._config, action, *figures, subject.sold, subject.bought_back)
-        )
+        return self._allow_trade(ProposedTrade(self._state, self._config, *figures, sold, held, action.size))
 
     def _allow_trade(self, trade: ProposedTrade) -> bool:
         sold, held = trade.sold, trade.bought_back

@@ -6,9 +6,7 @@ Sizes in coin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
 
 from config import AgentConfig
 from deribit.symbols import parse_symbol
@@ -16,17 +14,6 @@ from models import ROUNDING, Action, ActionType, CandidateOption, OptionPosition
 
 SELLS = (ActionType.OPEN_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
 BUYS = (ActionType.CLOSE_COVERED_CALL, ActionType.ROLL_COVERED_CALL)
-
-
-class Subject(NamedTuple):
-    """What the symbols of an action stand for in a state: the call to sell, the position to buy back; None if nothing.
-
-    `now` is the state's time.
-    """
-
-    sold: CandidateOption | None
-    bought_back: OptionPosition | None
-    now: datetime
 
 
 def symbol_to_sell(action: Action) -> str | None:
@@ -40,38 +27,43 @@ def symbol_to_buy(action: Action) -> str | None:
     return action.symbol if action.type in BUYS else None
 
 
-def form_problems(subject: Subject, action: Action, config: AgentConfig) -> Iterator[Reason]:
-    """What makes the rules of the risk engine impossible to apply."""
+def form_problems(
+    action: Action, sold: CandidateOption | None, bought_back: OptionPosition | None, now: datetime, config: AgentConfig
+) -> list[Reason]:
+    """What makes the rules of the risk engine impossible to apply.
+
+    `sold` and `bought_back`: what the action's symbols stand for in the state of `now`, None if nothing.
+    """
     if action.underlying is None:
-        yield Reason(rule="missing_underlying", text="the action names no coin")
-        return
+        return [Reason(rule="missing_underlying", text="the action names no coin")]
+    found = []
     if not config.strategy(action.underlying).enabled:
-        yield Reason(rule="disabled", text=f"{action.underlying}_ENABLED is false")
+        found.append(Reason(rule="disabled", text=f"{action.underlying}_ENABLED is false"))
     if action.symbol is None or (action.type == ActionType.ROLL_COVERED_CALL) != (action.new_symbol is not None):
-        yield Reason(rule="missing_symbol", text=f"{action.type} needs {_symbols_needed(action.type)}")
-        return
+        return [*found, Reason(rule="missing_symbol", text=f"{action.type} needs {_symbols_needed(action.type)}")]
     if not action.size > 0.0:
-        yield Reason(rule="bad_size", text=f"size {action.size:g} must be above 0")
+        found.append(Reason(rule="bad_size", text=f"size {action.size:g} must be above 0"))
     if action.type in SELLS:
-        yield from _sold_problems(subject, action, symbol_to_sell(action))
+        found += _sold_problems(sold, action, now)
     if action.type in BUYS:
-        yield from _bought_problems(subject.bought_back, action)
+        found += _bought_problems(bought_back, action)
+    return found
 
 
 def _symbols_needed(kind: ActionType) -> str:
     return "symbol and new_symbol" if kind == ActionType.ROLL_COVERED_CALL else "symbol, and no new_symbol"
 
 
-def _sold_problems(subject: Subject, action: Action, symbol: str | None) -> Iterator[Reason]:
-    call = subject.sold
-    if call is None and symbol and not _could_be_a_call(symbol, action.underlying, subject.now):
-        yield Reason(
-            rule="not_an_allowed_call", text=f"{symbol} is not a call on {action.underlying} that has not expired"
-        )
-    elif call is None:
-        yield Reason(rule="symbol_not_in_state", text=f"{symbol} is not among this iteration's candidates")
-    elif call.underlying != action.underlying:
-        yield Reason(rule="not_an_allowed_call", text=f"{symbol} is not a {action.underlying} option")
+def _sold_problems(call: CandidateOption | None, action: Action, now: datetime) -> list[Reason]:
+    if call is not None and call.underlying == action.underlying:
+        return []
+    symbol = symbol_to_sell(action)
+    if call is not None:
+        return [Reason(rule="not_an_allowed_call", text=f"{symbol} is not a {action.underlying} option")]
+    if symbol and not _could_be_a_call(symbol, action.underlying, now):
+        text = f"{symbol} is not a call on {action.underlying} that has not expired"
+        return [Reason(rule="not_an_allowed_call", text=text)]
+    return [Reason(rule="symbol_not_in_state", text=f"{symbol} is not among this iteration's candidates")]
 
 
 def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) -> bool:
@@ -81,9 +73,11 @@ def _could_be_a_call(symbol: str, underlying: Underlying | None, now: datetime) 
     return parts.underlying == underlying and parts.is_call and not is_over
 
 
-def _bought_problems(held: OptionPosition | None, action: Action) -> Iterator[Reason]:
+def _bought_problems(held: OptionPosition | None, action: Action) -> list[Reason]:
     if held is None or not held.is_short_call or held.underlying != action.underlying:
-        yield Reason(rule="nothing_to_close", text=f"no short {action.underlying} call {action.symbol} is held")
-    elif action.size > held.size + ROUNDING:
+        text = f"no short {action.underlying} call {action.symbol} is held"
+        return [Reason(rule="nothing_to_close", text=text)]
+    if action.size > held.size + ROUNDING:
         rule = "bad_roll" if action.type == ActionType.ROLL_COVERED_CALL else "nothing_to_close"
-        yield Reason(rule=rule, text=f"size {action.size:g} is above the {held.size:g} held")
+        return [Reason(rule=rule, text=f"size {action.size:g} is above the {held.size:g} held")]
+    return []

@@ -12,7 +12,6 @@ from config import AgentConfig
 from core.pricing import floor_to_step, short_call_initial_margin_coin, trade_fee_coin
 from models import (
     ROUNDING,
-    Action,
     AgentState,
     CandidateOption,
     CoinAccount,
@@ -31,22 +30,18 @@ class ProposedTrade(NamedTuple):
 
     state: AgentState
     config: AgentConfig
-    action: Action
     underlying: Underlying
     market: MarketSnapshot
     account: CoinAccount
     risk: CoinRisk
     sold: CandidateOption | None
     bought_back: OptionPosition | None
-
-    @property
-    def size(self) -> float:
-        return self.action.size
+    size: float
 
     @property
     def options(self) -> tuple[CandidateOption | OptionPosition, ...]:
         """What would be traded, one order each."""
-        return tuple([option for option in (self.sold, self.bought_back) if option is not None])
+        return tuple(filter(None, (self.sold, self.bought_back)))
 
     @property
     def freed_size(self) -> float:

@@ -79,7 +79,7 @@ def a_trade(state: AgentState, action: ProposedAction) -> ProposedTrade:
     is_roll = action.type == ActionType.ROLL_COVERED_CALL
     sold = state.candidate(action.new_symbol if is_roll else action.symbol)
     held = state.position(action.symbol)
-    return ProposedTrade(state, a_config(), action, "BTC", market, account, risk, sold, held)
+    return ProposedTrade(state, a_config(), "BTC", market, account, risk, sold, held, action.size)
 
 
 # --- what is no action at all -------------------------------------------------------------------
