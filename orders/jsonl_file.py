@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 from models import Clock, LogWriteError
@@ -23,7 +24,7 @@ class JsonlLog:
     def __init__(self, folder: Path, prefix: str, clock: Clock, force_to_disk: bool = False) -> None:
         self._folder, self._prefix, self._clock = folder, prefix, clock
         self._force_to_disk = force_to_disk
-        self._parts: dict[str, int] = {}
+        self._day, self._part, self._path = date.min, 1, folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -42,18 +43,17 @@ class JsonlLog:
 
     def path(self) -> Path:
         """The file of the current day (UTC); a later part of it where an earlier one could not be forced to disk."""
-        day = self._day()
-        part = self._part(day)
-        return self._folder / f"{day}.jsonl" if part == 1 else self._folder / f"{day}_{part}.jsonl"
+        day = self._clock.now().date()
+        if day != self._day:
+            self._day, self._part = day, 1
+            while self._path_of(self._part + 1).exists():
+                self._part += 1
+            self._path = self._path_of(self._part)
+        return self._path
 
-    def _day(self) -> str:
-        return f"{self._prefix}-{self._clock.now().date().isoformat()}"
-
-    def _part(self, day: str) -> int:
-        if day not in self._parts:
-            later = [name for name in _names_in(self._folder) if name.startswith(f"{day}_") and name.endswith(".jsonl")]
-            self._parts = {day: 1 + len(later)}
-        return self._parts[day]
+    def _path_of(self, part: int) -> Path:
+        day = f"{self._prefix}-{self._day.isoformat()}"
+        return self._folder / (f"{day}.jsonl" if part == 1 else f"{day}_{part}.jsonl")
 
     def write_line(self, text: str) -> None:
         """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
@@ -110,8 +110,8 @@ class JsonlLog:
             raise
 
     def _begin_another_part(self) -> None:
-        day = self._day()
-        self._parts = {day: self._part(day) + 1}
+        self._part += 1
+        self._path = self._path_of(self._part)
 
     def _force_folder(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)
@@ -119,15 +119,6 @@ class JsonlLog:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _names_in(folder: Path) -> list[str]:
-    """No names where somebody has cleared it away."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except OSError:
-        return []
 
 
 def _require_still_there(handle: int, path: Path, size: int) -> None:
