@@ -12,33 +12,32 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, lru_cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import FrameType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, SecretStr
 
 from config import AgentConfig
 from core.text import plain_ascii
 from models import ActionType, AgentState, ProposedAction
 from policies.exploration import explored
 from policies.output import PolicyOutputError, read_action, reason_of
-from policies.secret_texts import without_secrets
+from policies.secret_texts import hidden_in, secrets_of
 from policies.side_effects import process_put_back
 
 POLICY_WITH_A_KEY = "policies.llm"  # the module of the one policy that gets the key of the language model
 MAX_FILE_LETTERS = 60
 UNHEARD_BARKS_AFTER_SECONDS = 0.00005  # so often that one soon falls between two rounds of a loop
-PLAIN = frozenset({float, str, int, bool, NoneType, datetime})  # most values by far, and none can be changed
+# None of these can be changed. (In the annotation of a tuple the dots stand for more of the same.)
+PLAIN = frozenset({float, str, int, bool, NoneType, datetime, AwareDatetime, Path, SecretStr, Ellipsis})
 Model = TypeVar("Model", bound=BaseModel)
-
-KIND_OF_MODELS = type(BaseModel)  # the class of their classes: told at once, where isinstance asks pydantic
 
 # All that a model keeps: set past pydantic, which would check each of a hundred models a state is made of.
 SET_FIELDS, SET_NAMES, SET_EXTRA, SET_PRIVATE = (
@@ -86,7 +85,7 @@ def ask_policy(policy: Policy, state: AgentState, config: AgentConfig) -> Policy
     """
     with process_put_back():
         answer = _ask(policy, own_copy(state), own_copy(_settings_for(policy, config)))
-    return _without_secrets(_explored(answer, state, config), config)
+    return _without_secrets(_explored(answer, state, config), secrets_of(config))
 
 
 def ask_for_many(
@@ -102,10 +101,11 @@ def ask_for_many(
     with process_put_back():
         raw = ((_ask(policy, state, keyless), state) for state in states)
         answers = [_explored(answer, state, config) if draws else answer for answer, state in raw]
-    words = "\n".join(answer.words for answer in answers)
-    if without_secrets(words, config) == words:  # one look at all of them instead of one at each
-        return [_answer(answer, str) for answer in answers]
-    return [_without_secrets(answer, config) for answer in answers]
+    secrets = secrets_of(config)
+    words = "\n".join(answer.words for answer in answers) if secrets else ""
+    if hidden_in(words, secrets) == words:  # one look at all of them instead of one at each
+        secrets = []
+    return [_without_secrets(answer, secrets) for answer in answers]
 
 
 def _ask(policy: Policy, state: AgentState, keyless: AgentConfig) -> _RawAnswer:
@@ -154,19 +154,14 @@ def traceback_text() -> str:
         return f"{type(sys.exception()).__name__}: its traceback cannot be shown"
 
 
-def _without_secrets(answer: _RawAnswer, config: AgentConfig) -> PolicyAnswer:
-    """The answer with the key hidden wherever it stands."""
-    return _answer(answer, lambda text: without_secrets(text, config))
-
-
-def _answer(answer: _RawAnswer, hidden: Callable[[str], str]) -> PolicyAnswer:
-    """`hidden` is what becomes of every text; whatever symbol held the key is none that can be traded."""
+def _without_secrets(answer: _RawAnswer, secrets: Sequence[str]) -> PolicyAnswer:
+    """The answer with the keys hidden wherever they stand; whatever symbol held one is none that can be traded."""
     if answer.action is not None:
-        text = answer.words
-        safe = hidden(text)
+        text = answer.words if secrets else ""
+        safe = hidden_in(text, secrets)
         return PolicyAnswer(answer.action if safe == text else ProposedAction.model_validate_json(safe))
-    reason = hidden(answer.reason)
-    error = None if answer.traceback is None else hidden(answer.traceback)
+    reason = hidden_in(answer.reason, secrets)
+    error = None if answer.traceback is None else hidden_in(answer.traceback, secrets)
     return PolicyAnswer(ProposedAction(type=ActionType.DO_NOTHING, reason=reason[:1000]), error or reason)
 
 
@@ -178,41 +173,37 @@ def own_copy(model: Model) -> Model:
     """
     kind, fields, private = type(model), model.__dict__.copy(), model.__pydantic_private__
     for name in _fields_of_models(kind):
-        if fields[name]:  # many hold nothing: None, or a tuple without entries
-            fields[name] = _own(fields[name])
+        held = fields[name]
+        if held:  # many hold nothing: None, or a tuple without entries
+            fields[name] = tuple([own_copy(entry) for entry in held]) if type(held) is tuple else own_copy(held)
     copy = object.__new__(kind)
     SET_FIELDS(copy, fields)
     SET_NAMES(copy, model.__pydantic_fields_set__.copy())
     SET_EXTRA(copy, None)
-    SET_PRIVATE(copy, private and _own(private))
+    SET_PRIVATE(copy, private and _own_private(private))
     return copy
 
 
 @cache
 def _fields_of_models(kind: type[BaseModel]) -> tuple[str, ...]:
-    """The fields that may hold models: all but those of plain values."""
+    """The fields that may hold models, or tuples of them: all but those of plain values."""
     return tuple(name for name, field in kind.model_fields.items() if not _is_plain(field.annotation))
 
 
 def _is_plain(annotation: Any) -> bool:
-    parts = get_args(annotation)
-    if get_origin(annotation) is Literal or annotation in PLAIN or annotation is AwareDatetime:
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if kind is Literal or annotation in PLAIN:
         return True
-    if get_origin(annotation) is Annotated:
+    if kind is Annotated:
         return _is_plain(parts[0])
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return True
-    return get_origin(annotation) in (Union, UnionType) and all(map(_is_plain, parts))
+    return kind in (Union, UnionType, tuple) and all(map(_is_plain, parts))
 
 
-def _own(value: Any) -> Any:
-    if type(value) is tuple:
-        return tuple(map(_own, value))
-    if isinstance(type(value), KIND_OF_MODELS):
-        return own_copy(value)
-    if type(value) is dict:  # only settings have one, private to them
-        return {key: _own(entry) for key, entry in value.items()}
-    return value
+def _own_private(private: dict[str, Any]) -> dict[str, Any]:
+    """Only settings have any, and there is one dict of texts among it."""
+    return {name: entry.copy() if type(entry) is dict else entry for name, entry in private.items()}
 
 
 def _name_of(policy: Policy) -> str:

@@ -73,12 +73,12 @@ def _plain(value: Any) -> Any:
     """Models as dicts, lists as tuples, types by their names: nothing counts as checked because of its class."""
     if value is None or isinstance(value, (str, float)):
         return value
-    if isinstance(value, Frozen):
-        value = dict(value)
-    if isinstance(value, dict):
-        return {name: _plain(_known_type(item) if name == "type" else item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, Frozen):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {name: _plain(_known_type(item) if name == "type" else item) for name, item in value.items()}
     return value
 
 
