@@ -154,7 +154,6 @@ class _Sheet:
     def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
         self.expires_at_ms = expires_at_ms
         self.listed: dict[float, Listing] = {}
-        self._around: tuple[float, ...] = ()  # what was listed around the spot that came last
         self._calls: _Calls = _calls_of([])
         self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
         self.seen = NOTHING_SEEN
@@ -162,8 +161,7 @@ class _Sheet:
     def new_strikes(self, spot_usd: float) -> list[float]:
         """Strikes to add around this spot."""
         self.seen = _Span(min(self.seen.low_usd, spot_usd), max(self.seen.high_usd, spot_usd))
-        before, self._around = self._around, self._grid.strikes(spot_usd)
-        return [] if self._around is before else [strike for strike in self._around if strike not in self.listed]
+        return [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self.listed]
 
     @property
     def calls(self) -> _Calls:

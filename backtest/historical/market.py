@@ -181,9 +181,7 @@ class HistoricalMarket:
             return ()
         width_ms, at_ms = 1000 * seconds, now_ms(self.clock)
         opened_ms = range(-(-start_ms // width_ms) * width_ms, min(end_ms + 1, at_ms), width_ms)
-        bar_of = self._histories[currency].dvol_bar
-        bars = [bar_of(opened, min(opened + width_ms, at_ms)) for opened in opened_ms]
-        return [bar for bar in bars if bar is not None]
+        return self._histories[currency].dvol_bars(opened_ms, at_ms) if opened_ms else ()
 
     def sources(self, currency: str) -> tuple[SurfaceSet, ...]:
         """The sets that have been used for a coin, with their errors: what stands beside a result."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Literal
 
 import numpy as np
@@ -65,7 +66,7 @@ class CoinHistory:
         self.dvol_hours = _closes(dvol_hours, HOUR_MS)
         self.dvol_days = _closes(dvol_days, DAY_MS)
         days = pd.Series([bar.close for bar in dvol_days], dtype=float)
-        self._bars: dict[tuple[int, int], Bar | None] = {}  # a year of days is asked for every day
+        self._bars: dict[int, dict[int, Bar | None]] = {}  # by width and opening: every day asks for a year of days
         self._mean = KnownSeries.of_periods(
             [bar.opened_at_ms for bar in dvol_days], DAY_MS, days.ewm(span=MEAN_SPAN_DAYS).mean() / 100.0
         )
@@ -99,19 +100,22 @@ class CoinHistory:
         is_hourly = math.isfinite(hourly)
         return hourly if is_hourly else self.dvol_days.newest(at_ms, OLDEST_DAY_MS), is_hourly
 
-    def dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
-        """DVOL in percent as it was known at the start and the end of a bar; None where it was not.
+    def dvol_bars(self, opened_ms: range, at_ms: int) -> list[Bar]:
+        """DVOL in percent as it was known at the start and the end of each bar, those left out where it was not.
 
-        Kept in a dict of its own: a cache of functools would hold the history by which it is held.
+        They open one after the other, the last one before now; those before it are over and kept.
         """
-        ends = opened_ms, ended_ms
-        if ends not in self._bars:
-            if len(self._bars) >= KEPT_BARS:
-                self._bars.clear()
-            self._bars[ends] = self._new_dvol_bar(*ends)
-        return self._bars[ends]
+        *over_ms, newest_ms = opened_ms
+        kept, width_ms = self._bars.setdefault(opened_ms.step, {}), opened_ms.step
+        new_ms = [*filterfalse(kept.__contains__, over_ms)]
+        if len(kept) + len(new_ms) > KEPT_BARS:
+            kept.clear()
+            new_ms = over_ms
+        kept.update((opened, self._dvol_bar(opened, opened + width_ms)) for opened in new_ms)
+        bars = [*map(kept.get, over_ms), self._dvol_bar(newest_ms, min(newest_ms + width_ms, at_ms))]
+        return [bar for bar in bars if bar is not None]
 
-    def _new_dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
+    def _dvol_bar(self, opened_ms: int, ended_ms: int) -> Bar | None:
         first, last = 100.0 * self.dvol_now(opened_ms)[0], 100.0 * self.dvol_now(ended_ms)[0]
         is_known = first > 0.0 and last > 0.0
         return Bar(opened_ms, first, max(first, last), min(first, last), last) if is_known else None

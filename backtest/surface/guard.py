@@ -10,6 +10,9 @@ where (1 - x L')^2 - (s^2 L' / width)^2 / 4 + scale^2 exp(2 L) (L'' + L'^2) is n
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
 from backtest.surface.known import BoolArray, FloatArray
@@ -46,14 +49,39 @@ def smile_strength(scale: FloatArray, width: FloatArray, skew: FloatArray, smile
 
 
 def _holds(scale: FloatArray, width: FloatArray, skew: FloatArray, smile: FloatArray) -> BoolArray:
-    scale, width, skew, smile = (column[:, None] for column in (scale, width, skew, smile))
+    leanings = {*zip(skew.tolist(), smile.tolist(), strict=True)}
+    shape = _shape_of_all(*leanings.pop()) if len(leanings) == 1 else _shape(skew[:, None], smile[:, None])
+    squared = (scale**2)[:, None]
+    turn = squared * width[:, None] * shape.turn
+    is_sound: BoolArray = (squared * shape.convexity - turn**2 > shape.least) & (turn < shape.inner)
+    holds: BoolArray = np.logical_and.reduce(is_sound, axis=1)
+    return holds
+
+
+class _Shape(NamedTuple):
+    """What hangs on skew and smile alone: of d1 and density, the factors of scale^2 and of scale^2 width."""
+
+    inner: FloatArray
+    turn: FloatArray
+    convexity: FloatArray
+    least: FloatArray
+
+
+def _shape(skew: float | FloatArray, smile: float | FloatArray) -> _Shape:
     slope = skew + 2.0 * smile * _Y
     log_first = slope * _Y1
     log_second = slope * _Y2 + 2.0 * smile * _Y1_SQUARED
-    ratio = scale * np.exp(skew * _Y + smile * _Y_SQUARED)
-    squared = ratio**2
     inner = 1.0 - _X * log_first
-    density = inner**2 - 0.25 * (squared * width * log_first) ** 2 + squared * (log_second + log_first**2)
-    d1_slope = -inner / ratio + 0.5 * ratio * width * log_first
-    holds: BoolArray = ((density > SMALLEST_DENSITY) & (d1_slope < 0.0)).all(axis=1)
-    return holds
+    squared = np.exp(2.0 * (skew * _Y + smile * _Y_SQUARED))
+    return _Shape(
+        inner=inner,
+        turn=0.5 * squared * log_first,
+        convexity=squared * (log_second + log_first**2),
+        least=SMALLEST_DENSITY - inner**2,
+    )
+
+
+@lru_cache(maxsize=64)
+def _shape_of_all(skew: float, smile: float) -> _Shape:
+    """As a rule all expiries of a coin lean alike, and from moment to moment as well."""
+    return _shape(skew, smile)

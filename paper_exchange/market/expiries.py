@@ -6,6 +6,7 @@ Fridays, the last Fridays of three months and of four quarters (as listed on 202
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -97,25 +98,22 @@ class StrikeGrid:
         tenor = _tenor(expires_at_ms, listed_at_ms)
         self._near_step = _step_usd(spot_usd * NEAR_STEP_FRACTION[tenor])
         self._far_step = _step_usd(spot_usd * FAR_STEP_FRACTION[tenor])
-        self._near_count = (strikes_per_side + 1) // 2
-        self._far_count = strikes_per_side // 2
+        self._near_reach = (strikes_per_side + 1) // 2 * self._near_step
+        self._far_reach = self._near_reach + strikes_per_side // 2 * self._far_step
         self._odd_usd = _odd_usd(expires_at_ms)
         self._numbers = range(0), range(0)
-        self._strikes: tuple[float, ...] = ()
 
-    def strikes(self, spot_usd: float) -> tuple[float, ...]:
-        """What is listed around one spot price; the same object as the last time while spot has not moved far enough.
+    def strikes_beside(self, spot_usd: float) -> list[float]:
+        """What is listed around a spot price and was not around the last one, rising: mostly nothing or a strike.
 
         As spot moves, the union of these is what is listed.
         """
-        near_reach = self._near_count * self._near_step
-        far_reach = near_reach + self._far_count * self._far_step
-        numbers = _numbers(self._near_step, spot_usd, near_reach), _numbers(self._far_step, spot_usd, far_reach)
-        if numbers != self._numbers:
-            near, far = self._numbers = numbers
-            found = {*(number * self._near_step for number in near), *(number * self._far_step for number in far)}
-            self._strikes = tuple([strike + self._odd_usd for strike in sorted(found)])
-        return self._strikes
+        near = _numbers(self._near_step, spot_usd, self._near_reach)
+        far = _numbers(self._far_step, spot_usd, self._far_reach)
+        (near_before, far_before), self._numbers = self._numbers, (near, far)
+        found = {number * self._near_step for number in _beside(near, near_before)}
+        found.update(number * self._far_step for number in _beside(far, far_before))
+        return [strike + self._odd_usd for strike in sorted(found)]
 
 
 def _tenor(expires_at_ms: int, listed_at_ms: int) -> str:
@@ -141,3 +139,9 @@ def _numbers(step: float, spot_usd: float, reach: float) -> range:
     """Of the multiples of a step that lie near enough to spot, and not too far below it."""
     lowest = max(spot_usd - reach, LOWEST_STRIKE_FRACTION * spot_usd)
     return range(max(int(-(-lowest // step)), 1), int((spot_usd + reach) // step) + 1)
+
+
+def _beside(numbers: range, others: range) -> Iterator[int]:
+    """Those that are not among the others."""
+    yield from range(numbers.start, min(numbers.stop, others.start))
+    yield from range(max(numbers.start, others.stop), numbers.stop)

@@ -94,7 +94,6 @@ class _Expiry:
 
     def __init__(self, currency: str, expires_at_ms: int, grid: StrikeGrid) -> None:
         self._grid = grid
-        self._around: tuple[float, ...] = ()  # what was listed around the spot that came last
         self._names: dict[float, tuple[str, str]] = {}  # of call and put by strike
         self.low_usd = float("inf")
         self.high_usd = 0.0
@@ -106,8 +105,7 @@ class _Expiry:
             return []
         self.low_usd = min(self.low_usd, spot_usd)
         self.high_usd = max(self.high_usd, spot_usd)
-        before, self._around = self._around, self._grid.strikes(spot_usd)
-        new = [] if self._around is before else [strike for strike in self._around if strike not in self._names]
+        new = [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self._names]
         if not new:
             return []
         currency, expires_at_ms = self.sheet.currency, self.sheet.expires_at_ms

@@ -29,16 +29,19 @@ def test_one_moment_and_many_have_the_same_figures(finest: Resolution) -> None:
             assert np.array_equal(getattr(alone, name), getattr(together, name)[place : place + 1], equal_nan=True)
 
 
-def test_a_bar_of_dvol_is_the_same_when_it_is_asked_for_again_and_after_many_others() -> None:
-    def asked() -> list[Bar | None]:
-        return [HISTORY.dvol_bar(ms(START), ms(START) + HOUR_MS + place) for place in range(KEPT_BARS + 10)]
-
-    first, again = asked(), asked()
-    assert first == again
+def test_bars_of_dvol_are_the_same_when_they_are_asked_for_again_one_by_one_and_after_many_others() -> None:
+    hours, now_ms = range(ms(START), ms(START, hours=6), HOUR_MS), ms(START, hours=5) + HOUR_MS // 2
+    first = HISTORY.dvol_bars(hours, now_ms)
+    assert HISTORY.dvol_bars(hours, now_ms) == first
+    HISTORY.dvol_bars(range(ms(START), ms(START, hours=KEPT_BARS + 10), HOUR_MS), now_ms * 2)
+    assert HISTORY.dvol_bars(hours, now_ms) == first
+    ended = [*hours[1:], now_ms]
+    alone = [HISTORY.dvol_bars(range(opened, end, HOUR_MS), end) for opened, end in zip(hours, ended, strict=True)]
+    assert [[bar] for bar in first] == alone
     opened, closed = (100.0 * HISTORY.dvol_now(ms(START, hours=hours))[0] for hours in (0, 1))
     assert first[0] == Bar(ms(START), opened, max(opened, closed), min(opened, closed), closed)
     assert math.isfinite(opened)
-    assert HISTORY.dvol_bar(ms(FIRST_DAY) - DAY_MS, ms(FIRST_DAY)) is None
+    assert HISTORY.dvol_bars(range(ms(FIRST_DAY) - DAY_MS, ms(FIRST_DAY), DAY_MS), ms(FIRST_DAY)) == []
 
 
 def test_all_runs_on_the_same_data_share_a_history_and_data_that_were_cut_have_their_own() -> None:
@@ -57,7 +60,7 @@ def test_a_history_is_gone_with_the_last_who_holds_it_and_waits_for_no_search_fo
     gc.disable()
     try:
         history: CoinHistory = a_history(days=3).history("BTC")
-        history.dvol_bar(ms(FIRST_DAY), ms(FIRST_DAY) + DAY_MS)
+        history.dvol_bars(range(ms(FIRST_DAY), ms(FIRST_DAY) + DAY_MS, HOUR_MS), ms(FIRST_DAY) + DAY_MS)
         gone = weakref.ref(history)
         del history
         assert gone() is None
