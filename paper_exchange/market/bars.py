@@ -21,14 +21,13 @@ def group_bars(bars: Iterable[Bar], width_ms: int) -> list[Bar]:
     return [_joined(opened_at_ms, list(members)) for opened_at_ms, members in groups]
 
 
-def bars_of_stretches(opens_ms: Integers, opened: Floats, closed: Floats, width_ms: int) -> list[Bar]:
-    """The same of stretches in which a price went straight from one to another, at least one of them."""
-    starts_ms = opens_ms // width_ms * width_ms
-    begins = np.flatnonzero(np.diff(starts_ms, prepend=-1))
+def bars_of_stretches(opens_ms: Integers, opened: Floats, closed: Floats, each: int) -> list[Bar]:
+    """Bars of so many stretches each, in which a price went straight from one to another; the last one of fewer."""
+    begins = np.arange(0, len(opens_ms), each)
     highs = np.maximum.reduceat(np.maximum(opened, closed), begins)
     lows = np.minimum.reduceat(np.minimum(opened, closed), begins)
-    last = np.append(begins[1:], len(opens_ms)) - 1
-    columns = (starts_ms[begins], opened[begins], highs, lows, closed[last])
+    last = np.minimum(begins + each, len(opens_ms)) - 1
+    columns = (opens_ms[begins], opened[begins], highs, lows, closed[last])
     return [Bar(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 

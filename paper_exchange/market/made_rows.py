@@ -6,6 +6,7 @@ In: how to make one row. Out: the sequence; columns of the same rows stand besid
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TypeVar, overload
 
 Row = TypeVar("Row", covariant=True)
@@ -24,4 +25,14 @@ class MadeRows(Sequence[Row]):
 
     def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
         rows = range(len(self))[place]
-        return self.make_row(rows) if isinstance(rows, int) else [self.make_row(row) for row in rows]
+        return self.row(rows) if isinstance(rows, int) else [self.row(row) for row in rows]
+
+    def row(self, number: int) -> Row:
+        """Made once."""
+        if number not in self._made:
+            self._made[number] = self.make_row(number)
+        return self._made[number]
+
+    @cached_property
+    def _made(self) -> dict[int, Row]:
+        return {}

@@ -31,7 +31,7 @@ class QuoteColumns(MadeRows[Quote]):
     def find(self, name: str) -> Quote | None:
         """The quote of one option, None where the chain does not show it."""
         row = self.row_of.get(name)
-        return None if row is None else self.make_row(row)
+        return None if row is None else self.row(row)
 
     def find_mark(self, name: str) -> Mark | None:
         """The mark of one option, None where the chain does not show it."""

@@ -19,7 +19,7 @@ from paper_exchange.market.market import TICK_SIZE, TICK_STEPS
 from paper_exchange.simulated.listing_board import ExpirySheet
 from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
-from paper_exchange.simulated.surface import ProfileRows
+from paper_exchange.simulated.surface import ProfileRows, profile_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ def _terms(strikes_usd: FloatArray, expires_at_ms: Integers) -> Terms:
     is_so = np.ones(count, dtype=np.bool_)
     return Terms(
         is_listed=is_so,
-        is_call=np.tile((True, False), len(strikes_usd)),
+        is_call=np.arange(count) % 2 == 0,
         is_tradable=is_so,
         strike_usd=strikes_usd.repeat(2),
         expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]").repeat(2),
@@ -98,11 +98,7 @@ def joined_columns(chains: tuple[ChainColumns, ...], profiles: Sequence[CoinProf
         expiry_of=np.concatenate([one.expiry_of + first for one, first in zip(chains, before, strict=False)]),
         expires_at_ms=np.concatenate([one.expires_at_ms for one in chains]),
         coin_of=np.repeat(np.arange(len(chains)), expiries),
-        profiles=ProfileRows(
-            np.repeat([profile.implied_fraction for profile in profiles], expiries),
-            np.repeat([profile.carry_fraction for profile in profiles], expiries),
-            np.repeat([profile.skew for profile in profiles], expiries),
-        ),
+        profiles=ProfileRows(*[column.repeat(expiries) for column in profile_rows(profiles)]),
         smiles=np.repeat([profile.smile for profile in profiles], strikes),
         spread_scales=np.repeat([profile.spread_scale for profile in profiles], strikes),
         ends=tuple(accumulate(strikes)),

@@ -18,11 +18,13 @@ from core.columns import Integers
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS
 from paper_exchange.market.market import Bar
 from paper_exchange.simulated.process import MINUTES, DrawnHours, FloatArray, draw_hours, first_state
-from paper_exchange.simulated.settings import COINS, HISTORY_DAYS
+from paper_exchange.simulated.settings import COINS, HISTORY_DAYS, PROFILES
+from paper_exchange.simulated.surface import profile_rows, volatility_index_pct
 
 HOURS_KEPT = HISTORY_DAYS * 24 + 1
 HOURS_AHEAD = 24  # drawn at once
 SETTLEMENT_MINUTES = 30
+_PROFILES = profile_rows([PROFILES[coin] for coin in COINS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class IndexPath:
         self._ahead: deque[_NextHour] = deque()  # drawn, and not yet seen by anybody
         start_hour = start_ms // HOUR_MS
         first = self._state = first_state(start_hour - HISTORY_DAYS * 24)
-        self._factors = _RecentRows(first.factors, HOURS_KEPT + 1)  # at the open of each hour, and at the last close
+        # At the open of each hour, and at the last close.
+        self._factors = _RecentRows(first.factors, HOURS_KEPT + 1)
+        self._volatility_pct = _RecentRows(volatility_index_pct(_PROFILES, first.factors), HOURS_KEPT + 1)
         history = self._draw_hours(HISTORY_DAYS * 24 + 1)
         # The history is shifted so that the run, not the history, opens at the start prices.
         self._shift = first.log_prices - history.log_prices[-1, :, 0]
@@ -77,6 +81,7 @@ class IndexPath:
         self._hours.extend([each.hour for each in reached])
         self._settlement_prices_usd.update((each.hour.number + 1, each.hour.prices_usd) for each in reached)
         self._factors.extend([each.factors for each in reached])
+        self._volatility_pct.extend([each.volatility_pct for each in reached])
         self._next_number += len(new)
         return new
 
@@ -90,9 +95,9 @@ class IndexPath:
         prices_usd = np.round(np.exp(drawn.log_prices + self._shift[:, None]), 2).astype(np.float64, copy=False)
         highs_usd, lows_usd = prices_usd.max(axis=2).tolist(), prices_usd.min(axis=2).tolist()
         first_number = drawn.after.hour_number - len(prices_usd)
-        rows = zip(prices_usd, highs_usd, lows_usd, drawn.factors, strict=True)
-        for number, (prices, highs, lows, factors) in enumerate(rows, start=first_number):
-            self._ahead.append(_NextHour(MarketHour(number, prices, highs, lows), factors))
+        numbers = range(first_number, drawn.after.hour_number)
+        hours = map(MarketHour, numbers, prices_usd, highs_usd, lows_usd)
+        self._ahead.extend(map(_NextHour, hours, drawn.factors, volatility_index_pct(_PROFILES, drawn.factors)))
 
     def forget_settlements_before(self, hour_number: int) -> None:
         """Lets go of settlement prices of expiries before this hour."""
@@ -146,14 +151,14 @@ class IndexPath:
         mixed: FloatArray = (1.0 - share) * opened + share * closed
         return mixed
 
-    def factor_history(self, currency: str, since_ms: int) -> tuple[FloatArray, FloatArray]:
-        """Starts of the hours kept (ms) and the factors there (n x 5); the last row is the end of the last hour.
+    def volatility_history(self, currency: str, since_ms: int) -> tuple[FloatArray, FloatArray]:
+        """Starts of the hours kept (ms) and the volatility index there (percent); the last is the last hour's end.
 
         From the hour of `since_ms` on, or from the first one kept.
         """
         first = min(max(since_ms // HOUR_MS, self._hours[0].number), self.last_hour)
         numbers = np.arange(first, self._next_number + 1, dtype=np.float64)
-        return numbers * HOUR_MS, self._factors.newest(len(numbers))[:, COINS.index(currency)]
+        return numbers * HOUR_MS, self._volatility_pct.newest(len(numbers))[:, COINS.index(currency)]
 
     def _hour(self, number: int) -> MarketHour:
         return self._hours[number - self._hours[0].number]
@@ -167,10 +172,11 @@ class IndexPath:
 
 
 class _NextHour(NamedTuple):
-    """One that comes; the factors are those at its end."""
+    """One that comes; factors and volatility index are those at its end, a row a coin."""
 
     hour: MarketHour
     factors: FloatArray
+    volatility_pct: FloatArray
 
 
 class _RecentRows:

@@ -51,42 +51,43 @@ class ListingBoard:
     def __init__(self, currency: str, size: MarketSize) -> None:
         self._currency = currency
         self._size = size
-        self._expiries: dict[int, _Expiry] = {}
-        self._over: list[_Expiry] = []  # expired, and remembered
-        self._expiry_of: dict[str, _Expiry] = {}  # by name, those that are over included
+        self._expiries: dict[int, _Expiry] = {}  # by their time, the earliest first
+        self._over: list[ExpirySheet] = []  # expired, and remembered
         self.live: tuple[ExpirySheet, ...] = ()
         self._quiet_until_ms, self._quiet_usd = 0, (0.0, 0.0)  # while so, an hour changes nothing
 
     def observe(self, hour_number: int, spot_usd: float) -> None:
         """Lists what is new at this hour and takes off what has expired."""
         at_ms = hour_number * HOUR_MS
-        if at_ms < self._quiet_until_ms and self._quiet_usd[0] <= spot_usd <= self._quiet_usd[1]:
+        if at_ms >= self._quiet_until_ms:
+            self._turn(at_ms, spot_usd)
+        elif self._quiet_usd[0] <= spot_usd <= self._quiet_usd[1]:
             return
+        expiries = self._expiries.values()
+        for expiry in expiries:
+            expiry.observe(at_ms, spot_usd)
+        self.live = tuple([expiry.sheet for expiry in expiries])
+        self._quiet_usd = max(one.low_usd for one in expiries), min(one.high_usd for one in expiries)
+
+    def _turn(self, at_ms: int, spot_usd: float) -> None:
+        """Goes on to the expiries listed now; until the nearest one comes, no other is: there always is a nearest."""
         expired = [expires_at_ms for expires_at_ms in self._expiries if expires_at_ms <= at_ms]
-        for expires_at_ms in expired:
-            self._over.append(self._expiries.pop(expires_at_ms))
+        self._over += [self._expiries.pop(expires_at_ms).sheet for expires_at_ms in expired]
         for expires_at_ms in listed_expiries(at_ms, self._size):
             if expires_at_ms not in self._expiries:
                 grid = StrikeGrid(expires_at_ms, at_ms, spot_usd, self._size.strikes_per_side)
                 self._expiries[expires_at_ms] = _Expiry(self._currency, expires_at_ms, grid)
-        expiries = self._expiries.values()
-        for expiry in expiries:
-            self._expiry_of.update(dict.fromkeys(expiry.observe(at_ms, spot_usd), expiry))
-        self.live = tuple([self._expiries[expires_at_ms].sheet for expires_at_ms in sorted(self._expiries)])
-        self._quiet_until_ms = min(self._expiries)  # until then no other expiry is listed: the nearest one always is
-        self._quiet_usd = max(one.low_usd for one in expiries), min(one.high_usd for one in expiries)
+        self._expiries = dict(sorted(self._expiries.items()))
+        self._quiet_until_ms = next(iter(self._expiries))
 
     def find(self, name: str) -> Listing | None:
         """A listing, expired ones included while they are remembered."""
-        expiry = self._expiry_of.get(name)
-        return None if expiry is None else expiry.sheet.listing(name)
+        return next((sheet.listing(name) for sheet in (*self.live, *self._over) if name in sheet.names), None)
 
     def forget_expired_before(self, hour_number: int) -> None:
         """Lets go of listings that expired before this hour."""
-        limit_ms = hour_number * HOUR_MS
-        while self._over and self._over[0].sheet.expires_at_ms < limit_ms:
-            for name in self._over.pop(0).sheet.names:
-                del self._expiry_of[name]
+        while self._over and self._over[0].expires_at_ms < hour_number * HOUR_MS:
+            del self._over[0]
 
 
 class _Expiry:
@@ -99,15 +100,17 @@ class _Expiry:
         self.high_usd = 0.0
         self.sheet = ExpirySheet(currency, expires_at_ms, (), (), {})
 
-    def observe(self, at_ms: int, spot_usd: float) -> list[str]:
-        """Names that are added; only a new high or low of spot can bring any."""
+    def observe(self, at_ms: int, spot_usd: float) -> None:
+        """Only a new high or low of spot can add anything."""
         if self.low_usd <= spot_usd <= self.high_usd:
-            return []
+            return
         self.low_usd = min(self.low_usd, spot_usd)
         self.high_usd = max(self.high_usd, spot_usd)
         new = [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self._names]
-        if not new:
-            return []
+        if new:
+            self._add(new, at_ms)
+
+    def _add(self, new: list[float], at_ms: int) -> None:
         currency, expires_at_ms = self.sheet.currency, self.sheet.expires_at_ms
         for strike_usd in new:
             self._names[strike_usd] = option_names(currency, expires_at_ms, strike_usd)
@@ -115,4 +118,3 @@ class _Expiry:
         names = tuple([name for strike_usd in strikes_usd for name in self._names[strike_usd]])
         listed_at_ms = {**self.sheet.listed_at_ms, **dict.fromkeys(new, at_ms)}
         self.sheet = ExpirySheet(currency, expires_at_ms, strikes_usd, names, listed_at_ms)
-        return [name for strike_usd in new for name in self._names[strike_usd]]

@@ -24,7 +24,6 @@ from paper_exchange.simulated.listing_board import ListingBoard
 from paper_exchange.simulated.process import dice_of
 from paper_exchange.simulated.quotes import MarketMoment, quote_chains
 from paper_exchange.simulated.settings import COINS, PROFILES
-from paper_exchange.simulated.surface import volatility_index_pct
 
 
 class SimulatedMarket:
@@ -104,17 +103,17 @@ class SimulatedMarket:
         if currency not in self._boards:
             return ()
         at_ms = self._look()
-        times, factors = self._path.factor_history(currency, start_ms)
-        levels = volatility_index_pct(PROFILES[currency], factors)
-        fine_ms = 1000 * min(seconds, HOUR_MS // 1000)
-        first_ms = -(-max(start_ms, int(times[0])) // (1000 * seconds)) * 1000 * seconds
-        last_ms = min(end_ms // (1000 * seconds) * 1000 * seconds + 1000 * seconds, at_ms + 1)
+        times, levels = self._path.volatility_history(currency, start_ms)
+        width_ms = 1000 * seconds
+        fine_ms = min(width_ms, HOUR_MS)
+        first_ms = -(-max(start_ms, int(times[0])) // width_ms) * width_ms
+        last_ms = min(end_ms // width_ms * width_ms + width_ms, at_ms + 1)
         if first_ms >= last_ms:
             return ()
         opens_ms = np.arange(first_ms, last_ms, fine_ms)
         opened = np.round(np.interp(opens_ms, times, levels), 2)
         closed = np.round(np.interp(np.minimum(opens_ms + fine_ms, at_ms), times, levels), 2)
-        return bars_of_stretches(opens_ms, opened, closed, 1000 * seconds)
+        return bars_of_stretches(opens_ms, opened, closed, width_ms // fine_ms)
 
     def _look(self) -> int:
         """The clock's time, once path and listings have caught up with it."""

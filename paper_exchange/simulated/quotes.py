@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -71,26 +71,27 @@ def quote_chains(
             underlying_price_usd=forwards_usd[rows],
             quoted_at=quoted_at[rows],
         )
-        found.append(_quoted(chain, shown, moment.at_ms, profile, own_dice))
+        rows_of_chain = _Rows(chain, shown, moment.at_ms, profile, own_dice)
+        found.append(QuoteColumns(shown, chain.listings.row_of, rows_of_chain.make))
         begin = end
     return found
 
 
-def _quoted(
-    chain: ChainColumns, shown: Quotes, at_ms: int, profile: CoinProfile, dice: np.random.Generator
-) -> QuoteColumns:
-    """One coin's quotes, rows made where one is looked at."""
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """One coin's quotes, one by one."""
 
-    @cache
-    def sizes() -> FloatArray:
-        """Thrown when the first row is looked at; nothing else is thrown after them."""
-        return _sizes(dice, len(chain.listings), profile, chain.listings[0].min_trade_amount)
+    chain: ChainColumns
+    shown: Quotes
+    at_ms: int
+    profile: CoinProfile
+    dice: np.random.Generator
 
-    @cache
-    def row(number: int) -> Quote:
-        listing, open_interest = chain.listings[number], _open_interest(chain.listings.names[number])
+    def make(self, number: int) -> Quote:
+        shown, listing = self.shown, self.chain.listings[number]
         bid_coin, ask_coin = number_or_none(shown.bid_price_coin[number]), number_or_none(shown.ask_price_coin[number])
-        bid_amount, ask_amount = sizes()[:, number].tolist()
+        bid_amount, ask_amount = self._sizes[:, number].tolist()
+        open_interest = _open_interest(listing.name)
         return Quote(
             name=listing.name,
             bid_coin=bid_coin,
@@ -100,13 +101,16 @@ def _quoted(
             mark_coin=float(shown.mark_price_coin[number]),
             mark_iv_fraction=float(shown.mark_iv_fraction[number]),
             underlying_price_usd=float(shown.underlying_price_usd[number]),
-            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, at_ms),
-            timestamp_ms=at_ms,
+            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, self.at_ms),
+            timestamp_ms=self.at_ms,
             open_interest=open_interest,
             volume=round(VOLUME_FRACTION * open_interest, 1),
         )
 
-    return QuoteColumns(shown, chain.listings.row_of, row)
+    @cached_property
+    def _sizes(self) -> FloatArray:
+        """Thrown when the first row is looked at; nothing else is thrown after them."""
+        return _sizes(self.dice, len(self.shown), self.profile, self.chain.listings[0].min_trade_amount)
 
 
 def _open_interest(name: str) -> float:

@@ -7,6 +7,7 @@ Out: implied volatility as a fraction, forwards in USD, prices in coin, all as a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +21,20 @@ IV_MIN_FRACTION = 0.05
 
 
 class ProfileRows(NamedTuple):
-    """Of a CoinProfile what the surface is made of, a row an expiry."""
+    """Of a CoinProfile what the surface is made of, a row a coin or an expiry."""
 
     implied_fraction: FloatArray
     carry_fraction: FloatArray
     skew: FloatArray
 
 
-def level_fraction(profile: CoinProfile | ProfileRows, factors: FloatArray, years: FloatArray) -> FloatArray:
+def profile_rows(profiles: Sequence[CoinProfile]) -> ProfileRows:
+    """A row a coin."""
+    rows = [(profile.implied_fraction, profile.carry_fraction, profile.skew) for profile in profiles]
+    return ProfileRows(*np.array(rows).T)
+
+
+def level_fraction(profile: ProfileRows, factors: FloatArray, years: FloatArray) -> FloatArray:
     """At-the-money volatility: the expected one over the option's life, times a premium, dearer for long tenors."""
     expected = factors[..., SLOW] * _mean_weight(SLOW, years) + factors[..., FAST] * _mean_weight(FAST, years)
     term = 1.0 + settings.TERM_RISE * (1.0 - np.exp(-years / settings.TERM_RISE_YEARS))
@@ -42,8 +49,8 @@ def _mean_weight(factor: int, years: FloatArray) -> FloatArray:
     return weight
 
 
-def volatility_index_pct(profile: CoinProfile, factors: FloatArray) -> FloatArray:
-    """The surface's answer to DVOL: 30-day at-the-money volatility in percent, two decimals."""
+def volatility_index_pct(profile: ProfileRows, factors: FloatArray) -> FloatArray:
+    """The surface's answer to DVOL: 30-day at-the-money volatility in percent, two decimals, a row a coin."""
     years = np.array(settings.VOLATILITY_INDEX_DAYS / 365.0)
     pct: FloatArray = np.round(100.0 * level_fraction(profile, factors, years), 2)
     return pct
