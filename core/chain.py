@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.columns import Bools, Floats, Integers, Times, time_of, times_of, utc_of
+from core.columns import Bools, Floats, Integers, Times, times_of, utc_of, utcs_of
 from deribit.vocabulary import OptionInstrument, OptionQuote
 
 NOT_LISTED = -1  # the row that stands for every option that a listing does not know: the last one
@@ -112,10 +112,15 @@ class TradableCalls(NamedTuple):
 
 
 class CallRows(NamedTuple):
-    """The calls of one expiry: their places in the chain, and their strikes in USD."""
+    """All calls, expiries rising, those of each with their strikes rising: places in the chain, and strikes in USD.
+
+    `of_expiry`: which of them are of each expiry.
+    """
 
     rows: Integers
     strikes_usd: list[float]
+    expiries: list[datetime]
+    of_expiry: dict[datetime, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,24 +150,21 @@ class Terms:
             self.steps_of(rows),
         )
 
-    def calls_of(self, expiry: datetime) -> CallRows:
-        """The calls of an expiry, strikes rising; found once for all moments of these terms."""
-        found = self._calls.get(expiry)
-        if found is None:
-            rows = np.flatnonzero(self.is_call & (self.expiry == time_of(expiry)))
-            rows = rows[np.argsort(self.strike_usd[rows], kind="stable")]
-            found = self._calls[expiry] = CallRows(rows, self.strike_usd[rows].tolist())
-        return found
+    @cached_property
+    def calls(self) -> CallRows:
+        """Found once for all moments of these terms."""
+        rows = np.flatnonzero(self.is_call)
+        rows = rows.take(np.lexsort((self.strike_usd.take(rows), self.expiry.take(rows))))
+        times, first = np.unique(self.expiry.take(rows), return_index=True)
+        own = map(slice, first.tolist(), [*first[1:].tolist(), len(rows)])
+        of_expiry = dict(zip(utcs_of(times), own, strict=True))
+        return CallRows(rows, self.strike_usd.take(rows).tolist(), [*of_expiry], of_expiry)
 
     @cached_property
     def tradable_calls(self) -> TradableCalls:
         """Found once for all moments of these terms."""
         rows = np.flatnonzero(self.is_listed & self.is_call & self.is_tradable)
         return TradableCalls(rows, self.strike_usd[rows], self.expiry[rows])
-
-    @cached_property
-    def _calls(self) -> dict[datetime, CallRows]:
-        return {}
 
     def steps_of(self, rows: Integers | slice) -> tuple[tuple[Floats, Floats], ...]:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
@@ -216,11 +218,6 @@ class Listing:
     @cached_property
     def row_of(self) -> Mapping[str, int]:
         return dict(zip(self.symbols, range(len(self)), strict=True))
-
-    @cached_property
-    def expiry_times(self) -> list[datetime]:
-        """The earliest first."""
-        return [utc_of(expiry) for expiry in np.unique(self.terms.expiry)]
 
 
 def options_in(listings: Sequence[Listing], symbols: Collection[str]) -> dict[str, OptionInstrument]:

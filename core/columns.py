@@ -85,10 +85,15 @@ def times_of(moments: Iterable[datetime | None]) -> Times:
     return np.array([*map(entries.__getitem__, listed)], dtype="datetime64[us]")
 
 
-@lru_cache(maxsize=256)
 def utc_of(time: np.datetime64) -> datetime:
     """A known entry of a column as an aware time."""
-    return datetime.fromisoformat(str(time)).replace(tzinfo=UTC)
+    (moment,) = utcs_of(np.array([time]))
+    return moment
+
+
+def utcs_of(times: Times) -> list[datetime]:
+    """The same of a column of which every entry is known."""
+    return [moment.replace(tzinfo=UTC) for moment in times.tolist()]
 
 
 def seconds_until(end: Times, start: np.datetime64) -> Floats:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from config import AgentConfig
 from core.chain import Chain
@@ -31,6 +29,7 @@ MIN_SPAN_DAYS = 0.5  # a shorter stretch of closes says nothing; how long it was
 LEAST_SPAN_FRACTION = 0.9  # of 7 or 30 days, for a figure that is named after them
 MONTH_DAYS, WEEK_DAYS = 30, 7
 MOST_RANGES = 1_000  # a month of hours has 720
+UNITS = 1 << 1074  # of the smallest float: every float is a whole number of these, and a sum of them is exact
 ONE_HOUR = timedelta(hours=1)  # a month of hourly closes begins up to an hour later
 # How far a close of the perpetual may lie off the index. In production it stays within 1 %; on testnet it wanders. One
 # close that is 2 % off adds 2 * 0.02^2 to the sum of squares, which is 4 % of a month's at 50 % a year.
@@ -42,9 +41,9 @@ SAME_TIME = timedelta(minutes=5)  # a level of the index that is further away sa
 class Closes:
     """A coin's past prices, oldest first, and whose they are. What follows from them is computed once a reading.
 
-    `usable`: those above zero, with their times in `closed_at`. `squared_returns`: of each of them but the first, the
-    log return since the one before it, squared. `before` is the reading before this one: what it shares with this is
-    not computed again.
+    `usable`: those above zero, with their times in `closed_at`. `squares_until`: the squared log returns from one to
+    the next, summed up to each of them, exactly (in UNITS). `before` is the reading before this one: what it shares
+    with this is not computed again.
     """
 
     bars: tuple[PriceBar, ...]
@@ -52,21 +51,21 @@ class Closes:
     before: InitVar[Closes | None] = None
     usable: tuple[PriceBar, ...] = field(init=False)
     closed_at: list[datetime] = field(init=False)
-    squared_returns: list[float] = field(init=False)
+    squares_until: list[int] = field(init=False)
     squared_ranges: SquaredRanges = field(init=False)
 
     def __post_init__(self, before: Closes | None) -> None:
         gone = None if before is None else _gone_since(self.bars, before)
         shared: tuple[PriceBar, ...] = ()
-        times, returns, ranges = list[datetime](), list[float](), SquaredRanges()
+        times, sums, ranges = list[datetime](), [0], SquaredRanges()
         if before is not None and gone is not None:
-            shared, times, returns = before.usable[gone:], before.closed_at[gone:], before.squared_returns[gone:]
-            ranges = _recent(before.squared_ranges, shared[0].closed_at)
+            shared, times, sums = before.usable[gone:], before.closed_at[gone:], before.squares_until[gone:]
+            ranges = _recent(before.squared_ranges, shared[0].closed_at.timestamp())
         added = [bar for bar in self.bars[len(shared) :] if bar.close > 0.0]
         new = [math.log(after.close / bar.close) ** 2 for bar, after in pairwise([*shared[-1:], *added])]
         object.__setattr__(self, "usable", (*shared, *added))
         object.__setattr__(self, "closed_at", times + [bar.closed_at for bar in added])
-        object.__setattr__(self, "squared_returns", returns + new)
+        object.__setattr__(self, "squares_until", [*sums[:-1], *accumulate(map(_in_units, new), initial=sums[-1])])
         object.__setattr__(self, "squared_ranges", ranges)
 
     @property
@@ -82,10 +81,15 @@ class Closes:
 
     def summed(self, first: int, end: int) -> float:
         """The sum of the squared returns among the usable closes from `first` to before `end`."""
-        return _summed(self, first, end)
+        return (self.squares_until[end - 1] - self.squares_until[first]) / UNITS if end > first else 0.0
 
 
-def _recent(ranges: SquaredRanges, since: datetime) -> SquaredRanges:
+def _in_units(number: float) -> int:
+    numerator, denominator = number.as_integer_ratio()
+    return numerator * (UNITS // denominator)
+
+
+def _recent(ranges: SquaredRanges, since: float) -> SquaredRanges:
     """A copy; now and then without those that are too old to be asked for."""
     if len(ranges) <= MOST_RANGES:
         return dict(ranges)
@@ -97,11 +101,6 @@ def _gone_since(bars: tuple[PriceBar, ...], before: Closes) -> int | None:
     gone = bisect_left(before.closed_at, bars[0].closed_at) if bars else 0
     shared = before.usable[gone:]
     return gone if shared and shared == bars[: len(shared)] else None
-
-
-@lru_cache(maxsize=32)  # of both coins and several windows: the same for the minutes of an hour
-def _summed(closes: Closes, first: int, end: int) -> float:
-    return math.fsum(closes.squared_returns[first : max(first, end - 1)])
 
 
 class Window(NamedTuple):
@@ -139,12 +138,10 @@ class CoinData:
 
 def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
     """One coin's volatility, skew and trend."""
-    smiles = list(_smiles(coin.chain, now, ATM_TARGET_DAYS))
-    atm = atm_iv(smiles)
-    near = atm_iv(list(_smiles(coin.chain, now, NEAR_TARGET_DAYS)), NEAR_TARGET_DAYS)
-    window_days, min_returns = config.run.rv_window_days, config.run.rv_min_returns
-    inside = closes_inside(coin.closes, now, window_days)
-    rv = realised_volatility(inside, min_returns)
+    smiles = list(_smiles(coin.chain, now))
+    atm, near = atm_iv(smiles), atm_iv(smiles, NEAR_TARGET_DAYS)
+    inside = closes_inside(coin.closes, now, config.run.rv_window_days)
+    rv = realised_volatility(inside, config.run.rv_min_returns)
     nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
     figures = {
         "forward_usd": None if nearest is None else nearest.forward_usd,
@@ -169,24 +166,24 @@ def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> Marke
 
 def _past_figures(coin: CoinData, now: datetime) -> dict[str, Any]:
     """What past prices say, whatever the settings are."""
-    bars, spot_usd = coin.closes.bars, coin.spot_usd
+    closes, spot_usd = coin.closes, coin.spot_usd
     return {
-        "return_1d_fraction": past_return(bars, now, spot_usd, 1.0),
-        "return_7d_fraction": past_return(bars, now, spot_usd, WEEK_DAYS),
-        "return_30d_fraction": return_of_a_month(bars, now, spot_usd),
-        "rv_7d_fraction": volatility_of_days(coin.closes, now, WEEK_DAYS),
-        "rv_30d_fraction": volatility_of_days(coin.closes, now, MONTH_DAYS),
-        "rv_7d_range_fraction": coin.closes.range_volatility[WEEK_DAYS],
-        "rv_30d_range_fraction": coin.closes.range_volatility[MONTH_DAYS],
+        "return_1d_fraction": past_return(closes, now, spot_usd, 1.0),
+        "return_7d_fraction": past_return(closes, now, spot_usd, WEEK_DAYS),
+        "return_30d_fraction": return_of_a_month(closes, now, spot_usd),
+        "rv_7d_fraction": volatility_of_days(closes, now, WEEK_DAYS),
+        "rv_30d_fraction": volatility_of_days(closes, now, MONTH_DAYS),
+        "rv_7d_range_fraction": closes.range_volatility[WEEK_DAYS],
+        "rv_30d_range_fraction": closes.range_volatility[MONTH_DAYS],
         "iv_rank_fraction": coin.year.iv_rank(coin.dvol_fraction),
         "regime": coin.year.regime(now, spot_usd),
     }
 
 
-def return_of_a_month(bars: Sequence[PriceBar], now: datetime, spot_usd: float) -> float | None:
+def return_of_a_month(closes: Closes, now: datetime, spot_usd: float) -> float | None:
     """From the first close of a month of hours, where that is up to an hour younger than the month."""
-    whole = past_return(bars, now, spot_usd, MONTH_DAYS)
-    return whole if whole is not None else past_return(bars, now + ONE_HOUR, spot_usd, MONTH_DAYS)
+    whole = past_return(closes, now, spot_usd, MONTH_DAYS)
+    return whole if whole is not None else past_return(closes, now + ONE_HOUR, spot_usd, MONTH_DAYS)
 
 
 def why_unknown(coin: CoinData, now: datetime, figures: Mapping[str, Any]) -> Iterator[Reason]:
@@ -223,23 +220,33 @@ def term_slope(atm: float | None, near: float | None) -> float | None:
     return None if atm is None or near is None else atm - near
 
 
-def _smiles(chain: Chain, now: datetime, target_days: float) -> Iterator[Smile]:
-    """The call smiles of the two expiries around a tenor; the others are not needed."""
-    expiries, quotes = chain.listing.expiry_times, chain.quotes
+def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
+    """The call smiles of the expiries around the two tenors; the others are not needed."""
+    calls, quotes = chain.terms.calls, chain.quotes
+    ivs = quotes.mark_iv_fraction.take(calls.rows).tolist()
+    forwards_usd = quotes.underlying_price_usd.take(calls.rows).tolist()
+    tenors = (NEAR_TARGET_DAYS, ATM_TARGET_DAYS)
+    for expiry in sorted({expiry for days in tenors for expiry in _around(calls.expiries, now, days)}):
+        own = calls.of_expiry[expiry]
+        smile = _smile(days_between(now, expiry), calls.strikes_usd[own], ivs[own], forwards_usd[own])
+        if smile.strikes_usd:
+            yield smile
+
+
+def _around(expiries: Sequence[datetime], now: datetime, days: float) -> Sequence[datetime]:
+    """The last before a tenor and the first after it, of those still to come."""
     live = bisect_right(expiries, now)
-    later = bisect_right(expiries, now + timedelta(days=target_days), lo=live)
-    for expiry in expiries[max(live, later - 1) : later + 1]:
-        calls = chain.terms.calls_of(expiry)
-        ivs = quotes.mark_iv_fraction[calls.rows].tolist()
-        forwards_usd = quotes.underlying_price_usd[calls.rows].tolist()
-        if all(map(math.isfinite, ivs + forwards_usd)) and min(ivs, default=0.0) > 0.0:  # as nearly always
-            yield Smile(days_between(now, expiry), forwards_usd[0], calls.strikes_usd, ivs)
-            continue
-        shown = zip(calls.strikes_usd, ivs, forwards_usd, strict=True)
+    later = bisect_right(expiries, now + timedelta(days=days), lo=live)
+    return expiries[max(live, later - 1) : later + 1]
+
+
+def _smile(days: float, strikes_usd: list[float], ivs: list[float], forwards_usd: list[float]) -> Smile:
+    """Of the calls that have a mark."""
+    if not (all(map(math.isfinite, ivs + forwards_usd)) and min(ivs, default=0.0) > 0.0):  # nearly always they have
+        shown = zip(strikes_usd, ivs, forwards_usd, strict=True)
         marked = [row for row in shown if row[1] > 0.0 and math.isfinite(row[2])]
-        if marked:
-            strikes_usd, ivs, forwards_usd = zip(*marked, strict=True)
-            yield Smile(days_between(now, expiry), forwards_usd[0], strikes_usd, ivs)
+        strikes_usd, ivs, forwards_usd = ([row[place] for row in marked] for place in range(3))
+    return Smile(days, forwards_usd[0] if forwards_usd else math.nan, strikes_usd, ivs)
 
 
 def realised_volatility(inside: Window, min_returns: int) -> float | None:
@@ -266,11 +273,10 @@ def span_days(bars: Sequence[PriceBar], first: int = 0, end: int | None = None) 
     return days_between(bars[first].closed_at, bars[end - 1].closed_at) if end > first else 0.0
 
 
-def past_return(bars: Sequence[PriceBar], now: datetime, spot_usd: float, days: float) -> float | None:
+def past_return(closes: Closes, now: datetime, spot_usd: float, days: float) -> float | None:
     """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
-    position = bisect_right(bars, now - timedelta(days=days), key=_closed_at)
-    before = bars[position - 1].close if position > 0 else 0.0
-    return spot_usd / before - 1.0 if before > 0.0 else None
+    position = bisect_right(closes.closed_at, now - timedelta(days=days))
+    return spot_usd / closes.usable[position - 1].close - 1.0 if position > 0 else None
 
 
 def _closed_at(bar: PriceBar) -> datetime:
@@ -309,14 +315,13 @@ def atm_iv(smiles: Sequence[Smile], target_days: float = ATM_TARGET_DAYS) -> flo
 
     Outside the listed expiries the nearest one stands. None without a usable smile.
     """
-    points = sorted((smile.days, at_strike(smile)) for smile in smiles if smile.strikes_usd and smile.days > 0)
-    if not points:
-        return None
-    earlier = [point for point in points if point[0] <= target_days]
-    later = [point for point in points if point[0] > target_days]
-    if not earlier or not later:
-        return (earlier or later[:1])[-1][1]
-    (days_1, iv_1), (days_2, iv_2) = earlier[-1], later[0]
+    usable = sorted((smile for smile in smiles if smile.strikes_usd and smile.days > 0), key=lambda smile: smile.days)
+    earlier = [smile for smile in usable if smile.days <= target_days]
+    later = [smile for smile in usable if smile.days > target_days]
+    ends = [(smile.days, at_strike(smile)) for smile in (*earlier[-1:], *later[:1])]
+    if len(ends) < 2:
+        return ends[0][1] if ends else None
+    (days_1, iv_1), (days_2, iv_2) = ends
     weight = (target_days - days_1) / (days_2 - days_1)
     variance = (1 - weight) * iv_1**2 * days_1 + weight * iv_2**2 * days_2
     return math.sqrt(variance / target_days)
@@ -334,13 +339,22 @@ def skew_25_delta(smile: Smile) -> float | None:
     The put's strike is where the call's delta is 0.75, so a chain of calls is enough. Negative where downside
     protection costs more. None where the listed strikes do not reach both deltas.
     """
-    strikes_usd, ivs = np.array(smile.strikes_usd), np.array(smile.ivs_fraction)
-    forward_usd, years = np.full(len(ivs), smile.forward_usd), np.full(len(ivs), smile.days / 365.0)
-    deltas = live_call_delta(forward_usd, strikes_usd, ivs, years).tolist()
-    if not deltas or max(deltas) < 0.75 or min(deltas) > 0.25:
+
+    def delta_of(number: int) -> float:
+        strike_usd, iv = smile.strikes_usd[number], smile.ivs_fraction[number]
+        return live_call_delta(smile.forward_usd, strike_usd, iv, smile.days / 365.0)
+
+    call, put = (_iv_at_delta(smile, delta, delta_of) for delta in (0.25, 0.75))
+    return None if call is None or put is None else call - put
+
+
+def _iv_at_delta(smile: Smile, delta: float, delta_of: Callable[[int], float]) -> float | None:
+    """Linear between the two strikes around it, as deltas fall where strikes rise; None outside the listed strikes."""
+    ivs = smile.ivs_fraction
+    after = bisect_left(range(len(ivs)), True, key=lambda number: delta_of(number) < delta)
+    if after in (0, len(ivs)):
         return None
-    xs, ys = zip(*sorted(zip(deltas, smile.ivs_fraction, strict=True)), strict=True)
-    return _interpolate(0.25, xs, ys) - _interpolate(0.75, xs, ys)
+    return _between((delta_of(after), ivs[after]), (delta_of(after - 1), ivs[after - 1]), delta)
 
 
 def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -350,5 +364,10 @@ def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
         return ys[0]
     if after == len(xs):
         return ys[-1]
-    (x_1, y_1), (x_2, y_2) = (xs[after - 1], ys[after - 1]), (xs[after], ys[after])
+    return _between((xs[after - 1], ys[after - 1]), (xs[after], ys[after]), x)
+
+
+def _between(first: tuple[float, float], second: tuple[float, float], x: float) -> float:
+    """On the straight line through two points."""
+    (x_1, y_1), (x_2, y_2) = first, second
     return y_1 + (y_2 - y_1) * (x - x_1) / (x_2 - x_1)

@@ -17,10 +17,9 @@ from models import PriceBar
 
 LEAST_PRICES = 20  # of the 25 hourly ones from one end of a day to the other
 LEAST_DAYS_FRACTION = 0.9
-ONE_DAY = timedelta(days=1)
+ONE_DAY, SECONDS_PER_DAY = timedelta(days=1), 86_400.0
 
-
-SquaredRanges = dict[datetime, float | None]  # by the end of the day that they are of
+SquaredRanges = dict[float, float | None]  # by the end of the day that they are of, in seconds since 1970
 
 
 def volatility_of_ranges(ranges: Sequence[float | None], days: int) -> float | None:
@@ -38,13 +37,13 @@ def squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) ->
     """
     if not bars:
         return []
-    ranges, end, first_whole_end = [], bars[-1].closed_at, bars[0].closed_at + ONE_DAY
-    for _ in range(days):
+    newest, oldest = bars[-1].closed_at, bars[0].closed_at
+    last_end, first_whole_end = newest.timestamp(), (oldest + ONE_DAY).timestamp()
+    ends = [last_end - day * SECONDS_PER_DAY for day in range(days)]
+    for day, end in enumerate(ends):
         if end not in known or end < first_whole_end:  # of a day that was whole then, a part may be gone
-            known[end] = _squared_range(bars, end)
-        ranges.append(known[end])
-        end -= ONE_DAY
-    return ranges
+            known[end] = _squared_range(bars, newest - day * ONE_DAY)
+    return [known[end] for end in ends]
 
 
 def _squared_range(bars: Sequence[PriceBar], end: datetime) -> float | None:

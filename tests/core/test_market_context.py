@@ -165,15 +165,15 @@ def test_skew_is_unknown_where_the_strikes_do_not_reach_both_deltas() -> None:
 
 def test_a_return_is_from_the_last_close_at_least_that_old() -> None:
     bars = some_bars([80.0, 90.0, 100.0], hours=24.0)
-    assert past_return(bars, NOW, 99.0, 1.0) == pytest.approx(0.1)
-    assert past_return(bars, NOW, 99.0, 1.5) == pytest.approx(0.2375)
+    assert past_return(Closes(bars), NOW, 99.0, 1.0) == pytest.approx(0.1)
+    assert past_return(Closes(bars), NOW, 99.0, 1.5) == pytest.approx(0.2375)
 
 
 def test_a_return_is_unknown_where_history_does_not_reach_back() -> None:
     bars = some_bars([80.0, 90.0], hours=24.0)
-    assert past_return(bars, NOW, 99.0, 1.0) is not None
-    assert past_return(bars, NOW, 99.0, 1.001) is None
-    assert past_return((), NOW, 99.0, 1.0) is None
+    assert past_return(Closes(bars), NOW, 99.0, 1.0) is not None
+    assert past_return(Closes(bars), NOW, 99.0, 1.001) is None
+    assert past_return(Closes(()), NOW, 99.0, 1.0) is None
 
 
 # --- one coin's snapshot ---------------------------------------------------------------------------
