@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from backtest.surface.conditions import OLDEST_HOUR_MS, CoinHistory
-from backtest.surface.known import FloatArray
-from backtest.surface.spread import TickEra, tick_era
+from backtest.surface.known import FloatArray, TimeArray
+from backtest.surface.model import Expiries
+from backtest.surface.spread import tick_columns, tick_era
+from core.chain import Terms
 from paper_exchange.market.clocks import HOUR_MS
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, StrikeGrid, listed_expiries, settlement_period
+from paper_exchange.market.listing_columns import ListingColumns
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
 from paper_exchange.market.names import option_name
 
@@ -28,15 +31,13 @@ LOOK_BACK_HOURS = 60 * 24  # what was listed earlier has expired, or has been li
 REMEMBER_EXPIRED_MS = 10 * 24 * HOUR_MS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListedCalls:
-    """All calls of one coin that could be traded at an hour, one entry a call."""
+    """All calls of one coin that could be traded at an hour, by expiry and strike."""
 
-    listings: tuple[Listing, ...]
+    listings: ListingColumns
     strikes_usd: FloatArray
-    expires_at_ms: FloatArray
-    names: tuple[str, ...]
-    row_by_name: dict[str, int]
+    expiries: Expiries
 
     def __len__(self) -> int:
         return len(self.listings)
@@ -49,7 +50,7 @@ class CallBoard:
         """Begins LOOK_BACK_HOURS before the start, so that older listings are there too."""
         self._currency, self._history, self._size = currency, history, size
         self._sheets: dict[int, _Sheet] = {}
-        self._known: dict[str, Listing] = {}
+        self._sheet_of: dict[str, _Sheet] = {}  # by name, those included that are over
         self._over: list[_Sheet] = []  # expired, and remembered
         self._observed_ms = (start_ms // HOUR_MS - LOOK_BACK_HOURS) * HOUR_MS
         self._calendar: tuple[int, ...] = ()  # listed expiries, those included that wait for an index
@@ -60,12 +61,13 @@ class CallBoard:
     def live(self) -> ListedCalls:
         """What could be traded at the last hour observed."""
         if self._live is None:
-            self._live = _joined([self._sheets[expires_at_ms].calls for expires_at_ms in sorted(self._sheets)])
+            self._live = _joined([self._sheets[expires_at_ms] for expires_at_ms in sorted(self._sheets)])
         return self._live
 
     def find(self, name: str) -> Listing | None:
         """A listing, expired ones included while they are remembered."""
-        return self._known.get(name)
+        sheet = self._sheet_of.get(name)
+        return None if sheet is None else sheet.listing(name)
 
     def observe_until(self, at_ms: int) -> None:
         """Looks at every full hour since the last look; hours without an index list nothing new."""
@@ -90,19 +92,16 @@ class CallBoard:
         """Most hours bring nothing: the calendar moves once a day, a strike comes with a new high or low."""
         new = [expires_at_ms for expires_at_ms in self._calendar if expires_at_ms not in self._sheets]
         for expires_at_ms in new:
-            self._sheets[expires_at_ms] = _Sheet(expires_at_ms, at_ms, spot_usd, self._strikes_per_side(at_ms))
+            grid = StrikeGrid(expires_at_ms, at_ms, spot_usd, self._strikes_per_side(at_ms))
+            self._sheets[expires_at_ms] = _Sheet(self._currency, expires_at_ms, grid)
         if new or not self._seen.holds(spot_usd):
             self._list_around(at_ms, spot_usd)
 
     def _list_around(self, at_ms: int, spot_usd: float) -> None:
-        era = tick_era(at_ms)
-        for expires_at_ms, sheet in self._sheets.items():
-            low_usd, high_usd = sheet.seen
-            if low_usd <= spot_usd <= high_usd:
-                continue
-            for strike_usd in sheet.new_strikes(spot_usd):
-                listing = self._listing(expires_at_ms, strike_usd, at_ms, era)
-                sheet.listed[strike_usd] = self._known[listing.name] = listing
+        for sheet in self._sheets.values():
+            new = sheet.list_around(spot_usd, at_ms)
+            if new:
+                self._sheet_of.update(dict.fromkeys(new, sheet))
                 self._live = None
         lows, highs = zip(*(sheet.seen for sheet in self._sheets.values()), strict=True)
         self._seen = _Span(max(lows), min(highs))
@@ -112,24 +111,10 @@ class CallBoard:
         wanted = round(self._size.strikes_per_side * dvol / USUAL_DVOL) if dvol > 0.0 else 0
         return max(self._size.strikes_per_side, min(wanted, MOST_STRIKES_PER_SIDE))
 
-    def _listing(self, expires_at_ms: int, strike_usd: float, at_ms: int, era: TickEra) -> Listing:
-        return Listing(
-            name=option_name(self._currency, expires_at_ms, strike_usd, is_call=True),
-            currency=self._currency,
-            strike_usd=strike_usd,
-            expires_at_ms=expires_at_ms,
-            is_call=True,
-            created_at_ms=at_ms,
-            settlement_period=settlement_period(expires_at_ms),
-            min_trade_amount=MIN_TRADE_AMOUNT[self._currency],
-            tick_size=era.fine,
-            tick_steps=era.steps,
-        )
-
     def _forget_before(self, limit_ms: int) -> None:
         while self._over and self._over[0].expires_at_ms < limit_ms:
-            for listing in self._over.pop(0).listed.values():
-                del self._known[listing.name]
+            for name in self._over.pop(0).calls.names:
+                del self._sheet_of[name]
 
 
 class _Span(NamedTuple):
@@ -145,57 +130,94 @@ class _Span(NamedTuple):
 NOTHING_SEEN = _Span(float("inf"), 0.0)
 
 
+class _Calls(NamedTuple):
+    """The calls of one expiry, strikes rising; `listed_at_ms`: since when."""
+
+    names: tuple[str, ...]
+    strikes_usd: FloatArray
+    listed_at_ms: TimeArray
+
+
+NO_CALLS = _Calls((), np.array([], dtype=np.float64), np.array([], dtype=np.int64))
+
+
 class _Sheet:
-    """One expiry: its grid, the strikes listed so far, and where spot has been.
+    """One expiry: its grid, the calls listed so far, and where spot has been.
 
     Only a spot outside what it has seen can bring new strikes.
     """
 
-    def __init__(self, expires_at_ms: int, listed_at_ms: int, spot_usd: float, strikes_per_side: int) -> None:
+    def __init__(self, currency: str, expires_at_ms: int, grid: StrikeGrid) -> None:
         self.expires_at_ms = expires_at_ms
-        self.listed: dict[float, Listing] = {}
-        self._calls: _Calls = _calls_of([])
-        self._grid = StrikeGrid(expires_at_ms, listed_at_ms, spot_usd, strikes_per_side)
         self.seen = NOTHING_SEEN
+        self._currency, self._grid = currency, grid
+        self._listed: dict[float, tuple[str, int]] = {}  # name and since when, by strike
+        self._calls = NO_CALLS
 
-    def new_strikes(self, spot_usd: float) -> list[float]:
-        """Strikes to add around this spot."""
+    def list_around(self, spot_usd: float, at_ms: int) -> list[str]:
+        """Names of calls that are new."""
+        if self.seen.holds(spot_usd):
+            return []
         self.seen = _Span(min(self.seen.low_usd, spot_usd), max(self.seen.high_usd, spot_usd))
-        return [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self.listed]
+        strikes_usd = [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self._listed]
+        names = [option_name(self._currency, self.expires_at_ms, strike, is_call=True) for strike in strikes_usd]
+        self._listed.update(zip(strikes_usd, [(name, at_ms) for name in names], strict=True))
+        return names
 
     @property
     def calls(self) -> _Calls:
-        """By strike; the same object until a strike is added."""
-        if len(self._calls.listings) != len(self.listed):
-            self._calls = _calls_of([self.listed[strike_usd] for strike_usd in sorted(self.listed)])
+        """The same object until a strike is added."""
+        if len(self._calls.names) != len(self._listed):
+            strikes_usd = sorted(self._listed)
+            names, listed_at_ms = zip(*map(self._listed.__getitem__, strikes_usd), strict=True)
+            self._calls = _Calls(names, np.array(strikes_usd), np.array(listed_at_ms, dtype=np.int64))
         return self._calls
 
+    def listing(self, name: str) -> Listing:
+        """One of its calls."""
+        row = self.calls.names.index(name)
+        listed_at_ms = int(self.calls.listed_at_ms[row])
+        era = tick_era(listed_at_ms)
+        return Listing(
+            name=name,
+            currency=self._currency,
+            strike_usd=float(self.calls.strikes_usd[row]),
+            expires_at_ms=self.expires_at_ms,
+            is_call=True,
+            created_at_ms=listed_at_ms,
+            settlement_period=settlement_period(self.expires_at_ms),
+            min_trade_amount=MIN_TRADE_AMOUNT[self._currency],
+            tick_size=era.fine,
+            tick_steps=era.steps,
+        )
 
-class _Calls(NamedTuple):
-    """The calls of one expiry, as they stand in the columns of all."""
 
-    listings: tuple[Listing, ...]
-    names: tuple[str, ...]
-    strikes_usd: FloatArray
-    expires_at_ms: FloatArray
-
-
-def _calls_of(listings: Sequence[Listing]) -> _Calls:
-    return _Calls(
-        tuple(listings),
-        tuple([listing.name for listing in listings]),
-        np.array([listing.strike_usd for listing in listings], dtype=np.float64),
-        np.array([listing.expires_at_ms for listing in listings], dtype=np.float64),
+def _joined(sheets: Sequence[_Sheet]) -> ListedCalls:
+    names, strikes_usd, listed_at_ms = zip(NO_CALLS, *(sheet.calls for sheet in sheets), strict=True)
+    all_names, all_strikes_usd = tuple(chain.from_iterable(names)), np.concatenate(strikes_usd)
+    expiries = Expiries(
+        np.array([sheet.expires_at_ms for sheet in sheets], dtype=np.float64),
+        np.repeat(np.arange(len(sheets)), np.array([len(sheet.calls.names) for sheet in sheets], dtype=np.int64)),
     )
-
-
-def _joined(expiries: Sequence[_Calls]) -> ListedCalls:
-    listings, names, strikes_usd, expires_at_ms = zip(_calls_of([]), *expiries, strict=True)
-    all_names = tuple(chain.from_iterable(names))
-    return ListedCalls(
-        listings=tuple(chain.from_iterable(listings)),
-        strikes_usd=np.concatenate(strikes_usd),
-        expires_at_ms=np.concatenate(expires_at_ms),
+    listings = ListingColumns(
         names=all_names,
-        row_by_name=dict(zip(all_names, range(len(all_names)), strict=True)),
+        row_of=dict(zip(all_names, range(len(all_names)), strict=True)),
+        terms=_terms(all_strikes_usd, expiries.of_rows, np.concatenate(listed_at_ms)),
+        make_row=lambda row: sheets[expiries.rows[row]].listing(all_names[row]),
+    )
+    return ListedCalls(listings, all_strikes_usd, expiries)
+
+
+def _terms(strikes_usd: FloatArray, expires_at_ms: FloatArray, listed_at_ms: TimeArray) -> Terms:
+    """All are open, and for one coin a contract."""
+    is_so = np.ones(len(strikes_usd), dtype=np.bool_)
+    ticks = tick_columns(listed_at_ms)
+    return Terms(
+        is_listed=is_so,
+        is_call=is_so,
+        is_tradable=is_so,
+        strike_usd=strikes_usd,
+        expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]"),
+        tick_size_coin=ticks.fine,
+        steps=((ticks.above, ticks.wide),),
     )

@@ -60,7 +60,7 @@ class HistoricalChain:
         """All quotes at once; a row is made when somebody looks at it."""
         model, count = self.model, len(self.listed)
         shown = Quotes(
-            symbols=self.listed.names,
+            symbols=self.listed.listings.names,
             bid_price_coin=_positive(model.bid_coin),
             ask_price_coin=_positive(model.ask_coin),
             mark_price_coin=model.mark_coin,
@@ -68,14 +68,14 @@ class HistoricalChain:
             underlying_price_usd=model.forwards_usd,
             quoted_at=all_quoted_at(self.at_ms, count),
         )
-        return QuoteColumns(shown, self.listed.row_by_name, self.quote)
+        return QuoteColumns(shown, self.listed.listings.row_of, self.quote)
 
     def quote(self, row: int) -> ModelQuote:
         """One row as a quote; sizes are not modelled."""
-        listing, model = self.listed.listings[row], self.model
+        model, expiries = self.model, self.listed.expiries
         bid, ask = float(model.bid_coin[row]), float(model.ask_coin[row])
         return ModelQuote(
-            name=listing.name,
+            name=self.listed.listings.names[row],
             bid_coin=bid if bid > 0.0 else None,
             ask_coin=ask if ask > 0.0 else None,
             bid_amount=None,
@@ -83,7 +83,9 @@ class HistoricalChain:
             mark_coin=float(model.mark_coin[row]),
             mark_iv_fraction=float(model.iv_fraction[row]),
             underlying_price_usd=float(model.forwards_usd[row]),
-            underlying_index=_underlying_index(listing.currency, listing.expires_at_ms, self.at_ms // HOUR_MS),
+            underlying_index=_underlying_index(
+                self.surface.coin, int(expiries.at_ms[expiries.rows[row]]), self.at_ms // HOUR_MS
+            ),
             timestamp_ms=self.at_ms,
             is_extrapolated=bool(model.is_extrapolated[row]),
         )
@@ -156,7 +158,7 @@ class HistoricalMarket:
 
     def quote(self, name: str) -> ModelQuote | None:
         chain = self.chain(currency_of(name))
-        row = None if chain is None else chain.listed.row_by_name.get(name)
+        row = None if chain is None else chain.listed.listings.row_of.get(name)
         return None if chain is None or row is None else chain.quote(row)
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
@@ -220,7 +222,7 @@ class HistoricalMarket:
         dice = dice_of(self._seed, self.currencies.index(currency), at_ms // HOUR_MS)
         self.used_sets[moment.surface.name] += 1
         self._corrected[currency] += moment.correction is not None
-        model = model_chain(moment, listed.strikes_usd, listed.expires_at_ms, dice)
+        model = model_chain(moment, listed.strikes_usd, listed.expiries, dice)
         self._shown += len(listed)
         self._extrapolated += int(np.count_nonzero(model.is_extrapolated))
         return HistoricalChain(at_ms, moment.index_usd, listed, model, moment.surface)

@@ -67,6 +67,11 @@ class Expiries(NamedTuple):
     at_ms: FloatArray
     rows: NDArray[np.intp]
 
+    @property
+    def of_rows(self) -> FloatArray:
+        """A row an option."""
+        return self.at_ms[self.rows]
+
 
 @dataclass(frozen=True, slots=True)
 class Smiles:
@@ -89,11 +94,10 @@ class Smiles:
 
 
 def model_chain(
-    moment: ModelMoment, strikes_usd: FloatArray, expires_at_ms: FloatArray, dice: np.random.Generator | None
+    moment: ModelMoment, strikes_usd: FloatArray, expiries: Expiries, dice: np.random.Generator | None
 ) -> ModelChain:
-    """All calls at once, by expiry; without dice every spread is the law's own."""
-    expiries = expiries_of(expires_at_ms)
-    options = Options(forwards(moment, expiries.at_ms)[expiries.rows], strikes_usd, expires_at_ms)
+    """All calls at once; without dice every spread is the law's own."""
+    options = Options(forwards(moment, expiries.at_ms)[expiries.rows], strikes_usd, expiries.of_rows)
     volatility = np.round(model_volatility(moment, options, expiries), IV_DECIMALS)
     marks, deltas = call_prices(options, volatility, moment.at_ms)
     days = options.days(moment.at_ms)
@@ -102,13 +106,6 @@ def model_chain(
     bids, asks = quotes_around(marks, spreads(moment.surface.spread.law(), marks, days, era, residual), era)
     inside = moment.surface.valid.holds(moment.now, days, deltas) & moment.is_warm
     return ModelChain(options.forwards_usd, days, volatility, marks, deltas, bids, asks, ~inside)
-
-
-def expiries_of(expires_at_ms: FloatArray) -> Expiries:
-    """Those of options that follow each other by expiry; in another order some stand there more than once."""
-    is_first = np.ones(len(expires_at_ms), dtype=np.bool_)
-    is_first[1:] = expires_at_ms[1:] != expires_at_ms[:-1]
-    return Expiries(expires_at_ms[is_first], np.cumsum(is_first) - 1)
 
 
 def forwards(moment: ModelMoment, expires_at_ms: FloatArray) -> FloatArray:

@@ -7,16 +7,18 @@ rule for all years: at least two ticks, the tick being that of the era. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
-from backtest.surface.known import BoolArray, FloatArray
-from paper_exchange.market.clocks import from_ms
+from backtest.surface.known import BoolArray, FloatArray, TimeArray
+from paper_exchange.market.clocks import to_ms
 from paper_exchange.market.market import TICK_SIZE, TICK_STEPS
 
 FEWEST_TICKS = 2
 OLD_TICK = 0.0005
-FIRST_YEAR_OF_STEPS = 2024
+STEPS_SINCE_MS = to_ms(datetime(2024, 1, 1, tzinfo=UTC))
 TICK_DECIMALS = 6
 
 
@@ -62,7 +64,25 @@ class SpreadLaw:
 
 def tick_era(at_ms: int) -> TickEra:
     """.0005 at every price until 2023, steps since."""
-    return STEPS_ERA if from_ms(at_ms).year >= FIRST_YEAR_OF_STEPS else OLD_ERA
+    return STEPS_ERA if at_ms >= STEPS_SINCE_MS else OLD_ERA
+
+
+class TickColumns(NamedTuple):
+    """The eras of many moments; `above` is infinite where there is no wider tick."""
+
+    fine: FloatArray
+    above: FloatArray
+    wide: FloatArray
+
+
+def tick_columns(at_ms: TimeArray) -> TickColumns:
+    """The same of many moments."""
+    has_steps = at_ms >= STEPS_SINCE_MS
+    return TickColumns(
+        np.where(has_steps, STEPS_ERA.fine, OLD_ERA.fine),
+        np.where(has_steps, STEPS_ERA.wide_above, np.inf),
+        np.where(has_steps, STEPS_ERA.wide, np.nan),
+    )
 
 
 def spreads(law: SpreadLaw, mids_coin: FloatArray, days: FloatArray, era: TickEra, residual: FloatArray) -> FloatArray:

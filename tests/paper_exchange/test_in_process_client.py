@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from orders.order_log import OrderMemory
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
 from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.market import Market
 from paper_exchange.simulated.market import SimulatedMarket
+from tests.backtest.surface.histories import a_market
 from tests.builders.agent import an_order_request, decision_lines, run_main, scripted_desk, simulated_run
 from tests.builders.configs import a_config
 from tests.builders.paper import START, ScriptedMarket, market_with
@@ -45,8 +47,9 @@ def client_of(
 # --- instruments ----------------------------------------------------------------------
 
 
-def test_a_list_in_columns_says_what_its_instruments_say_one_by_one() -> None:
-    market = SimulatedMarket(3, SimulatedClock(START))
+@pytest.mark.parametrize("make", [lambda: SimulatedMarket(3, SimulatedClock(START)), a_market])
+def test_a_list_in_columns_says_what_its_instruments_say_one_by_one(make: Callable[[], Market]) -> None:
+    market = make()
     client = client_of(PaperAccount(market, {"BTC": 10.0}))
     for _ in range(5):
         shown = client.get_instruments("BTC")

@@ -12,7 +12,16 @@ from backtest.surface.correction import Correction, Corrections, Residuals, corr
 from backtest.surface.guard import smile_strength
 from backtest.surface.observed import OptionTrades, standing_correction, trades_correction
 from backtest.surface.shape import Options, implied_volatility, term_columns
-from backtest.surface.spread import OLD_ERA, STEPS_ERA, SpreadLaw, TickEra, quotes_around, spreads, tick_era
+from backtest.surface.spread import (
+    OLD_ERA,
+    STEPS_ERA,
+    SpreadLaw,
+    TickEra,
+    quotes_around,
+    spreads,
+    tick_columns,
+    tick_era,
+)
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS
 from tests.backtest.surface.histories import INDEX_USD, START, a_history, ms
 
@@ -95,7 +104,12 @@ def test_the_guard_leaves_a_usual_smile_whole_and_flattens_an_impossible_one() -
 
 def test_ticks_were_wide_at_every_price_until_2023() -> None:
     assert tick_era(1_700_000_000_000) == OLD_ERA
+    assert tick_era(1_704_067_199_999) == OLD_ERA
     assert tick_era(1_704_067_200_000) == STEPS_ERA
+    ticks = tick_columns(np.array([1_704_067_199_999, 1_704_067_200_000]))
+    assert ticks.fine.tolist() == [OLD_ERA.fine, STEPS_ERA.fine]
+    assert np.isinf(ticks.above).tolist() == np.isnan(ticks.wide).tolist() == [True, False]
+    assert ((ticks.above[1], ticks.wide[1]),) == STEPS_ERA.steps
     assert OLD_ERA.steps == ()
 
 

@@ -26,7 +26,7 @@ def test_the_same_seed_shows_the_same_quotes_however_time_got_there() -> None:
         many_sleeps.clock.sleep(1800.0)
         many_sleeps.quote("ETH-27MAR26-2500-C")
     assert [*one_sleep.quotes("BTC")] == [*many_sleeps.quotes("BTC")]
-    assert one_sleep.listings("ETH") == many_sleeps.listings("ETH")
+    assert [*one_sleep.listings("ETH")] == [*many_sleeps.listings("ETH")]
 
 
 def test_another_seed_draws_other_spreads_around_the_same_marks() -> None:

@@ -32,7 +32,7 @@ def shown(market: HistoricalMarket) -> str:
         [
             (
                 market.index_price(coin),
-                market.listings(coin),
+                [*market.listings(coin)],
                 [*market.quotes(coin)],
                 market.index_bars(coin, at_ms - 3 * DAY_MS, at_ms + DAY_MS, 60),
                 market.volatility_index_bars(coin, at_ms - 2 * DAY_MS, at_ms + DAY_MS, 3600),

@@ -11,7 +11,7 @@ from backtest.surface.coefficients import SurfaceSet, read_surfaces
 from backtest.surface.conditions import Conditions
 from backtest.surface.correction import Correction
 from backtest.surface.known import FloatArray
-from backtest.surface.model import ModelMoment, expiries_of, model_volatility
+from backtest.surface.model import Expiries, ModelMoment, model_volatility
 from backtest.surface.shape import Options, call_prices, clamped_moneyness, weekend_share
 from paper_exchange.market.clocks import DAY_MS, SimulatedClock, from_ms
 from paper_exchange.market.market import Quote
@@ -52,7 +52,7 @@ def shape_breaches(strikes_usd: FloatArray, prices_coin: FloatArray, call_deltas
 
 
 def breaches(moment: ModelMoment, options: Options) -> list[str]:
-    volatility = model_volatility(moment, options, expiries_of(options.expires_at_ms))
+    volatility = model_volatility(moment, options, Expiries(*np.unique(options.expires_at_ms, return_inverse=True)))
     prices, deltas = call_prices(options, volatility, NOW_MS)
     return shape_breaches(options.strikes_usd, prices, deltas)
 
@@ -97,8 +97,8 @@ def test_the_whole_listed_grid_of_a_historical_market_has_the_shape(coin: str) -
         market.clock.sleep(29 * 3600.0)
         chain = market.chain(coin)
         assert chain is not None
-        for expires_at_ms in np.unique(chain.listed.expires_at_ms):
-            here = chain.listed.expires_at_ms == expires_at_ms
+        for place, expires_at_ms in enumerate(chain.listed.expiries.at_ms):
+            here = chain.listed.expiries.rows == place
             columns = (chain.listed.strikes_usd, chain.model.mark_coin, chain.model.call_delta)
             assert shape_breaches(*(column[here] for column in columns)) == [], from_ms(int(expires_at_ms))
 
