@@ -55,14 +55,18 @@ class JsonlLog:
         day = f"{self._prefix}-{self._day.isoformat()}"
         return self._folder / (f"{day}.jsonl" if part == 1 else f"{day}_{part}.jsonl")
 
-    def write_line(self, text: str) -> None:
-        """Append one line of JSON; raises LogWriteError and leaves no half line behind."""
+    def write_line(self, text: str, may_be_lost: bool = False) -> None:
+        """Append one line of JSON; raises LogWriteError and leaves no half line behind.
+
+        `may_be_lost`: this one need not survive a power cut, even where the others must.
+        """
         line, path = text.encode() + b"\n", self.path()
+        is_forced = self._force_to_disk and not may_be_lost
         try:
             handle = self._opened(path)
             try:
-                self._append(handle, line)
-                if self._force_to_disk:
+                self._append(handle, line, is_forced)
+                if is_forced:
                     _require_still_there(handle, path, len(line))
             finally:
                 os.close(handle)
@@ -77,7 +81,7 @@ class JsonlLog:
             self._folder.mkdir(parents=True, exist_ok=True)
             return os.open(path, flags, 0o600)
 
-    def _append(self, handle: int, line: bytes) -> None:
+    def _append(self, handle: int, line: bytes, is_forced: bool) -> None:
         """Write a line, to the disk itself if wanted; a line that failed is taken out again."""
         size_before = os.fstat(handle).st_size
         if size_before > 0 and os.pread(handle, 1, size_before - 1) != b"\n":
@@ -86,7 +90,7 @@ class JsonlLog:
         try:
             if os.write(handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if self._force_to_disk:
+            if is_forced:
                 self._force(handle, is_new=size_before == 0)
         except OSError:
             self._cut_off_failed_line(handle, size_before)

@@ -1,8 +1,9 @@
 """The write-ahead log of orders: what was sent, what became of it, which coins must wait until that is certain.
 
-In: events (intent, edit, outcome, closed), each one line of `orders-YYYY-MM-DD.jsonl`, forced to disk. Out: orders
-whose fate is open, coins at rest, orders of a day; all of it is read back after a restart. An intent that cannot be
-written is no order; an event that has happened is kept in memory until the disk takes it. Talks to the disk.
+In: events (intent, edit, outcome, closed), each one line of `orders-YYYY-MM-DD.jsonl`, forced to disk (intent and edit
+always, the others where the account outlasts the run). Out: orders whose fate is open, coins at rest, orders of a day;
+all of it is read back after a restart. An intent that cannot be written is no order; an event that has happened is kept
+in memory until the disk takes it. Talks to the disk.
 """
 
 from __future__ import annotations
@@ -199,6 +200,7 @@ class OrderLogFile(OrderMemory):
         super().__init__()
         self._log = JsonlLog(folder, "orders", clock, force_to_disk=True)
         self._clock, self._run_id, self._mark_path = clock, run_id, mark
+        self._ends_with_run = account is None  # then no later run asks what became of its orders
         self._marked: frozenset[str] = frozenset()  # labels that the mark says may be open
         self._kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         if account is not None:
@@ -232,7 +234,7 @@ class OrderLogFile(OrderMemory):
     def write_kept(self) -> None:
         """Write the events that are waiting for the disk, oldest first; raises LogWriteError."""
         while self._kept:
-            self._log.write_line(self._kept[0])
+            self._log.write_line(self._kept[0], may_be_lost=self._ends_with_run)
             self._kept.popleft()
 
     def waiting_underlyings(self) -> tuple[Underlying, ...]:

@@ -418,6 +418,20 @@ def test_an_intent_is_forced_to_disk_before_write_returns(tmp_path: Path) -> Non
     assert forced[0] == FILE
 
 
+@pytest.mark.parametrize(("account", "times"), [("test", 2), (None, 1)])
+def test_what_has_happened_is_forced_to_disk_where_a_later_run_asks_for_it(
+    tmp_path: Path, account: str | None, times: int
+) -> None:
+    log = OrderLogFile(tmp_path, SimulatedClock(START), "test-0001", account=account)
+    log.write(an_intent("before"))
+    forced: list[str] = []
+    with faulty_disk(fsync=lambda path: forced.append(path.name)):
+        log.write(an_intent())
+        log.note(an_outcome("accepted"))
+    assert forced == [FILE] * times
+    assert events_in(tmp_path) == ["intent", "intent", "outcome"]
+
+
 def test_the_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     log = a_log(tmp_path)
     log.write(an_intent("first"))
