@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -40,12 +41,9 @@ class Quotes:
 
     def of(self, symbol: str) -> OptionQuote | None:
         """One option's quote, None where the chain does not show it."""
-        row = self._row_of.get(symbol)
-        return None if row is None else self.row(row)
-
-    @cached_property
-    def _row_of(self) -> Mapping[str, int]:
-        return _rows_by_symbol(self.symbols)
+        with suppress(ValueError):
+            return self.row(self.symbols.index(symbol))  # of one that is named twice the first row
+        return None
 
     def row(self, number: int) -> OptionQuote:
         return OptionQuote(
@@ -75,12 +73,6 @@ class Quotes:
             self.underlying_price_usd[is_kept],
             self.quoted_at[is_kept],
         )
-
-
-@lru_cache(maxsize=8)
-def _rows_by_symbol(symbols: tuple[str, ...]) -> Mapping[str, int]:
-    """From moment to moment mostly the same options are quoted. Of one that is named twice the first row counts."""
-    return dict(zip(reversed(symbols), range(len(symbols) - 1, -1, -1), strict=True))
 
 
 def quotes_of(rows: Iterable[OptionQuote]) -> Quotes:
@@ -201,6 +193,7 @@ class Listing:
     """
 
     symbols: tuple[str, ...]
+    row_of: Mapping[str, int]
     by_symbol: Mapping[str, OptionInstrument]
     terms: Terms
 
@@ -213,11 +206,7 @@ class Listing:
 
     def lacking(self, symbols: Collection[str]) -> set[str]:
         """Those that are not listed."""
-        return set() if symbols == self.symbols else set(symbols).difference(self.symbols)
-
-    @cached_property
-    def row_of(self) -> Mapping[str, int]:
-        return dict(zip(self.symbols, range(len(self)), strict=True))
+        return set() if symbols == self.symbols else {symbol for symbol in symbols if symbol not in self.row_of}
 
 
 def options_in(listings: Sequence[Listing], symbols: Collection[str]) -> dict[str, OptionInstrument]:
@@ -246,7 +235,8 @@ def listing_of(by_symbol: Mapping[str, OptionInstrument], before: Listing | None
     rows = np.fromiter(map(before.row_of.get, by_symbol, repeat(NOT_LISTED)), dtype=np.int64, count=len(by_symbol))
     rows[np.array(are_new, dtype=np.bool_)] = len(before) + np.arange(len(new))
     known = _joined(before.terms, _terms_of_rows([*map(_row_of, new)])) if new else before.terms
-    return Listing(tuple(by_symbol), by_symbol, known.take(rows))
+    row_of = dict(zip(by_symbol, range(len(by_symbol)), strict=True))
+    return Listing(tuple(by_symbol), row_of, by_symbol, known.take(rows))
 
 
 def _row_of(option: OptionInstrument) -> _Row:
@@ -294,7 +284,7 @@ def _joined(first: Terms, second: Terms) -> Terms:
     )
 
 
-NOTHING_LISTED = Listing((), {}, _terms_of_rows([]))
+NOTHING_LISTED = Listing((), {}, {}, _terms_of_rows([]))
 
 
 @dataclass(frozen=True, eq=False)

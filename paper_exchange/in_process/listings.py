@@ -29,8 +29,7 @@ class ListingMemory:
         """All that is live now."""
         listed, before = self._market.listings(currency), self._last.get(currency, NOTHING_LISTED)
         if isinstance(listed, ListingColumns):
-            is_same = listed.names is before.symbols
-            found = before if is_same else Listing(listed.names, _Instruments(listed), listed.terms)
+            found = before if listed.names is before.symbols else _shown(listed)
         else:
             found = listing_of(self._row_by_row(currency, before), before)
         self._last[currency] = found
@@ -39,6 +38,10 @@ class ListingMemory:
     def _row_by_row(self, currency: str, before: Listing) -> dict[str, OptionInstrument]:
         live, at_ms, known = lookup.live_listings(self._market, currency), now_ms(self._market.clock), before.by_symbol
         return {one.name: known.get(one.name) or instrument_of(one, at_ms) for one in live}
+
+
+def _shown(listed: ListingColumns) -> Listing:
+    return Listing(listed.names, listed.row_of, _Instruments(listed), listed.terms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,8 +41,8 @@ class ChainColumns:
 def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
     """Listings as columns."""
     names = tuple(chain.from_iterable([sheet.names for sheet in sheets]))
-    strikes_usd = np.array([*chain.from_iterable([sheet.strikes_usd for sheet in sheets])])
-    expiry_of = np.repeat(np.arange(len(sheets)), [len(sheet.strikes_usd) for sheet in sheets])
+    strikes_usd = np.concatenate([sheet.strikes_usd for sheet in sheets])
+    expiry_of = np.arange(len(sheets)).repeat([len(sheet.strikes_usd) for sheet in sheets])
     expires_at_ms = np.array([sheet.expires_at_ms for sheet in sheets])
     listings = ListingColumns(
         names=names,
@@ -97,7 +97,7 @@ def joined_columns(chains: tuple[ChainColumns, ...], profiles: Sequence[CoinProf
         strikes_usd=np.concatenate([one.strikes_usd for one in chains]),
         expiry_of=np.concatenate([one.expiry_of + first for one, first in zip(chains, before, strict=False)]),
         expires_at_ms=np.concatenate([one.expires_at_ms for one in chains]),
-        coin_of=np.repeat(np.arange(len(chains)), expiries),
+        coin_of=np.arange(len(chains)).repeat(expiries),
         profiles=ProfileRows(*[column.repeat(expiries) for column in profile_rows(profiles)]),
         smiles=np.repeat([profile.smile for profile in profiles], strikes),
         spread_scales=np.repeat([profile.spread_scale for profile in profiles], strikes),

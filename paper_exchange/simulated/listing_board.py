@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from paper_exchange.market.clocks import HOUR_MS
 from paper_exchange.market.expiries import MarketSize, StrikeGrid, listed_expiries, settlement_period
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
 from paper_exchange.market.names import option_names
+from paper_exchange.simulated.process import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +28,14 @@ class ExpirySheet:
 
     currency: str
     expires_at_ms: int
-    strikes_usd: tuple[float, ...]
+    strikes_usd: FloatArray
     names: tuple[str, ...]
     listed_at_ms: Mapping[float, int]
 
     def listing(self, name: str) -> Listing:
         """One of `names`."""
         place = self.names.index(name)
-        strike_usd = self.strikes_usd[place // 2]
+        strike_usd = float(self.strikes_usd[place // 2])
         return Listing(
             name=name,
             currency=self.currency,
@@ -98,7 +101,7 @@ class _Expiry:
         self._names: dict[float, tuple[str, str]] = {}  # of call and put by strike
         self.low_usd = float("inf")
         self.high_usd = 0.0
-        self.sheet = ExpirySheet(currency, expires_at_ms, (), (), {})
+        self.sheet = ExpirySheet(currency, expires_at_ms, np.array(()), (), {})
 
     def observe(self, at_ms: int, spot_usd: float) -> None:
         """Only a new high or low of spot can add anything."""
@@ -114,7 +117,7 @@ class _Expiry:
         currency, expires_at_ms = self.sheet.currency, self.sheet.expires_at_ms
         for strike_usd in new:
             self._names[strike_usd] = option_names(currency, expires_at_ms, strike_usd)
-        strikes_usd = tuple(sorted(self._names))
+        strikes_usd = sorted(self._names)
         names = tuple([name for strike_usd in strikes_usd for name in self._names[strike_usd]])
         listed_at_ms = {**self.sheet.listed_at_ms, **dict.fromkeys(new, at_ms)}
-        self.sheet = ExpirySheet(currency, expires_at_ms, strikes_usd, names, listed_at_ms)
+        self.sheet = ExpirySheet(currency, expires_at_ms, np.array(strikes_usd), names, listed_at_ms)

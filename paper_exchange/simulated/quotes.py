@@ -151,16 +151,12 @@ def _sides(marks: _Marks, columns: JoinedColumns, dice: Sequence[np.random.Gener
 
 def _on_grid(sides: FloatArray) -> FloatArray:
     """Bids rounded down and asks rounded up on the grid of two ticks, below zero to zero."""
-    ticks = np.maximum(sides, 0.0) * TICKS_PER_COIN
-    wide = _whole(ticks / WIDE_TICKS) * WIDE_TICKS
+    ticks_a_step = np.where(sides > WIDE_ABOVE_COIN, WIDE_TICKS, 1.0)
+    steps = np.maximum(sides, 0.0) * TICKS_PER_COIN / ticks_a_step
+    whole = np.array((np.floor(steps[0]), np.ceil(steps[1])))
     # Whole ticks over ticks per coin: the division that yields the float 0.0035 itself.
-    on_grid: FloatArray = np.where(sides > WIDE_ABOVE_COIN, wide, _whole(ticks)) / TICKS_PER_COIN
+    on_grid: FloatArray = whole * ticks_a_step / TICKS_PER_COIN
     return on_grid
-
-
-def _whole(sides: FloatArray) -> FloatArray:
-    """The first row down, the second row up."""
-    return np.array((np.floor(sides[0]), np.ceil(sides[1])))
 
 
 def _sizes(dice: np.random.Generator, count: int, profile: CoinProfile, step: float) -> FloatArray:
