@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, compress
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from core.chain import Quotes, number_or_none
 from core.columns import Floats, above_zero
-from paper_exchange.market.expiries import settlement_period
-from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing, Quote
+from paper_exchange.market.listing_columns import ListingColumns
+from paper_exchange.market.market import Quote
 from paper_exchange.market.names import expiry_code, parse_option_name
 from paper_exchange.market.quote_columns import QuoteColumns, all_quoted_at
 from paper_exchange.recorded.files import RecordHead, are_numbers, row_number
@@ -43,33 +43,24 @@ class SnapshotColumns:
     underlying_indexes: Sequence[str]
 
 
-class Listed(NamedTuple):
-    """What follows from the names of a snapshot alone."""
-
-    listings: dict[str, Listing]
-    row_of: dict[str, int]
-    first_expiry_ms: int
-
-
 @dataclass(frozen=True, slots=True)
 class RecordedChain:
     """All options of one coin at one recorded moment."""
 
-    listed: Listed
+    listings: ListingColumns
     quotes: QuoteColumns
 
-    def listings_after(self, at_ms: int) -> list[Listing]:
+    def listings_after(self, at_ms: int) -> ListingColumns:
         """Those that expire later."""
-        listings = [*self.listed.listings.values()]
-        if self.listed.first_expiry_ms > at_ms:
-            return listings
-        return [listing for listing in listings if listing.expires_at_ms > at_ms]
+        return self.listings.without(self._over(at_ms))
 
     def quotes_after(self, at_ms: int) -> QuoteColumns:
         """Those of options that expire later."""
-        if self.listed.first_expiry_ms > at_ms:
-            return self.quotes
-        return self.quotes.without({name for name, one in self.listed.listings.items() if one.expires_at_ms <= at_ms})
+        return self.quotes.without(self._over(at_ms))
+
+    def _over(self, at_ms: int) -> set[str]:
+        is_over = self.listings.terms.expiry <= np.datetime64(at_ms, "ms")
+        return {*compress(self.listings.names, is_over)} if is_over.any() else set()
 
 
 def snapshot_columns(record: Row, head: RecordHead) -> SnapshotColumns:
@@ -120,39 +111,12 @@ def _figures(values: Sequence[Sequence[Any]], rows: Sequence[Row], head: RecordH
     return np.where(np.isfinite(figures), figures, np.nan)
 
 
-def chain_at(columns: SnapshotColumns, head: RecordHead, listed_at_ms: int) -> RecordedChain:
-    """Listings and quotes of a snapshot; `listed_at_ms` stands for the listing time, which is not recorded."""
-    listed = _listed(columns.names, listed_at_ms)
-    return RecordedChain(listed, _quotes(columns, listed, head))
+def chain_at(columns: SnapshotColumns, head: RecordHead, listings: ListingColumns) -> RecordedChain:
+    """Listings and quotes of a snapshot."""
+    return RecordedChain(listings, _quotes(columns, listings, head))
 
 
-@lru_cache(maxsize=8)
-def _listed(names: tuple[str, ...], listed_at_ms: int) -> Listed:
-    """Snapshot after snapshot often shows the same options."""
-    listings = {name: listing for name in names if (listing := listing_of(name, listed_at_ms)) is not None}
-    row_of = dict(zip(names, range(len(names)), strict=True))
-    return Listed(listings, row_of, min((one.expires_at_ms for one in listings.values()), default=0))
-
-
-@lru_cache(maxsize=8192)
-def listing_of(name: str, listed_at_ms: int) -> Listing | None:
-    """A listing from a name alone, with Deribit's usual ticks and steps; None for what is no inverse option."""
-    parts = parse_option_name(name)
-    if parts is None:
-        return None
-    return Listing(
-        name=name,
-        currency=parts.currency,
-        strike_usd=parts.strike_usd,
-        expires_at_ms=parts.expires_at_ms,
-        is_call=parts.is_call,
-        created_at_ms=listed_at_ms,
-        settlement_period=settlement_period(parts.expires_at_ms),
-        min_trade_amount=MIN_TRADE_AMOUNT[parts.currency],
-    )
-
-
-def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> QuoteColumns:
+def _quotes(columns: SnapshotColumns, listings: ListingColumns, head: RecordHead) -> QuoteColumns:
     bid, ask, mark, mark_iv, forward_usd, last, open_interest, volume = columns.figures
     shown = Quotes(
         symbols=columns.names,
@@ -166,7 +130,7 @@ def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> Quote
 
     @cache
     def quote(number: int) -> Quote:
-        listing = listed.listings[columns.names[number]]
+        listing = listings[number]
         synthetic = f"SYN.{listing.currency}-{expiry_code(listing.expires_at_ms)}"
         last_coin = number_or_none(last[number])
         return Quote(
@@ -185,4 +149,4 @@ def _quotes(columns: SnapshotColumns, listed: Listed, head: RecordHead) -> Quote
             last_coin=last_coin if last_coin is not None and last_coin > 0.0 else None,
         )
 
-    return QuoteColumns(shown, listed.row_of, quote)
+    return QuoteColumns(shown, listings.row_of, quote)

@@ -15,10 +15,11 @@ from pathlib import Path
 from paper_exchange.market.bars import group_bars, opened_at, point
 from paper_exchange.market.clocks import HOUR_MS, MINUTE_MS, Milliseconds, RecordedClock
 from paper_exchange.market.market import Bar, DeliveryPrice, Listing, MarketClock, Quote
-from paper_exchange.market.names import currency_of, parse_option_name
-from paper_exchange.recorded.chain import RecordedChain, SnapshotColumns, chain_at, listing_of, snapshot_columns
+from paper_exchange.market.names import parse_option_name
+from paper_exchange.recorded.chain import RecordedChain, SnapshotColumns, chain_at, snapshot_columns
 from paper_exchange.recorded.columns_file import ColumnFiles
 from paper_exchange.recorded.files import COINS, RecordHead, RecordingError, RecordReader, scan_recording
+from paper_exchange.recorded.listed import ListedNames, listing_of
 from paper_exchange.recorded.tables import check_overlap, read_candles, read_delivery_prices
 
 SNAPSHOT_SPAN_MS = MINUTE_MS
@@ -50,6 +51,7 @@ class RecordedMarket:
         self.currencies = tuple(coin for coin in COINS if any(head.currency == coin for head in heads))
         self._tracks = {coin: _Track([head for head in heads if head.currency == coin]) for coin in COINS}
         self._listed_at_ms = heads[0].recorded_at_ms
+        self._listed = {coin: ListedNames(self._listed_at_ms) for coin in COINS}
         self._reader = RecordReader()
         self._chains: dict[str, tuple[RecordHead, RecordedChain]] = {}
         self._candles = read_candles(candles) if candles is not None else {}
@@ -75,18 +77,19 @@ class RecordedMarket:
         if parts.expires_at_ms <= self._milliseconds.now():
             return listing_of(name, self._listed_at_ms)
         chain = self._chain(parts.currency)
-        return None if chain is None else chain.listed.listings.get(name)
+        row = None if chain is None else chain.listings.row_of.get(name)
+        return None if chain is None or row is None else chain.listings[row]
 
     def quotes(self, currency: str) -> Sequence[Quote]:
         chain = self._chain(currency)
         return () if chain is None else chain.quotes_after(self._milliseconds.now())
 
     def quote(self, name: str) -> Quote | None:
-        chain = self._chain(currency_of(name))
-        listing = None if chain is None else chain.listed.listings.get(name)
-        if chain is None or listing is None or listing.expires_at_ms <= self._milliseconds.now():
+        parts = parse_option_name(name)
+        if parts is None or parts.expires_at_ms <= self._milliseconds.now():
             return None
-        return chain.quotes.find(name)
+        chain = self._chain(parts.currency)
+        return None if chain is None else chain.quotes.find(name)
 
     def delivery_price(self, currency: str, expires_at_ms: int) -> DeliveryPrice | None:
         """From the file where it has one, else a straight line between the indices recorded around the expiry."""
@@ -149,7 +152,11 @@ class RecordedMarket:
         for head in sorted(heads, key=lambda head: (head.path, head.offset)):
             loaded = self._chains.get(head.currency)
             if loaded is None or loaded[0] is not head:
-                self._chains[head.currency] = head, chain_at(self._snapshot(head), head, self._listed_at_ms)
+                self._chains[head.currency] = head, self._chain_of(head)
+
+    def _chain_of(self, head: RecordHead) -> RecordedChain:
+        columns = self._snapshot(head)
+        return chain_at(columns, head, self._listed[head.currency].listings(columns.names))
 
     def _snapshot(self, head: RecordHead) -> SnapshotColumns:
         kept = None if self._columns is None else self._columns.columns(head)

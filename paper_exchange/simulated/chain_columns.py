@@ -12,10 +12,8 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-from core.chain import Terms
 from core.columns import Integers
-from paper_exchange.market.listing_columns import ListingColumns
-from paper_exchange.market.market import TICK_SIZE, TICK_STEPS
+from paper_exchange.market.listing_columns import ListingColumns, usual_terms
 from paper_exchange.simulated.listing_board import ExpirySheet
 from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
@@ -47,25 +45,10 @@ def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
     listings = ListingColumns(
         names=names,
         row_of=dict(zip(names, range(len(names)), strict=True)),
-        terms=_terms(strikes_usd, expires_at_ms[expiry_of]),
+        terms=usual_terms(np.arange(len(names)) % 2 == 0, strikes_usd.repeat(2), expires_at_ms[expiry_of].repeat(2)),
         make_row=lambda row: sheets[expiry_of[row // 2]].listing(names[row]),
     )
     return ChainColumns(sheets, listings, strikes_usd, expiry_of, expires_at_ms.astype(np.float64))
-
-
-def _terms(strikes_usd: FloatArray, expires_at_ms: Integers) -> Terms:
-    """Of call and put of each strike; all are open, and for one coin a contract."""
-    count = 2 * len(strikes_usd)
-    is_so = np.ones(count, dtype=np.bool_)
-    return Terms(
-        is_listed=is_so,
-        is_call=np.arange(count) % 2 == 0,
-        is_tradable=is_so,
-        strike_usd=strikes_usd.repeat(2),
-        expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]").repeat(2),
-        tick_size_coin=np.full(count, TICK_SIZE),
-        steps=tuple([(np.full(count, above_coin), np.full(count, tick_coin)) for above_coin, tick_coin in TICK_STEPS]),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,7 +31,9 @@ def shown_by(market: RecordedMarket) -> list[Any]:
     """Everything that a market shows, snapshot by snapshot."""
     shown = []
     while True:
-        shown.append((market.clock.now(), market.index_price("BTC"), market.listings("BTC"), [*market.quotes("BTC")]))
+        shown.append(
+            (market.clock.now(), market.index_price("BTC"), [*market.listings("BTC")], [*market.quotes("BTC")])
+        )
         if not market.clock.wait_for_next(300.0):
             return shown
 

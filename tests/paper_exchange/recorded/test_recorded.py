@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core import pricing
+from core.chain import listing_of
+from paper_exchange.in_process.readings import instrument_of
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, YEAR_MS, now_ms
+from paper_exchange.market.listing_columns import ListingColumns
 from paper_exchange.market.names import parse_option_name
 from paper_exchange.recorded.files import RecordingError
 from paper_exchange.recorded.market import RecordedMarket
@@ -125,6 +129,23 @@ def test_rows_that_are_not_plain_options_or_have_no_mark_are_skipped(tmp_path: P
     ]
     market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(1, 90_000.0, rows=rows)]))
     assert [listing.name for listing in market.listings("BTC")] == [NAME]
+
+
+def test_the_columns_of_listings_and_quotes_say_what_the_rows_say_after_an_expiry_too(tmp_path: Path) -> None:
+    names = ["BTC-6JAN26-90000-C", "BTC-30JAN26-95000-P", "BTC-6JAN26-91000-P", "BTC-27MAR26-0d5-C"]
+    records = [
+        record(hour, 90_000.0, rows=[row(name) for name in shown]) for hour, shown in ((1, names[1:]), (2, names))
+    ]
+    market = RecordedMarket(write(tmp_path / "chain.jsonl", records))
+    for hours, shown in ((0, names[1:]), (1, names), (40, [names[1], names[3]])):
+        market.clock.sleep(HOUR_MS / 1000.0 * hours)
+        listed, quoted = market.listings("BTC"), market.quotes("BTC")
+        assert isinstance(listed, ListingColumns)
+        assert [listing.name for listing in listed] == [quote.name for quote in quoted] == [*listed.names] == shown
+        assert [listed.row_of[name] for name in shown] == [*range(len(shown))]
+        by_rows = listing_of({listing.name: instrument_of(listing, MIDNIGHT_MS) for listing in listed}).terms
+        for field in ("is_listed", "is_call", "is_tradable", "strike_usd", "expiry", "tick_size_coin", "steps"):
+            np.testing.assert_array_equal(getattr(listed.terms, field), getattr(by_rows, field))
 
 
 def test_an_option_that_expired_between_snapshots_is_no_longer_quoted(tmp_path: Path) -> None:
