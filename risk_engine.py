@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from config import AgentConfig
@@ -396,8 +397,8 @@ class _SharedVerdicts:
 def _seen_alone(trade: ProposedTrade, part: Part) -> ProposedTrade:
     """The trade as the rules of a part may see it: those of a leg without the other one."""
     if part == "sold" and trade.bought_back is not None:
-        return trade._replace(bought_back=None)
-    return trade._replace(sold=None) if part == "bought" and trade.sold is not None else trade
+        return replace(trade, bought_back=None)
+    return replace(trade, sold=None) if part == "bought" and trade.sold is not None else trade
 
 
 def _is_allowed(trade: ProposedTrade, rules: Iterable[Rule]) -> bool:

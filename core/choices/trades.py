@@ -6,7 +6,7 @@ by Deribit's standard-margin formula, on the coin's own account, on totals for c
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from config import AgentConfig
 from core.pricing import floor_to_step, short_call_initial_margin_coin, trade_fee_coin
@@ -22,10 +22,12 @@ from models import (
 )
 
 
-class ProposedTrade(NamedTuple):
+@dataclass(slots=True)
+class ProposedTrade:
     """An action with everything the rules look at. `sold` and `bought_back` are None where there is no such leg.
 
-    A tuple because dozens are made of each state.
+    `options`: what would be traded, one order each. `sold_size`: what would be sold. Both are worked out once, as a
+    dozen rules ask for them, of dozens of trades of a state.
     """
 
     state: AgentState
@@ -37,24 +39,24 @@ class ProposedTrade(NamedTuple):
     sold: CandidateOption | None
     bought_back: OptionPosition | None
     size: float
+    options: tuple[CandidateOption | OptionPosition, ...] = field(init=False)
+    sold_size: float = field(init=False)
 
-    @property
-    def options(self) -> tuple[CandidateOption | OptionPosition, ...]:
-        """What would be traded, one order each."""
-        return tuple(filter(None, (self.sold, self.bought_back)))
+    def __post_init__(self) -> None:
+        self.options = tuple(filter(None, (self.sold, self.bought_back)))
+        self.sold_size = self._sold_size()
 
-    @property
-    def freed_size(self) -> float:
-        return 0.0 if self.bought_back is None else self.size
-
-    @property
-    def sold_size(self) -> float:
-        """What would be sold. A roll sells no more than there is room for once the old call is bought back."""
+    def _sold_size(self) -> float:
+        """A roll sells no more than there is room for once the old call is bought back."""
         if self.sold is None or self.bought_back is None:
             return self.size
         free = self.risk.coins_held - self.risk.short_calls_coin - self.risk.resting_sells_coin
         room = floor_to_step(free + self.size + ROUNDING, self.sold.min_trade_amount_coin)
         return min(self.size, room)
+
+    @property
+    def freed_size(self) -> float:
+        return 0.0 if self.bought_back is None else self.size
 
 
 def estimated_margin_pct(trade: ProposedTrade) -> float | None:
