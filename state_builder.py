@@ -186,9 +186,10 @@ def _believed_positions(
     last: LastSeen,
 ) -> tuple[RawPosition, ...]:
     """Positions that agree with what was there before. Those that do not are read again, then not believed once."""
-    if last.missing_from(positions, accounts, client.server_now()):
-        positions = client.get_positions()
     problem = last.missing_from(positions, accounts, client.server_now())
+    if problem is not None:
+        positions = client.get_positions()
+        problem = last.missing_from(positions, accounts, client.server_now())
     if not last.believes(problem):
         raise InvalidReplyError(problem or "")
     return positions

@@ -111,9 +111,9 @@ class IndexPath:
 
     def opening_prices(self, currency: str, since_hour: int) -> Iterator[tuple[int, float]]:
         """(hour number, price at its start) of the hours kept, from the given one on."""
-        for hour in self._hours:
-            if hour.number >= since_hour:
-                yield hour.number, float(hour.prices_usd[COINS.index(currency), 0])
+        coin, first = COINS.index(currency), max(since_hour - self._hours[0].number, 0)
+        for hour in [self._hours[place] for place in range(first, len(self._hours))]:
+            yield hour.number, float(hour.prices_usd[coin, 0])
 
     def settlement_price(self, currency: str, expires_at_ms: int) -> float | None:
         """Mean of the 30 minute prices before an expiry at a full hour, None where not remembered."""

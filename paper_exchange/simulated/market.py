@@ -47,10 +47,7 @@ class SimulatedMarket:
         self._joined: JoinedColumns | None = None
         self._chains_at_ms, self._chains = -1, dict[str, QuoteColumns]()
         self._looked_at = set[str]()  # coins whose chains somebody wants: they are priced together
-        first_hour = self._path.last_hour - 24 * settings.REMEMBER_EXPIRED_DAYS
-        for currency, board in self._boards.items():
-            for hour_number, spot_usd in self._path.opening_prices(currency, first_hour):
-                board.observe(hour_number, spot_usd)
+        self._observe(self._path.last_hour - 24 * settings.REMEMBER_EXPIRED_DAYS)
 
     @property
     def hours_kept(self) -> int:
@@ -123,15 +120,18 @@ class SimulatedMarket:
         if hour <= last_seen:
             return at_ms
         while self._path.last_hour < hour:
-            new = self._path.advance_towards(hour)
-            for currency, board in self._boards.items():
-                for number in new:
-                    board.observe(number, self._path.price(currency, number * HOUR_MS))
+            self._observe(self._path.advance_towards(hour).start)
         # Counted from the last look, so that whatever expired in a long sleep can still be settled.
         self._path.forget_settlements_before(last_seen - 24 * settings.HISTORY_DAYS)
         for board in self._boards.values():
             board.forget_expired_before(last_seen - 24 * settings.REMEMBER_EXPIRED_DAYS)
         return at_ms
+
+    def _observe(self, first_hour: int) -> None:
+        """All boards look at the hours from this one on."""
+        for currency, board in self._boards.items():
+            for hour_number, spot_usd in self._path.opening_prices(currency, first_hour):
+                board.observe(hour_number, spot_usd)
 
     def _chain(self, currency: str, at_ms: int) -> QuoteColumns:
         """The chain of this second; one a coin is kept."""

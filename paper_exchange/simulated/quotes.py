@@ -126,7 +126,7 @@ def _marks(columns: JoinedColumns, moment: MarketMoment) -> _Marks:
         surface.level_fraction(profiles, factors, of_expiries),
         surface.slopes(profiles, factors),
     )
-    years, forward, level, slope = np.array(by_expiry)[:, columns.expiry_of]
+    years, forward, level, slope = np.array(by_expiry).take(columns.expiry_of, axis=1)
     deviations = surface.moneyness(forward, columns.strikes_usd, level, years)
     iv = surface.iv_fractions(slope, columns.smiles, level, deviations)
     prices = surface.price_columns(forward, columns.strikes_usd, iv, years)
