@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,6 +28,11 @@ class ListingColumns(MadeRows[Listing]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def first_expiry_ms(self) -> int:
+        """The earliest one; 0 where nothing is listed."""
+        return int(self.terms.expiry.min().astype("datetime64[ms]").astype(np.int64)) if self.names else 0
 
     def without(self, names: Collection[str]) -> ListingColumns:
         """The other options."""

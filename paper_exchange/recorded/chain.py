@@ -59,30 +59,37 @@ class RecordedChain:
         return self.quotes.without(self._over(at_ms))
 
     def _over(self, at_ms: int) -> set[str]:
-        is_over = self.listings.terms.expiry <= np.datetime64(at_ms, "ms")
-        return {*compress(self.listings.names, is_over)} if is_over.any() else set()
+        if self.listings.first_expiry_ms > at_ms:
+            return set()
+        return {*compress(self.listings.names, self.listings.terms.expiry <= np.datetime64(at_ms, "ms"))}
 
 
 def snapshot_columns(record: Row, head: RecordHead) -> SnapshotColumns:
     """One line as columns; of several rows of one name the last counts."""
-    rows = _rows_of(record["book_summaries"], head.currency)
-    names, underlyings, *values = _columns(rows)
+    rows = record["book_summaries"]
+    columns = _columns(rows)
+    are_usual = _are_one_coins(tuple(map(str, columns[0])), head.currency)
+    if not are_usual:
+        rows = [row for row in rows if _coin_of(str(row.get("instrument_name"))) == head.currency]
+        columns = _columns(rows)
+    names, underlyings, *values = columns
     figures = _figures(values, rows, head)
-    are_marked = np.flatnonzero(np.isfinite(figures[[FIELDS.index(field) for field in MARK_FIELDS]]).all(axis=0))
-    shown = [*{names[row]: row for row in are_marked.tolist()}.values()]
+    texts = [str(text or "") for text in underlyings]
+    is_marked = np.isfinite(figures[[FIELDS.index(field) for field in MARK_FIELDS]]).all(axis=0)
+    if are_usual and is_marked.all():
+        return SnapshotColumns(tuple(names), figures, texts)
+    shown = [*{names[row]: row for row in np.flatnonzero(is_marked).tolist()}.values()]
     return SnapshotColumns(
         names=tuple([names[row] for row in shown]),
         figures=figures[:, np.array(shown, dtype=np.int64)],
-        underlying_indexes=[str(underlyings[row] or "") for row in shown],
+        underlying_indexes=[texts[row] for row in shown],
     )
 
 
-def _rows_of(rows: list[Row], currency: str) -> list[Row]:
-    """Those of one coin's options: nearly always all of them."""
-    coins = [*map(_coin_of, [str(row.get("instrument_name")) for row in rows])]
-    if coins.count(currency) == len(rows):
-        return rows
-    return [row for row, coin in zip(rows, coins, strict=True) if coin == currency]
+@lru_cache(maxsize=8)
+def _are_one_coins(names: tuple[str, ...], currency: str) -> bool:
+    """Whether these are all options of this coin, and each is there once: nearly always."""
+    return len({*names}) == len(names) and {*map(_coin_of, names)} <= {currency}
 
 
 @lru_cache(maxsize=8192)

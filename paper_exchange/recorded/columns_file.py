@@ -126,7 +126,8 @@ def _arrays_of(heads: list[RecordHead], snapshots: list[SnapshotColumns]) -> Arr
 
 def _numbered(texts: list[str]) -> tuple[NDArray[Any], NDArray[Any]]:
     numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    return np.array([*numbers], dtype=np.str_), np.array([*map(numbers.__getitem__, texts)], dtype=np.int32)
+    number_of = np.fromiter(map(numbers.__getitem__, texts), dtype=np.int32, count=len(texts))
+    return np.array([*numbers], dtype=np.str_), number_of
 
 
 def _heads_in(arrays: Arrays, path: Path) -> list[RecordHead]:
