@@ -85,6 +85,7 @@ def times_of(moments: Iterable[datetime | None]) -> Times:
     return np.array([*map(entries.__getitem__, listed)], dtype="datetime64[us]")
 
 
+@lru_cache(maxsize=256)  # the quotes of a moment have one time
 def utc_of(time: np.datetime64) -> datetime:
     """A known entry of a column as an aware time."""
     (moment,) = utcs_of(np.array([time]))

@@ -7,7 +7,6 @@ its listings as columns hands them on, and an instrument is made where one is lo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from core.chain import NOTHING_LISTED, Listing, listing_of
 from models import OptionInstrument
@@ -44,21 +43,24 @@ def _shown(listed: ListingColumns) -> Listing:
     return Listing(listed.names, listed.row_of, _Instruments(listed), listed.terms)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Instruments(Mapping[str, OptionInstrument]):
-    """By symbol."""
+    """By symbol; each is made once."""
 
-    listed: ListingColumns
+    def __init__(self, listed: ListingColumns) -> None:
+        self._listed = listed
+        self._made: dict[str, OptionInstrument] = {}
 
     def __getitem__(self, symbol: str) -> OptionInstrument:
-        listing = self.listed[self.listed.row_of[symbol]]
-        return instrument_of(listing, listing.created_at_ms)  # all of them are live
+        if symbol not in self._made:
+            listing = self._listed[self._listed.row_of[symbol]]
+            self._made[symbol] = instrument_of(listing, listing.created_at_ms)  # all of them are live
+        return self._made[symbol]
 
     def __contains__(self, symbol: object) -> bool:
-        return symbol in self.listed.row_of
+        return symbol in self._listed.row_of
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.listed.names)
+        return iter(self._listed.names)
 
     def __len__(self) -> int:
-        return len(self.listed)
+        return len(self._listed)
