@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -41,9 +40,24 @@ class Quotes:
 
     def of(self, symbol: str) -> OptionQuote | None:
         """One option's quote, None where the chain does not show it."""
-        with suppress(ValueError):
-            return self.row(self.symbols.index(symbol))  # of one that is named twice the first row
-        return None
+        try:
+            number = self.symbols.index(symbol)  # of one that is named twice the first row
+        except ValueError:
+            return None
+        return self.row(number)
+
+    @property
+    def figures(self) -> Floats:
+        """Bid, ask, mark, mark IV and forward, a row each."""
+        return np.array(
+            [
+                self.bid_price_coin,
+                self.ask_price_coin,
+                self.mark_price_coin,
+                self.mark_iv_fraction,
+                self.underlying_price_usd,
+            ]
+        )
 
     def row(self, number: int) -> OptionQuote:
         return OptionQuote(
@@ -99,7 +113,6 @@ class TradableCalls(NamedTuple):
     """Calls that may be traded until they expire; `rows` are their places in the chain."""
 
     rows: Integers
-    strike_usd: Floats
     expiry: Times
 
 
@@ -127,6 +140,7 @@ class Terms:
     is_tradable: Bools
     strike_usd: Floats
     expiry: Times
+    min_trade_amount_coin: Floats
     tick_size_coin: Floats
     steps: tuple[tuple[Floats, Floats], ...]
 
@@ -138,6 +152,7 @@ class Terms:
             self.is_tradable[rows],
             self.strike_usd[rows],
             self.expiry[rows],
+            self.min_trade_amount_coin[rows],
             self.tick_size_coin[rows],
             self.steps_of(rows),
         )
@@ -156,7 +171,7 @@ class Terms:
     def tradable_calls(self) -> TradableCalls:
         """Found once for all moments of these terms."""
         rows = np.flatnonzero(self.is_listed & self.is_call & self.is_tradable)
-        return TradableCalls(rows, self.strike_usd[rows], self.expiry[rows])
+        return TradableCalls(rows, self.expiry[rows])
 
     def steps_of(self, rows: Integers | slice) -> tuple[tuple[Floats, Floats], ...]:
         return tuple((above[rows], tick[rows]) for above, tick in self.steps)
@@ -178,11 +193,12 @@ class _Row(NamedTuple):
     is_tradable: bool
     strike_usd: float
     expiry: datetime | None
+    min_trade_amount_coin: float
     tick_size_coin: float
     steps: TickSteps
 
 
-NO_TERMS = _Row(False, False, False, math.nan, None, math.nan, ())  # of an option that is not listed
+NO_TERMS = _Row(False, False, False, math.nan, None, math.nan, math.nan, ())  # of an option that is not listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +257,16 @@ def listing_of(by_symbol: Mapping[str, OptionInstrument], before: Listing | None
 
 def _row_of(option: OptionInstrument) -> _Row:
     is_tradable = option.is_tradable and option.contract_size_coin == 1.0
-    is_call = option.option_type == "call"
-    return _Row(True, is_call, is_tradable, option.strike, option.expiry, option.tick_size_coin, option.tick_steps)
+    return _Row(
+        True,
+        option.option_type == "call",
+        is_tradable,
+        option.strike,
+        option.expiry,
+        option.min_trade_amount_coin,
+        option.tick_size_coin,
+        option.tick_steps,
+    )
 
 
 def _terms_of_rows(rows: Sequence[_Row]) -> Terms:
@@ -252,6 +276,7 @@ def _terms_of_rows(rows: Sequence[_Row]) -> Terms:
         is_tradable=np.array([row.is_tradable for row in rows], dtype=np.bool_),
         strike_usd=np.array([row.strike_usd for row in rows], dtype=np.float64),
         expiry=times_of(row.expiry for row in rows),
+        min_trade_amount_coin=np.array([row.min_trade_amount_coin for row in rows], dtype=np.float64),
         tick_size_coin=np.array([row.tick_size_coin for row in rows], dtype=np.float64),
         steps=_steps([row.steps for row in rows]),
     )
@@ -276,6 +301,7 @@ def _joined(first: Terms, second: Terms) -> Terms:
         np.concatenate((first.is_tradable, second.is_tradable)),
         np.concatenate((first.strike_usd, second.strike_usd)),
         np.concatenate((first.expiry, second.expiry)),
+        np.concatenate((first.min_trade_amount_coin, second.min_trade_amount_coin)),
         np.concatenate((first.tick_size_coin, second.tick_size_coin)),
         tuple(
             (np.concatenate((above, other_above)), np.concatenate((tick, other_tick)))

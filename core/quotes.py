@@ -82,8 +82,10 @@ def are_offered_at_mark(bid: Floats, ask: Floats, mark: Floats, requires_bid: bo
 
     So it is where a side is missing, no bid is required, and nobody bids as much as the mark.
     """
+    if requires_bid:
+        return np.zeros(len(bid), dtype=np.bool_)
     is_one_sided = np.isnan(bid) | np.isnan(ask)
-    return is_one_sided & ~(bid >= mark) & (not requires_bid)
+    return is_one_sided & ~(bid >= mark)
 
 
 def sale_floor(bid: Number, asked: Number, concession_pct: float, tick: Number) -> Number:

@@ -61,7 +61,9 @@ class CallBoard:
     def live(self) -> ListedCalls:
         """What could be traded at the last hour observed."""
         if self._live is None:
-            self._live = _joined([self._sheets[expires_at_ms] for expires_at_ms in sorted(self._sheets)])
+            self._live = _joined(
+                self._currency, [self._sheets[expires_at_ms] for expires_at_ms in sorted(self._sheets)]
+            )
         return self._live
 
     def find(self, name: str) -> Listing | None:
@@ -192,7 +194,7 @@ class _Sheet:
         )
 
 
-def _joined(sheets: Sequence[_Sheet]) -> ListedCalls:
+def _joined(currency: str, sheets: Sequence[_Sheet]) -> ListedCalls:
     names, strikes_usd, listed_at_ms = zip(NO_CALLS, *(sheet.calls for sheet in sheets), strict=True)
     all_names, all_strikes_usd = tuple(chain.from_iterable(names)), np.concatenate(strikes_usd)
     expiries = Expiries(
@@ -202,13 +204,13 @@ def _joined(sheets: Sequence[_Sheet]) -> ListedCalls:
     listings = ListingColumns(
         names=all_names,
         row_of=dict(zip(all_names, range(len(all_names)), strict=True)),
-        terms=_terms(all_strikes_usd, expiries.of_rows, np.concatenate(listed_at_ms)),
+        terms=_terms(currency, all_strikes_usd, expiries.of_rows, np.concatenate(listed_at_ms)),
         make_row=lambda row: sheets[expiries.rows[row]].listing(all_names[row]),
     )
     return ListedCalls(listings, all_strikes_usd, expiries)
 
 
-def _terms(strikes_usd: FloatArray, expires_at_ms: FloatArray, listed_at_ms: TimeArray) -> Terms:
+def _terms(currency: str, strikes_usd: FloatArray, expires_at_ms: FloatArray, listed_at_ms: TimeArray) -> Terms:
     """All are open, and for one coin a contract."""
     is_so = np.ones(len(strikes_usd), dtype=np.bool_)
     ticks = tick_columns(listed_at_ms)
@@ -218,6 +220,7 @@ def _terms(strikes_usd: FloatArray, expires_at_ms: FloatArray, listed_at_ms: Tim
         is_tradable=is_so,
         strike_usd=strikes_usd,
         expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]"),
+        min_trade_amount_coin=np.full(len(strikes_usd), MIN_TRADE_AMOUNT[currency]),
         tick_size_coin=ticks.fine,
         steps=((ticks.above, ticks.wide),),
     )

@@ -45,58 +45,70 @@ class Check(NamedTuple):
         return f"{name}={float(exact.quantize(Decimal(1).scaleb(-digits), rounding)):.12g}"
 
 
+class SomeCalls(NamedTuple):
+    """Some of the calls of all coins, one coin after the other.
+
+    `places`: where they stand among all; `spans`: which of them are each coin's.
+    """
+
+    places: Integers
+    symbols: list[str]
+    spans: list[slice]
+
+    def first_few(self, count: int, *keys: Floats) -> Iterator[list[int]]:
+        """Of each coin at most so many, those with the smallest keys first; symbols decide between equals."""
+        columns = [*[key.tolist() for key in keys], self.symbols, range(len(self.symbols))]
+        for own in self.spans:
+            yield [number for *_, number in sorted(zip(*[column[own] for column in columns], strict=True))[:count]]
+
+
+def spans_until(ends: Sequence[int]) -> list[slice]:
+    """The stretches that end there, one after the other."""
+    return [*map(slice, (0, *ends), ends)]
+
+
 class Missed(NamedTuple):
-    """The calls that failed one check only, as columns. `calls`: their places among all; `check_of`: the check's."""
+    """The calls that failed one check only, one that can be changed. `calls`: their places; `check_of`: the check's."""
 
     calls: Integers
     check_of: Integers
     values: Floats
     limits: Floats
-    distances: Floats
-    can_be_mended: Bools
 
 
-def missed_once(checks: Sequence[Check], failed: Bools) -> Missed:
-    """Of all coins; `failed` has a row for each check."""
-    calls = np.flatnonzero(failed.sum(axis=0) == 1)
-    check_of = failed.take(calls, axis=1).argmax(axis=0)
+def missed_once(checks: Sequence[Check], fails: Bools, is_sellable: Bools) -> Missed:
+    """Of all coins; `fails` has a row for each check. What is not sellable no setting can mend."""
+    calls = np.flatnonzero(is_sellable & (fails.sum(axis=0, dtype=np.int8) == 1))
+    check_of = fails.take(calls, axis=1).argmax(axis=0)
     values = np.array([check.values for check in checks])[check_of, calls]
-    limits = np.array([check.limits for check in checks])[check_of, calls]
-    distances = np.abs(values - limits) / np.maximum(np.abs(limits), LEAST_LIMIT)
-    distances[np.isnan(distances)] = math.inf
-    widest = np.array([check.widest for check in checks]).take(check_of)
-    return Missed(calls, check_of, values, limits, distances, ~(values > widest))
+    can_be_mended = np.flatnonzero(~(values > np.array([check.widest for check in checks]).take(check_of)))
+    calls, check_of, values = calls.take(can_be_mended), check_of.take(can_be_mended), values.take(can_be_mended)
+    return Missed(calls, check_of, values, np.array([check.limits for check in checks])[check_of, calls])
 
 
 def nearest_misses(
-    coin: CoinData, checks: Sequence[Check], missed: Missed, are_own: Bools, rows: Integers, premiums_usd: Floats
-) -> Iterator[NearMiss]:
-    """Those of one coin, the nearest first.
-
-    `are_own`, `rows` (places in the coin's chain) and `premiums_usd` have an entry for each call of all coins.
-    """
-    missed_rows, missed_usd = rows.take(missed.calls), premiums_usd.take(missed.calls)
-    which = np.flatnonzero(are_own.take(missed.calls) & missed.can_be_mended)
-    symbols = coin.chain.symbols
-    for place in first_few(symbols, missed_rows, which, MAX_NEAR_MISSES, missed.distances, -missed_usd):
-        check, limit = checks[missed.check_of.item(place)], missed.limits.item(place)
-        value = number_or_none(missed.values.item(place))
-        yield NearMiss(
-            symbol=symbols[missed_rows.item(place)],
-            underlying=coin.underlying,
-            rule=check.rule,
-            value=value,
-            limit=limit,
-            premium_usd=missed_usd.item(place),
-            change=check.change(value, limit, coin.underlying),
-        )
+    coins: Sequence[CoinData], checks: Sequence[Check], missed: Missed, calls: SomeCalls, premiums_usd: Floats
+) -> Iterator[tuple[NearMiss, ...]]:
+    """Those of each coin, the nearest first; `calls` and `premiums_usd` are of those missed."""
+    distances = np.abs(missed.values - missed.limits) / np.maximum(np.abs(missed.limits), LEAST_LIMIT)
+    distances[np.isnan(distances)] = math.inf
+    nearest = calls.first_few(MAX_NEAR_MISSES, distances, -premiums_usd)
+    for coin, numbers in zip(coins, nearest, strict=True):
+        named = [(n, calls.symbols[n], premiums_usd.item(n)) for n in numbers]
+        yield tuple([_near_miss(coin.underlying, checks, missed, *one) for one in named])
 
 
-def first_few(symbols: Sequence[str], rows: Integers, which: Integers, count: int, *keys: Floats) -> list[int]:
-    """Some of these rows, at most so many, those with the smallest keys first; symbols decide between equals."""
-    if len(which) > count:
-        first = keys[0].take(which)
-        which = which[first <= np.partition(first, count - 1)[count - 1]]  # the others need no sorting
-    columns = [key.take(which).tolist() for key in keys]
-    names = [symbols[row] for row in rows.take(which).tolist()]
-    return [place for *_, place in sorted(zip(*columns, names, which.tolist(), strict=True))][:count]
+def _near_miss(
+    coin: Underlying, checks: Sequence[Check], missed: Missed, number: int, symbol: str, premium_usd: float
+) -> NearMiss:
+    check, limit = checks[missed.check_of.item(number)], missed.limits.item(number)
+    value = number_or_none(missed.values.item(number))
+    return NearMiss(
+        symbol=symbol,
+        underlying=coin,
+        rule=check.rule,
+        value=value,
+        limit=limit,
+        premium_usd=premium_usd,
+        change=check.change(value, limit, coin),
+    )

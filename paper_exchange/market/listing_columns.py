@@ -45,7 +45,9 @@ class ListingColumns(MadeRows[Listing]):
         return ListingColumns(left, row_of, terms, lambda row: self.make_row(rows[row]))
 
 
-def usual_terms(are_calls: Bools, strikes_usd: Floats, expires_at_ms: Floats | Integers) -> Terms:
+def usual_terms(
+    are_calls: Bools, strikes_usd: Floats, expires_at_ms: Floats | Integers, least_amounts_coin: Floats
+) -> Terms:
     """Of options with Deribit's usual ticks; all of them are open, and for one coin a contract."""
     count = len(strikes_usd)
     is_so = np.ones(count, dtype=np.bool_)
@@ -55,6 +57,7 @@ def usual_terms(are_calls: Bools, strikes_usd: Floats, expires_at_ms: Floats | I
         is_tradable=is_so,
         strike_usd=strikes_usd,
         expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]"),
+        min_trade_amount_coin=least_amounts_coin,
         tick_size_coin=np.full(count, TICK_SIZE),
         steps=tuple([(np.full(count, above_coin), np.full(count, tick_coin)) for above_coin, tick_coin in TICK_STEPS]),
     )

@@ -24,7 +24,7 @@ class ListedNames:
         self._listed_at_ms = listed_at_ms
         self._place_of: dict[str, int] = {}
         self._parts: list[OptionParts] = []
-        self._table: Floats = np.empty((3, 0))  # whether it is a call, strike, expiry: a column a name
+        self._table: Floats = np.empty((4, 0))  # whether it is a call, strike, expiry, least amount: a column a name
         self._last = self._columns(())
 
     def listings(self, names: tuple[str, ...]) -> ListingColumns:
@@ -38,17 +38,17 @@ class ListedNames:
         parts = [*filter(None, map(parse_option_name, names))]
         self._place_of.update(zip(names, range(len(self._parts), len(self._parts) + len(parts)), strict=True))
         self._parts += parts
-        new = [(one.is_call, one.strike_usd, one.expires_at_ms) for one in parts]
-        self._table = np.concatenate((self._table, np.array(new, dtype=np.float64).reshape(-1, 3).T), axis=1)
+        new = [(one.is_call, one.strike_usd, one.expires_at_ms, MIN_TRADE_AMOUNT[one.currency]) for one in parts]
+        self._table = np.concatenate((self._table, np.array(new, dtype=np.float64).reshape(-1, 4).T), axis=1)
 
     def _columns(self, names: tuple[str, ...]) -> ListingColumns:
         parts, listed_at_ms = self._parts, self._listed_at_ms
         places = np.fromiter(map(self._place_of.__getitem__, names), dtype=np.int64, count=len(names))
-        are_calls, strikes_usd, expires_at_ms = self._table[:, places]
+        are_calls, *terms = self._table[:, places]
         return ListingColumns(
             names=names,
             row_of=dict(zip(names, range(len(names)), strict=True)),
-            terms=usual_terms(are_calls > 0.0, strikes_usd, expires_at_ms),
+            terms=usual_terms(are_calls > 0.0, *terms),
             make_row=lambda row: _listing(names[row], parts[places[row]], listed_at_ms),
         )
 

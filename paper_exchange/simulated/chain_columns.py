@@ -14,6 +14,7 @@ import numpy as np
 
 from core.columns import Integers
 from paper_exchange.market.listing_columns import ListingColumns, usual_terms
+from paper_exchange.market.market import MIN_TRADE_AMOUNT
 from paper_exchange.simulated.listing_board import ExpirySheet
 from paper_exchange.simulated.process import FloatArray
 from paper_exchange.simulated.settings import CoinProfile
@@ -42,10 +43,12 @@ def chain_columns(sheets: tuple[ExpirySheet, ...]) -> ChainColumns:
     strikes_usd = np.concatenate([sheet.strikes_usd for sheet in sheets])
     expiry_of = np.arange(len(sheets)).repeat([len(sheet.strikes_usd) for sheet in sheets])
     expires_at_ms = np.array([sheet.expires_at_ms for sheet in sheets])
+    least_coin = np.array([MIN_TRADE_AMOUNT[sheet.currency] for sheet in sheets])
+    columns = (strikes_usd, expires_at_ms[expiry_of], least_coin[expiry_of])
     listings = ListingColumns(
         names=names,
         row_of=dict(zip(names, range(len(names)), strict=True)),
-        terms=usual_terms(np.arange(len(names)) % 2 == 0, strikes_usd.repeat(2), expires_at_ms[expiry_of].repeat(2)),
+        terms=usual_terms(np.arange(len(names)) % 2 == 0, *[column.repeat(2) for column in columns]),
         make_row=lambda row: sheets[expiry_of[row // 2]].listing(names[row]),
     )
     return ChainColumns(sheets, listings, strikes_usd, expiry_of, expires_at_ms.astype(np.float64))
