@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from paper_exchange.account.ledger import LogEntry
@@ -101,9 +102,9 @@ def trades_where(state: AccountState, wanted: Callable[[Trade], bool]) -> list[T
 
 
 def entries_between(state: AccountState, currency: str, since_ms: float, until_ms: float) -> list[LogEntry]:
-    """Lines of the transaction log, newest first; both ends belong to the span."""
-    newest_first = (entry for entry in reversed(state.log) if entry.currency == currency)
-    return [entry for entry in newest_first if since_ms <= entry.booked_at_ms <= until_ms]
+    """Lines of the transaction log, newest first; both ends belong to the span. Its times never step back."""
+    newest_first = takewhile(lambda entry: entry.booked_at_ms >= since_ms, reversed(state.log))
+    return [entry for entry in newest_first if entry.booked_at_ms <= until_ms and entry.currency == currency]
 
 
 def entry_price(entry: LogEntry) -> float | None:
