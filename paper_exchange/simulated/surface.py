@@ -90,20 +90,28 @@ def soft_clamp(x: FloatArray, low: float, high: float, sharpness: float) -> Floa
 
 
 class StrikePrices(NamedTuple):
-    """What call and put of each strike are worth, in coin (8 decimals), and the call's delta."""
+    """What call and put of each strike are worth, and the call's delta; strikes in parts of the forward."""
 
-    calls_coin: FloatArray
-    puts_coin: FloatArray
+    values: FloatArray
+    strikes: FloatArray
     call_deltas: FloatArray
+
+    @property
+    def calls_coin(self) -> FloatArray:
+        """Eight decimals, as puts."""
+        return _shown(self.values)
+
+    @property
+    def puts_coin(self) -> FloatArray:
+        return _shown(self.values - 1.0 + self.strikes)
 
 
 def price_columns(forward: FloatArray, strike: FloatArray, iv: FloatArray, years: FloatArray) -> StrikePrices:
     """Black-76 for whole columns; pricing.black76_price_coin gives the same one by one."""
-    spread = iv * np.sqrt(years)
+    spread, strikes = iv * np.sqrt(years), strike / forward
     d1 = np.log(forward / strike) / spread + 0.5 * spread
     call_delta = normal_cdf(d1)
-    call = call_delta - strike / forward * normal_cdf(d1 - spread)
-    return StrikePrices(_shown(call), _shown(call - 1.0 + strike / forward), call_delta)
+    return StrikePrices(call_delta - strikes * normal_cdf(d1 - spread), strikes, call_delta)
 
 
 def _shown(value: FloatArray) -> FloatArray:
