@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -49,15 +50,22 @@ class ExpirySheet:
 
 
 class ListingBoard:
-    """Grows by `observe`. `live` is what could be traded at the last hour observed, the earliest expiry first."""
+    """Grows by `observe`."""
 
     def __init__(self, currency: str, size: MarketSize) -> None:
         self._currency = currency
         self._size = size
         self._expiries: dict[int, _Expiry] = {}  # by their time, the earliest first
         self._over: list[ExpirySheet] = []  # expired, and remembered
-        self.live: tuple[ExpirySheet, ...] = ()
+        self._live: tuple[ExpirySheet, ...] | None = None
         self._quiet_until_ms, self._quiet_usd = 0, (0.0, 0.0)  # while so, an hour changes nothing
+
+    @property
+    def live(self) -> tuple[ExpirySheet, ...]:
+        """What could be traded at the last hour observed, the earliest expiry first; made where somebody looks."""
+        if self._live is None:
+            self._live = tuple([expiry.sheet for expiry in self._expiries.values()])
+        return self._live
 
     def observe(self, hour_number: int, spot_usd: float) -> None:
         """Lists what is new at this hour and takes off what has expired."""
@@ -69,7 +77,7 @@ class ListingBoard:
         expiries = self._expiries.values()
         for expiry in expiries:
             expiry.observe(at_ms, spot_usd)
-        self.live = tuple([expiry.sheet for expiry in expiries])
+        self._live = None
         self._quiet_usd = max(one.low_usd for one in expiries), min(one.high_usd for one in expiries)
 
     def _turn(self, at_ms: int, spot_usd: float) -> None:
@@ -97,11 +105,22 @@ class _Expiry:
     """One expiry: its grid, what is listed so far, and the span of spot that it was listed for."""
 
     def __init__(self, currency: str, expires_at_ms: int, grid: StrikeGrid) -> None:
-        self._grid = grid
+        self._currency, self._expires_at_ms, self._grid = currency, expires_at_ms, grid
+        self._listed_at_ms: dict[float, int] = {}  # by strike
         self._names: dict[float, tuple[str, str]] = {}  # of call and put by strike
+        self._sheet: ExpirySheet | None = None
         self.low_usd = float("inf")
         self.high_usd = 0.0
-        self.sheet = ExpirySheet(currency, expires_at_ms, np.array(()), (), {})
+
+    @property
+    def sheet(self) -> ExpirySheet:
+        """The same until a strike is added."""
+        if self._sheet is None:
+            strikes_usd = sorted(self._names)
+            names = tuple(chain.from_iterable(map(self._names.__getitem__, strikes_usd)))
+            listed_at_ms = self._listed_at_ms
+            self._sheet = ExpirySheet(self._currency, self._expires_at_ms, np.array(strikes_usd), names, listed_at_ms)
+        return self._sheet
 
     def observe(self, at_ms: int, spot_usd: float) -> None:
         """Only a new high or low of spot can add anything."""
@@ -109,15 +128,8 @@ class _Expiry:
             return
         self.low_usd = min(self.low_usd, spot_usd)
         self.high_usd = max(self.high_usd, spot_usd)
-        new = [strike for strike in self._grid.strikes_beside(spot_usd) if strike not in self._names]
-        if new:
-            self._add(new, at_ms)
-
-    def _add(self, new: list[float], at_ms: int) -> None:
-        currency, expires_at_ms = self.sheet.currency, self.sheet.expires_at_ms
-        for strike_usd in new:
-            self._names[strike_usd] = option_names(currency, expires_at_ms, strike_usd)
-        strikes_usd = sorted(self._names)
-        names = tuple([name for strike_usd in strikes_usd for name in self._names[strike_usd]])
-        listed_at_ms = {**self.sheet.listed_at_ms, **dict.fromkeys(new, at_ms)}
-        self.sheet = ExpirySheet(currency, expires_at_ms, np.array(strikes_usd), names, listed_at_ms)
+        for strike_usd in self._grid.strikes_beside(spot_usd):
+            if strike_usd not in self._names:
+                self._names[strike_usd] = option_names(self._currency, self._expires_at_ms, strike_usd)
+                self._listed_at_ms[strike_usd] = at_ms
+                self._sheet = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.chain import listing_of
+from core.chain import Terms, listing_of
 from models import LogWriteError, OrderLog, RequestRefusedError, SendOutcome
 from orders.order_log import OrderMemory
 from paper_exchange.account.account import PaperAccount
@@ -54,8 +55,9 @@ def test_a_list_in_columns_says_what_its_instruments_say_one_by_one(make: Callab
     for _ in range(5):
         shown = client.get_instruments("BTC")
         terms, by_rows = shown.terms, listing_of(dict(shown.by_symbol)).terms
-        for field in ("is_listed", "is_call", "is_tradable", "strike_usd", "expiry", "tick_size_coin", "steps"):
-            np.testing.assert_array_equal(getattr(terms, field), getattr(by_rows, field), strict=field != "steps")
+        for column in fields(Terms):
+            of_columns, of_rows = getattr(terms, column.name), getattr(by_rows, column.name)
+            np.testing.assert_array_equal(of_columns, of_rows, strict=column.name != "steps")
         assert client.get_instruments("BTC") is shown
         market.clock.sleep(21_600.0)
     assert client.get_instruments("BTC") is not shown
