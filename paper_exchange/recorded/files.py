@@ -28,6 +28,7 @@ from paper_exchange.recorded.packed import members_of
 SUFFIXES = (".jsonl", ".jsonl.gz")
 COINS = ("BTC", "ETH")
 READERS_KEPT = 4
+READ_BYTES = 1 << 16
 RECORD_FIELDS: dict[str, type | tuple[type, ...]] = {
     "recorded_at": int,
     "currency": str,
@@ -134,8 +135,15 @@ def scan_file(path: Path, on_torn: Callable[[str], None] = say) -> Iterator[tupl
         on_torn(f"{path}, line {line_number + 1}: unfinished last line left out")
 
 
-def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.GzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+class _Unpacked(gzip.GzipFile):
+    """Hands over what one read of it yields, so that lines before a torn end are not lost with it."""
+
+    readinto = gzip.GzipFile.readinto1
+
+
+def _open(path: Path) -> io.BufferedReader:
+    """A line is longer than the eight thousand bytes that are usually read at once."""
+    return io.BufferedReader(_Unpacked(path, "rb"), READ_BYTES) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _is_being_written(path: Path) -> bool:
