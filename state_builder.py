@@ -350,8 +350,8 @@ def _positions(raw: RawState) -> Iterator[OptionPosition]:
         option = _terms_of(held, raw.instruments)
         if option is None:
             continue
-        shown = (coin.chain.quotes.of(held.symbol) for coin in raw.coins)
-        quote = next((quote for quote in shown if quote is not None), None)
+        shown = (coin.chain.quotes.of(held.symbol) for coin in raw.coins if coin.underlying == option.underlying)
+        quote = next(shown, None)
         yield OptionPosition(
             symbol=held.symbol,
             underlying=option.underlying,

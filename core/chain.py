@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.columns import Bools, Floats, Integers, Times, times_of, utc_of, utcs_of
+from core.columns import Bools, Floats, Integers, Times, times_of, utc_in, utcs_of
 from deribit.vocabulary import OptionInstrument, OptionQuote
 
 NOT_LISTED = -1  # the row that stands for every option that a listing does not know: the last one
@@ -62,12 +62,12 @@ class Quotes:
     def row(self, number: int) -> OptionQuote:
         return OptionQuote(
             self.symbols[number],
-            number_or_none(self.bid_price_coin[number]),
-            number_or_none(self.ask_price_coin[number]),
-            number_or_none(self.mark_price_coin[number]),
-            number_or_none(self.mark_iv_fraction[number]),
-            number_or_none(self.underlying_price_usd[number]),
-            None if np.isnat(self.quoted_at[number]) else utc_of(self.quoted_at[number]),
+            number_or_none(self.bid_price_coin.item(number)),
+            number_or_none(self.ask_price_coin.item(number)),
+            number_or_none(self.mark_price_coin.item(number)),
+            number_or_none(self.mark_iv_fraction.item(number)),
+            number_or_none(self.underlying_price_usd.item(number)),
+            utc_in(self.quoted_at, number),
         )
 
     def rows(self) -> Iterator[OptionQuote]:

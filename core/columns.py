@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,15 +85,15 @@ def times_of(moments: Iterable[datetime | None]) -> Times:
     return np.array([*map(entries.__getitem__, listed)], dtype="datetime64[us]")
 
 
-@lru_cache(maxsize=256)  # the quotes of a moment have one time
-def utc_of(time: np.datetime64) -> datetime:
-    """A known entry of a column as an aware time."""
-    (moment,) = utcs_of(np.array([time]))
-    return moment
+def utc_in(times: Times, row: int) -> datetime | None:
+    """An entry of a column as an aware time, None where nobody knows it."""
+    moment: Any = times.item(row)
+    aware: datetime | None = None if moment is None else moment.replace(tzinfo=UTC)
+    return aware
 
 
 def utcs_of(times: Times) -> list[datetime]:
-    """The same of a column of which every entry is known."""
+    """All entries of a column, every one of them known."""
     return [moment.replace(tzinfo=UTC) for moment in times.tolist()]
 
 

@@ -47,10 +47,6 @@ def squared_ranges(bars: Sequence[PriceBar], days: int, known: SquaredRanges) ->
 
 
 def _squared_range(bars: Sequence[PriceBar], end: datetime) -> float | None:
-    first = bisect_left(bars, end - ONE_DAY, key=_closed_at)
-    prices = [bar.close for bar in bars[first : bisect_right(bars, end, key=_closed_at)]]
+    first, last = bisect_left(bars, PriceBar(end - ONE_DAY, 0.0)), bisect_right(bars, PriceBar(end, math.inf))
+    prices = [bar.close for bar in bars[first:last]]
     return math.log(max(prices) / min(prices)) ** 2 if len(prices) >= LEAST_PRICES else None
-
-
-def _closed_at(bar: PriceBar) -> datetime:
-    return bar.closed_at

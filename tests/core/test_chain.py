@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.chain import chain_of, listing_of, quotes_of
-from core.columns import seconds_until, time_of, utc_of
+from core.columns import seconds_until, time_of, utcs_of
 from core.pricing import (
     black76_delta,
     live_call_delta,
@@ -51,7 +51,7 @@ def test_terms_stand_in_the_order_of_the_quotes_whatever_the_order_of_the_listin
     assert chain.terms.strike_usd.tolist() == [120_000.0, 110_000.0]
     assert chain.terms.is_call.tolist() == [False, True]
     assert chain.terms.is_tradable.tolist() == [False, True]
-    assert [utc_of(expiry) for expiry in chain.terms.expiry] == [high[0].expiry, low[0].expiry]
+    assert utcs_of(chain.terms.expiry) == [high[0].expiry, low[0].expiry]
 
 
 def test_an_option_that_is_not_listed_has_no_terms() -> None:
