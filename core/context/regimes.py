@@ -29,17 +29,31 @@ def next_regime(before: Regime, return_fraction: float) -> Regime:
     return before if stays_bull or stays_bear else "sideways"
 
 
-def walk(closes_usd: Sequence[float]) -> Iterator[Regime]:
-    """The regime of each close that has one LOOKBACK_DAYS before it."""
+def walk(closes_usd: Sequence[float], start: int = LOOKBACK_DAYS) -> Iterator[Regime]:
+    """The regime of each close from `start` on, of those that have one LOOKBACK_DAYS before them."""
     regime: Regime = "sideways"
-    for place in range(LOOKBACK_DAYS, len(closes_usd)):
-        regime = next_regime(regime, closes_usd[place] / closes_usd[place - LOOKBACK_DAYS] - 1.0)
+    for place in range(start, len(closes_usd)):
+        regime = next_regime(regime, _return_at(place, closes_usd))
         yield regime
 
 
 def last_regime(closes_usd: Sequence[float]) -> Regime:
-    """The regime at the last of these closes; sideways where they are too few to tell."""
+    """The regime at the last of these closes; sideways where they are too few to tell.
+
+    Walked from the last day whose return tells by itself, whatever was before: that is seldom long ago.
+    """
+    start = len(closes_usd) - 1
+    while start > LOOKBACK_DAYS and not _tells_by_itself(_return_at(start, closes_usd)):
+        start -= 1
     regime: Regime = "sideways"
-    for found in walk(closes_usd):
+    for found in walk(closes_usd, max(start, LOOKBACK_DAYS)):
         regime = found
     return regime
+
+
+def _return_at(place: int, closes_usd: Sequence[float]) -> float:
+    return closes_usd[place] / closes_usd[place - LOOKBACK_DAYS] - 1.0
+
+
+def _tells_by_itself(return_fraction: float) -> bool:
+    return next_regime("bull", return_fraction) == next_regime("bear", return_fraction)

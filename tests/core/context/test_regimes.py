@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
+from itertools import accumulate
+from operator import mul
 
 import pytest
 
@@ -37,6 +40,15 @@ def test_a_regime_is_entered_at_fifteen_percent_and_left_at_five(before: Regime,
 def test_without_hysteresis_a_price_around_the_threshold_would_flip_every_day() -> None:
     closes = [100.0] * LOOKBACK_DAYS + [116.0 if day % 2 else 114.0 for day in range(40)]
     assert set(list(walk(closes))[2:]) == {"bull"}
+
+
+@pytest.mark.parametrize("days", [0, LOOKBACK_DAYS, LOOKBACK_DAYS + 1, LOOKBACK_DAYS + 2, WINDOW_DAYS])
+@pytest.mark.parametrize("daily_move", [0.001, 0.01, 0.05])
+def test_the_last_regime_is_where_the_whole_walk_ends(days: int, daily_move: float) -> None:
+    dice = random.Random(f"{days} {daily_move}")
+    for _ in range(50):
+        closes = [*accumulate((1.0 + dice.gauss(0.0, daily_move) for _ in range(days)), mul)]
+        assert last_regime(closes) == ["sideways", *walk(closes)][-1]
 
 
 def test_the_regime_of_a_state_is_that_of_the_walk_over_finished_days_and_the_price_now() -> None:
