@@ -119,13 +119,17 @@ class TradableCalls(NamedTuple):
 class CallRows(NamedTuple):
     """All calls, expiries rising, those of each with their strikes rising: places in the chain, and strikes in USD.
 
-    `of_expiry`: which of them are of each expiry.
+    `ends`: where those of each expiry end.
     """
 
     rows: Integers
     strikes_usd: list[float]
     expiries: list[datetime]
-    of_expiry: dict[datetime, slice]
+    ends: list[int]
+
+    def of_expiry(self, number: int) -> slice:
+        """Which of them are of one of the expiries."""
+        return slice(self.ends[number - 1] if number > 0 else 0, self.ends[number])
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +166,10 @@ class Terms:
         """Found once for all moments of these terms."""
         rows = np.flatnonzero(self.is_call)
         rows = rows.take(np.lexsort((self.strike_usd.take(rows), self.expiry.take(rows))))
-        times, first = np.unique(self.expiry.take(rows), return_index=True)
-        own = map(slice, first.tolist(), [*first[1:].tolist(), len(rows)])
-        of_expiry = dict(zip(utcs_of(times), own, strict=True))
-        return CallRows(rows, self.strike_usd.take(rows).tolist(), [*of_expiry], of_expiry)
+        expiry, is_last = self.expiry.take(rows), np.ones(len(rows), dtype=np.bool_)
+        np.not_equal(expiry[1:], expiry[:-1], out=is_last[:-1])
+        last = np.flatnonzero(is_last)
+        return CallRows(rows, self.strike_usd.take(rows).tolist(), utcs_of(expiry.take(last)), (last + 1).tolist())
 
     @cached_property
     def tradable_calls(self) -> TradableCalls:

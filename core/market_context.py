@@ -226,18 +226,18 @@ def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
     ivs = quotes.mark_iv_fraction.take(calls.rows).tolist()
     forwards_usd = quotes.underlying_price_usd.take(calls.rows).tolist()
     tenors = (NEAR_TARGET_DAYS, ATM_TARGET_DAYS)
-    for expiry in sorted({expiry for days in tenors for expiry in _around(calls.expiries, now, days)}):
-        own = calls.of_expiry[expiry]
-        smile = _smile(days_between(now, expiry), calls.strikes_usd[own], ivs[own], forwards_usd[own])
+    for number in sorted({number for days in tenors for number in _around(calls.expiries, now, days)}):
+        own, days = calls.of_expiry(number), days_between(now, calls.expiries[number])
+        smile = _smile(days, calls.strikes_usd[own], ivs[own], forwards_usd[own])
         if smile.strikes_usd:
             yield smile
 
 
-def _around(expiries: Sequence[datetime], now: datetime, days: float) -> Sequence[datetime]:
-    """The last before a tenor and the first after it, of those still to come."""
+def _around(expiries: Sequence[datetime], now: datetime, days: float) -> range:
+    """Of the expiries still to come the last before a tenor and the first after it, by number."""
     live = bisect_right(expiries, now)
     later = bisect_right(expiries, now + timedelta(days=days), lo=live)
-    return expiries[max(live, later - 1) : later + 1]
+    return range(max(live, later - 1), min(later + 1, len(expiries)))
 
 
 def _smile(days: float, strikes_usd: list[float], ivs: list[float], forwards_usd: list[float]) -> Smile:
