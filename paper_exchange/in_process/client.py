@@ -155,9 +155,14 @@ class InProcessClient(OrderGate):
             return self._levels.levels(currency, reach)
 
     def get_dvol(self, currency: str, start_at: datetime, end_at: datetime) -> float | None:
+        """The newest of the span: mostly that of the last hour."""
+        start_ms, end_ms = to_ms(start_at), to_ms(end_at)
         with self._asked("public/get_volatility_index_data"):
-            bars = lookup.volatility_bars(self._market, currency, to_ms(start_at), to_ms(end_at), HOUR_SECONDS)
-            return bars[-1].close / 100.0 if bars else None
+            for since_ms in (max(start_ms, end_ms - 1000 * HOUR_SECONDS), start_ms):
+                bars = lookup.volatility_bars(self._market, currency, since_ms, end_ms, HOUR_SECONDS)
+                if bars:
+                    return bars[-1].close / 100.0
+            return None
 
     def get_dvol_days(self, currency: str, start_at: datetime, end_at: datetime) -> tuple[PriceBar, ...]:
         with self._asked("public/get_volatility_index_data"):
