@@ -57,7 +57,7 @@ class RunDisplay:
         self._started = self._shown = self._wall.monotonic()
         self._ledger: list[LedgerEntry] = []
         self._steps: list[Step] = []  # the first state and those about orders: a long run has many others
-        self._newest: Step | None = None
+        self._newest: IterationRecord | None = None  # of those that have a state
 
     def show(self, record: IterationRecord) -> None:
         """Print an iteration; after it the progress, where stdout is a file that somebody waits for."""
@@ -76,18 +76,19 @@ class RunDisplay:
         """What the run earned, once it is over; of a single iteration its block says all."""
         if self._wanted == 1:
             return
-        steps = self._steps if self._newest is None else [*self._steps, self._newest]
+        newest = None if self._newest is None else step_of(self._newest)
+        steps = self._steps if newest is None else [*self._steps, newest]
         for line in earnings_lines(earnings(self._ledger, steps)):
             say(line)
 
     def _count(self, record: IterationRecord) -> None:
         self._ledger.extend(record.ledger)
-        step = step_of(record)
-        if step is None:
-            return
-        if is_about_orders(step) or (step.has_state and self._newest is None):
-            self._steps.append(step)
-        self._newest = step if step.has_state else self._newest
+        is_first_state = self._newest is None and record.agent_state is not None
+        if is_first_state or record.executed_action.legs or record.ended_orders:
+            step = step_of(record)
+            if step is not None and (is_first_state or is_about_orders(step)):
+                self._steps.append(step)
+        self._newest = self._newest if record.agent_state is None else record
 
 
 def _is_terminal() -> bool:

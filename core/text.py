@@ -26,6 +26,8 @@ def wrapped(line: str, indent: str = "  ") -> str:
 
     A path or a URL is never cut: where it does not fit beside a wide indent it gets a small one.
     """
+    if len(line) <= CONSOLE_COLUMNS and line.isprintable():
+        return line.rstrip(" ")
     lines = _broken(line, indent)
     if any(len(one) > CONSOLE_COLUMNS for one in lines):
         lines = _broken(line, "  ")

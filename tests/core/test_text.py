@@ -64,6 +64,10 @@ def test_a_line_that_fits_stays_as_it_is() -> None:
     assert wrapped(line) == line
 
 
+def test_a_line_that_fits_loses_the_blanks_at_its_end_and_what_could_move_a_cursor() -> None:
+    assert [wrapped(line) for line in ("  a  b  ", "   ", "", "a\tb")] == ["  a  b", "", "", "a       b"]
+
+
 def test_a_longer_line_is_broken_at_blanks_and_goes_on_indented() -> None:
     lines = wrapped("BTC-9JAN26-93000-C has days left; " * 6, "       ").splitlines()
     assert all(len(line) <= 80 for line in lines)
