@@ -23,7 +23,7 @@ from backtest.historical.listing import CallBoard, ListedCalls
 from backtest.surface.coefficients import SurfaceBook, SurfaceSet
 from backtest.surface.conditions import OLDEST_HOUR_MS
 from backtest.surface.correction import Corrections
-from backtest.surface.known import FloatArray, KnownSeries
+from backtest.surface.known import KnownSeries
 from backtest.surface.model import ModelChain, ModelMoment, model_chain
 from backtest.surface.observed import standing_correction
 from core.chain import Quotes
@@ -61,8 +61,8 @@ class HistoricalChain:
         model, count = self.model, len(self.listed)
         shown = Quotes(
             symbols=self.listed.listings.names,
-            bid_price_coin=_positive(model.bid_coin),
-            ask_price_coin=_positive(model.ask_coin),
+            bid_price_coin=model.bid_coin,
+            ask_price_coin=model.ask_coin,
             mark_price_coin=model.mark_coin,
             mark_iv_fraction=model.iv_fraction,
             underlying_price_usd=model.forwards_usd,
@@ -259,10 +259,6 @@ class HistoricalMarket:
 def _number(series: KnownSeries, at_ms: int) -> float | None:
     value = series.newest(at_ms, OLDEST_HOUR_MS)
     return value if math.isfinite(value) else None
-
-
-def _positive(column: FloatArray) -> FloatArray:
-    return np.where(column > 0.0, column, np.nan)
 
 
 def _opened_at(bar: Bar) -> int:
