@@ -12,7 +12,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -340,7 +339,7 @@ class AgentConfig(BaseSettings):
     @property
     def kill_files(self) -> tuple[Path, ...]:
         """Where a file stops every order: the place in the settings, and KILL in the data folder of this run."""
-        return _kill_files(self.risk.kill_file, self.run.data_dir)
+        return tuple(dict.fromkeys((self.risk.kill_file, self.run.data_dir / "KILL")))
 
     def strategy(self, underlying: str) -> StrategyConfig:
         """The section of one coin."""
@@ -351,11 +350,6 @@ class AgentConfig(BaseSettings):
         """The coins that are traded, BTC first."""
         coins: tuple[Underlying, ...] = ("BTC", "ETH")
         return tuple(coin for coin in coins if self.strategy(coin).enabled)
-
-
-@lru_cache  # asked for in each iteration
-def _kill_files(in_settings: Path, data_dir: Path) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys((in_settings, data_dir / "KILL")))
 
 
 # --- reading ------------------------------------------------------------------------
