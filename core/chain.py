@@ -119,17 +119,13 @@ class TradableCalls(NamedTuple):
 class CallRows(NamedTuple):
     """All calls, expiries rising, those of each with their strikes rising: places in the chain, and strikes in USD.
 
-    `ends`: where those of each expiry end.
+    `of_expiry`: which of them are of each expiry.
     """
 
     rows: Integers
     strikes_usd: list[float]
     expiries: list[datetime]
-    ends: list[int]
-
-    def of_expiry(self, number: int) -> slice:
-        """Which of them are of one of the expiries."""
-        return slice(self.ends[number - 1] if number > 0 else 0, self.ends[number])
+    of_expiry: dict[datetime, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +165,9 @@ class Terms:
         expiry, is_last = self.expiry.take(rows), np.ones(len(rows), dtype=np.bool_)
         np.not_equal(expiry[1:], expiry[:-1], out=is_last[:-1])
         last = np.flatnonzero(is_last)
-        return CallRows(rows, self.strike_usd.take(rows).tolist(), utcs_of(expiry.take(last)), (last + 1).tolist())
+        expiries, ends = utcs_of(expiry.take(last)), (last + 1).tolist()
+        spans = map(slice, [0, *ends], ends)
+        return CallRows(rows, self.strike_usd.take(rows).tolist(), expiries, dict(zip(expiries, spans, strict=True)))
 
     @cached_property
     def tradable_calls(self) -> TradableCalls:

@@ -138,11 +138,11 @@ class CoinData:
 
 def market_snapshot(coin: CoinData, now: datetime, config: AgentConfig) -> MarketSnapshot:
     """One coin's volatility, skew and trend."""
-    smiles = list(_smiles(coin.chain, now))
-    atm, near = atm_iv(smiles), atm_iv(smiles, NEAR_TARGET_DAYS)
+    week, month = _smiles_around(coin.chain, now, NEAR_TARGET_DAYS, ATM_TARGET_DAYS)
+    atm, near = atm_iv(month), atm_iv(week, NEAR_TARGET_DAYS)
     inside = closes_inside(coin.closes, now, config.run.rv_window_days)
     rv = realised_volatility(inside, config.run.rv_min_returns)
-    nearest = min(smiles, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
+    nearest = min(month, key=lambda smile: abs(smile.days - ATM_TARGET_DAYS), default=None)
     figures = {
         "forward_usd": None if nearest is None else nearest.forward_usd,
         "atm_iv_fraction": atm,
@@ -220,24 +220,27 @@ def term_slope(atm: float | None, near: float | None) -> float | None:
     return None if atm is None or near is None else atm - near
 
 
-def _smiles(chain: Chain, now: datetime) -> Iterator[Smile]:
-    """The call smiles of the expiries around the two tenors; the others are not needed."""
+def _smiles_around(chain: Chain, now: datetime, *tenors: float) -> list[list[Smile]]:
+    """Of each tenor in days the call smiles of the listed expiries around it; the other expiries are not needed.
+
+    Where one of them has no mark, none further away stands for it: what it would say of the tenor is not known.
+    """
     calls, quotes = chain.terms.calls, chain.quotes
     ivs = quotes.mark_iv_fraction.take(calls.rows).tolist()
     forwards_usd = quotes.underlying_price_usd.take(calls.rows).tolist()
-    tenors = (NEAR_TARGET_DAYS, ATM_TARGET_DAYS)
-    for number in sorted({number for days in tenors for number in _around(calls.expiries, now, days)}):
-        own, days = calls.of_expiry(number), days_between(now, calls.expiries[number])
-        smile = _smile(days, calls.strikes_usd[own], ivs[own], forwards_usd[own])
-        if smile.strikes_usd:
-            yield smile
+    around = [_around(chain.listing.terms.calls.expiries, now, days) for days in tenors]
+    smiles: dict[datetime, Smile] = {}
+    for expiry in set[datetime]().union(*around):
+        own = calls.of_expiry.get(expiry, slice(0))
+        smiles[expiry] = _smile(days_between(now, expiry), calls.strikes_usd[own], ivs[own], forwards_usd[own])
+    return [[smiles[expiry] for expiry in expiries if smiles[expiry].strikes_usd] for expiries in around]
 
 
-def _around(expiries: Sequence[datetime], now: datetime, days: float) -> range:
-    """Of the expiries still to come the last before a tenor and the first after it, by number."""
+def _around(expiries: Sequence[datetime], now: datetime, days: float) -> Sequence[datetime]:
+    """Of the expiries still to come the last before a tenor and the first after it."""
     live = bisect_right(expiries, now)
     later = bisect_right(expiries, now + timedelta(days=days), lo=live)
-    return range(max(live, later - 1), min(later + 1, len(expiries)))
+    return expiries[max(live, later - 1) : later + 1]
 
 
 def _smile(days: float, strikes_usd: list[float], ivs: list[float], forwards_usd: list[float]) -> Smile:
@@ -274,7 +277,7 @@ def span_days(bars: Sequence[PriceBar], first: int = 0, end: int | None = None) 
 
 
 def past_return(closes: Closes, now: datetime, spot_usd: float, days: float) -> float | None:
-    """Return from the last close at least `days` ago to the spot; None where history does not reach back."""
+    """Return from the last usable close at least `days` ago to the spot; None where history does not reach back."""
     position = bisect_right(closes.closed_at, now - timedelta(days=days))
     return spot_usd / closes.usable[position - 1].close - 1.0 if position > 0 else None
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from core.chain import chain_of, listing_of, quotes_of
 from core.context.year import Year
 from core.market_context import (
     Closes,
@@ -219,6 +221,20 @@ def test_the_term_slope_is_the_iv_at_thirty_days_less_that_at_seven() -> None:
     calls = [a_call(expiry=NOW + timedelta(days=days), mark_iv_fraction=iv) for days, iv in ivs.items()]
     found = market_snapshot(a_coin(*calls), NOW, a_config())
     assert found.term_slope_fraction == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize("is_quoted", [True, False])
+@pytest.mark.parametrize(("silent", "iv"), [((5, 9), 0.5), ((25, 35), None)])
+def test_no_expiry_further_away_stands_for_those_around_a_tenor_that_have_no_mark(
+    silent: tuple[int, int], iv: float | None, is_quoted: bool
+) -> None:
+    marks = {days: None if days in silent else 0.5 for days in (5, 9, 25, 35)}
+    calls = [a_call(expiry=NOW + timedelta(days=days), mark_iv_fraction=mark) for days, mark in marks.items()]
+    shown = quotes_of([quote for _, quote in calls if is_quoted or quote.mark_iv_fraction is not None])
+    chain = chain_of(shown, listing_of({option.symbol: option for option, _ in calls}))
+    found = market_snapshot(replace(a_coin(), chain=chain), NOW, a_config())
+    assert (found.atm_iv_fraction, found.term_slope_fraction) == (iv, None)
+    assert (found.forward_usd is None) == (iv is None)
 
 
 def test_a_snapshot_takes_regime_and_rank_from_the_year() -> None:
