@@ -46,7 +46,7 @@ class JsonlLog:
         day = self._clock.now().date()
         if day != self._day:
             self._day, self._part = day, 1
-            while self._path_of(self._part + 1).exists():
+            while os.access(self._path_of(self._part + 1), os.F_OK):  # a locked folder makes Path.exists raise
                 self._part += 1
             self._path = self._path_of(self._part)
         return self._path

@@ -73,6 +73,18 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_none_of_it(tmp_path
     assert log.path().read_text() == '{"a": 1}\n{"a": 3}\n'
 
 
+def test_a_folder_that_cannot_be_looked_at_when_a_day_begins_is_a_log_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, locked = a_log(tmp_path), failing(errno.EACCES)
+    with monkeypatch.context() as patch, faulty_disk(write=locked):
+        patch.setattr("os.stat", lambda path, **_: locked(Path(path)))
+        with pytest.raises(LogWriteError, match="Permission denied"):
+            log.write_line("{}")
+    log.write_line("{}")
+    assert (tmp_path / "decisions-2026-01-05.jsonl").read_text() == "{}\n"
+
+
 def test_a_line_that_just_fits_is_written(tmp_path: Path) -> None:
     log = a_log(tmp_path)
     with files_no_longer_than(9):
