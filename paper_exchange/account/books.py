@@ -7,6 +7,7 @@ every observer, sent when the change is complete. Reads the market's quotes; no 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from core import pricing
 from paper_exchange.account.ledger import DeliveryNote, EntryKind, EventKind, LedgerEvent, LogEntry, Observer
@@ -187,8 +188,13 @@ class Books:
 
     # --- log and events ----------------------------------------------------------
 
+    def booking_time_ms(self, at_ms: int) -> int:
+        """The log's times never step back, neither for a late delivery price nor with the clock."""
+        log = self.state.log
+        return max(at_ms, log[-1].booked_at_ms) if log else at_ms
+
     def _log(self, entry: LogEntry) -> None:
-        self.state.log.append(entry)
+        self.state.log.append(replace(entry, booked_at_ms=self.booking_time_ms(entry.booked_at_ms)))
         del self.state.log[:-LOG_ENTRIES_KEPT]
 
     def _emit_order(self, kind: EventKind, order: Order) -> None:

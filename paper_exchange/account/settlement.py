@@ -84,18 +84,12 @@ def _deliver_expired_positions(books: Books, now_ms: int) -> None:
         listing = books.state.contracts[position.instrument_name].listing
         price = books.market.delivery_price(listing.currency, listing.expires_at_ms)
         if price is not None:
-            at_ms = _delivery_time_ms(books, listing.expires_at_ms)
+            at_ms = books.booking_time_ms(listing.expires_at_ms)
             books.book_delivery(position, price, at_ms)
             settled[listing.currency, listing.expires_at_ms] = at_ms
     for (currency, expires_at_ms), at_ms in settled.items():
         if books.settles_into_futures(expires_at_ms):
-            books.book_settlement_summary(currency, max(at_ms, books.state.log[-1].booked_at_ms))
-
-
-def _delivery_time_ms(books: Books, expires_at_ms: int) -> int:
-    # A late delivery price is booked late: the log's times never step back.
-    log = books.state.log
-    return max(expires_at_ms, log[-1].booked_at_ms) if log else expires_at_ms
+            books.book_settlement_summary(currency, at_ms)
 
 
 def _start_session(books: Books, turned_at_ms: int) -> None:

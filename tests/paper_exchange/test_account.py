@@ -20,8 +20,9 @@ from paper_exchange.account.margins import (
 )
 from paper_exchange.account.orders import Direction, EditRequest, OrderRequest, TimeInForce
 from paper_exchange.api.summary import summary_reply
-from paper_exchange.market.clocks import to_ms
+from paper_exchange.market.clocks import SimulatedClock, to_ms
 from paper_exchange.market.errors import RpcError
+from paper_exchange.shown.account import entries_between
 from tests.builders.paper import (
     CALL,
     ETH_CALL,
@@ -327,6 +328,15 @@ def test_settlement_waits_for_the_delivery_price() -> None:
     market.deliver(NEAR_CALL, 94_000.0)
     account.advance()
     assert account.waiting_expiries() == []
+
+
+def test_a_fill_after_the_clock_has_stepped_back_hides_none_that_was_booked_before() -> None:
+    market, account = account_short()
+    market.clock = SimulatedClock(START - timedelta(hours=1))
+    place(account, "sell", 1.0, 0.02)
+    shown = entries_between(account.state, "BTC", to_ms(START - timedelta(minutes=1)), to_ms(START))
+    assert [entry.position_after for entry in shown] == [-2.0, -1.0]
+    assert [entry.booked_at_ms for entry in account.state.log] == [to_ms(START)] * 2
 
 
 def test_a_resting_order_ends_with_its_instrument() -> None:
