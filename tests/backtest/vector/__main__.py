@@ -3,7 +3,7 @@
 In: how many (1,000 unless told), and the first (0): a run that was broken off goes on there. Out: a line a group of
 episodes, every difference, and exit code 1 where there is one. Groups take the named settings in turn, and every second
 one settings of its own, drawn; markets, lengths and actions are drawn from the number of the group alone. Run by hand:
-an hour of CPU for 1,000.
+about ten minutes of CPU for 1,000.
 """
 
 from __future__ import annotations
