@@ -8,7 +8,7 @@ reaches further in volatile times: 2021 listed strikes that 2026 does not. No cl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from backtest.surface.spread import tick_columns, tick_era
 from core.chain import Terms
 from paper_exchange.market.clocks import HOUR_MS
 from paper_exchange.market.expiries import DEFAULT_SIZE, MarketSize, StrikeGrid, listed_expiries, settlement_period
-from paper_exchange.market.listing_columns import ListingColumns
+from paper_exchange.market.listing_columns import ListingColumns, usual_terms
 from paper_exchange.market.market import MIN_TRADE_AMOUNT, Listing
 from paper_exchange.market.names import option_name
 
@@ -211,16 +211,8 @@ def _joined(currency: str, sheets: Sequence[_Sheet]) -> ListedCalls:
 
 
 def _terms(currency: str, strikes_usd: FloatArray, expires_at_ms: FloatArray, listed_at_ms: TimeArray) -> Terms:
-    """All are open, and for one coin a contract."""
-    is_so = np.ones(len(strikes_usd), dtype=np.bool_)
-    ticks = tick_columns(listed_at_ms)
-    return Terms(
-        is_listed=is_so,
-        is_call=is_so,
-        is_tradable=is_so,
-        strike_usd=strikes_usd,
-        expiry=expires_at_ms.astype("datetime64[ms]").astype("datetime64[us]"),
-        min_trade_amount_coin=np.full(len(strikes_usd), MIN_TRADE_AMOUNT[currency]),
-        tick_size_coin=ticks.fine,
-        steps=((ticks.above, ticks.wide),),
-    )
+    """With the ticks of the time when each was listed."""
+    count, ticks = len(strikes_usd), tick_columns(listed_at_ms)
+    least_coin = np.full(count, MIN_TRADE_AMOUNT[currency])
+    usual = usual_terms(np.ones(count, dtype=np.bool_), strikes_usd, expires_at_ms, least_coin)
+    return replace(usual, tick_size_coin=ticks.fine, steps=((ticks.above, ticks.wide),))

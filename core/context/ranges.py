@@ -13,11 +13,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from core.pricing import SECONDS_PER_DAY
 from models import PriceBar
 
 LEAST_PRICES = 20  # of the 25 hourly ones from one end of a day to the other
 LEAST_DAYS_FRACTION = 0.9
-ONE_DAY, SECONDS_PER_DAY = timedelta(days=1), 86_400.0
+ONE_DAY = timedelta(days=1)
 
 SquaredRanges = dict[float, float | None]  # by the end of the day that they are of, in seconds since 1970
 

@@ -1,6 +1,7 @@
 """What a market lists of one coin as columns, and as a sequence of Listing whose rows are made when one is looked at.
 
 In: names and terms (strikes in USD), and how to make one row. Out: both views of the same options, all of them live.
+Pure.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class ListingColumns(MadeRows[Listing]):
         left = tuple([self.names[row] for row in rows])
         row_of = dict(zip(left, range(len(left)), strict=True))
         terms = self.terms.take(np.array(rows, dtype=np.int64))
-        return ListingColumns(left, row_of, terms, lambda row: self.make_row(rows[row]))
+        return ListingColumns(left, row_of, terms, lambda row: self.row(rows[row]))
 
 
 def usual_terms(

@@ -48,7 +48,7 @@ class QuoteColumns(MadeRows[Quote]):
         left = self.columns.without(names)
         rows = [self.row_of[name] for name in left.symbols]
         row_of = {name: row for row, name in enumerate(left.symbols)}
-        return QuoteColumns(left, row_of, lambda row: self.make_row(rows[row]))
+        return QuoteColumns(left, row_of, lambda row: self.row(rows[row]))
 
 
 def columns_of(shown: Sequence[Quote]) -> Quotes:

@@ -1,9 +1,9 @@
-"""One recorded snapshot as columns, and as listings and quotes.
+"""One recorded snapshot as columns, and as quotes beside what it lists.
 
 In: a parsed line of a recording (rows of public/get_book_summary_by_currency; premiums in coin, volatility in
-percent). Out: SnapshotColumns, which can be kept on disk (columns_file.py); from them listings, and quotes (fractions,
-ms). An empty side is null or 0 in the file and NaN here; sizes are not recorded. Rows that are not plain inverse
-options, or have no mark, are skipped. Pure.
+percent). Out: SnapshotColumns, which can be kept on disk (columns_file.py); from them, and what their names list
+(listed.py), a RecordedChain (fractions, ms). An empty side is null or 0 in the file and NaN here; sizes are not
+recorded. Rows that are not plain inverse options, or have no mark, are skipped. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain, compress
 from operator import itemgetter
 from typing import Any
@@ -119,7 +119,7 @@ def _figures(values: Sequence[Sequence[Any]], rows: Sequence[Row], head: RecordH
 
 
 def chain_at(columns: SnapshotColumns, head: RecordHead, listings: ListingColumns) -> RecordedChain:
-    """Listings and quotes of a snapshot."""
+    """A snapshot's quotes, beside the listings that its names stand for."""
     return RecordedChain(listings, _quotes(columns, listings, head))
 
 
@@ -135,7 +135,6 @@ def _quotes(columns: SnapshotColumns, listings: ListingColumns, head: RecordHead
         quoted_at=all_quoted_at(head.recorded_at_ms, len(columns.names)),
     )
 
-    @cache
     def quote(number: int) -> Quote:
         listing = listings[number]
         synthetic = f"SYN.{listing.currency}-{expiry_code(listing.expires_at_ms)}"

@@ -1,8 +1,8 @@
-"""The simulated index over time: prices, candles, settlement prices, and the factors behind the surface.
+"""The simulated index over time: prices, candles, settlement prices, the factors behind the surface, and DVOL.
 
-In: seed, start, and times in milliseconds that only move forward. Out: USD prices rounded to cents. Keeps the last
-HISTORY_DAYS of minutes, whatever the length of the run; settlement prices are worked out hour by hour, so none is
-lost when time jumps. No clock of its own, no disk.
+In: seed, start, and times in milliseconds that only move forward. Out: USD prices rounded to cents, DVOL in percent.
+Keeps the last HISTORY_DAYS of minutes, whatever the length of the run; settlement prices are worked out hour by hour,
+so none is lost when time jumps. No clock of its own, no disk.
 """
 
 from __future__ import annotations

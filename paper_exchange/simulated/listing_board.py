@@ -1,8 +1,8 @@
 """What is listed on the simulated market, hour by hour, for one coin.
 
-In: the hour and spot in USD, in order, none left out. Out: listings, sorted by expiry, strike, call before put. A
-strike once listed stays until it expires; spot moving adds strikes. Expired listings are remembered for a while.
-No clock of its own.
+In: the hour and spot in USD, in order, none left out. Out: a sheet an expiry, the earliest first; of one option its
+Listing. A strike once listed stays until it expires; spot moving adds strikes. Expired sheets are remembered for a
+while. No clock of its own.
 """
 
 from __future__ import annotations

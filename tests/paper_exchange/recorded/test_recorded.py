@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from core import pricing
-from core.chain import listing_of
+from core.chain import Terms, listing_of
 from paper_exchange.in_process.readings import instrument_of
 from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, YEAR_MS, now_ms
 from paper_exchange.market.listing_columns import ListingColumns
@@ -144,8 +145,8 @@ def test_the_columns_of_listings_and_quotes_say_what_the_rows_say_after_an_expir
         assert [listing.name for listing in listed] == [quote.name for quote in quoted] == [*listed.names] == shown
         assert [listed.row_of[name] for name in shown] == [*range(len(shown))]
         by_rows = listing_of({listing.name: instrument_of(listing, MIDNIGHT_MS) for listing in listed}).terms
-        for field in ("is_listed", "is_call", "is_tradable", "strike_usd", "expiry", "tick_size_coin", "steps"):
-            np.testing.assert_array_equal(getattr(listed.terms, field), getattr(by_rows, field))
+        for column in fields(Terms):
+            np.testing.assert_array_equal(getattr(listed.terms, column.name), getattr(by_rows, column.name))
 
 
 def test_an_option_that_expired_between_snapshots_is_no_longer_quoted(tmp_path: Path) -> None:
