@@ -332,6 +332,13 @@ def test_a_call_that_fails_two_settings_is_no_near_miss() -> None:
     assert state.near_misses == ()
 
 
+def test_a_call_that_no_setting_could_admit_is_no_near_miss() -> None:
+    calls = [a_call(quoted_at=NOW - timedelta(hours=1)), a_call(strike=99_000.0), a_call(is_tradable=False)]
+    for call in calls:
+        state = assemble_state(a_raw_state(a_coin(call)), a_config(btc={"premium_min_usd": 2_000, "delta_max": 0.99}))
+        assert state.near_misses == ()
+
+
 def test_a_near_miss_names_rule_value_limit_and_change() -> None:
     (miss,) = assemble_state(a_raw_state(), a_config(btc={"premium_min_usd": 1_000})).near_misses
     assert (miss.symbol, miss.rule, miss.limit, miss.change) == (

@@ -237,6 +237,18 @@ def test_no_expiry_further_away_stands_for_those_around_a_tenor_that_have_no_mar
     assert (found.forward_usd is None) == (iv is None)
 
 
+def test_a_smile_is_read_by_strike_in_whatever_order_the_exchange_names_its_options() -> None:
+    marks = {(days, strike): 0.4 + days / 1_000.0 + strike / 1e6 for days in (7, 35) for strike in STRIKES}
+    calls = [
+        a_call(expiry=NOW + timedelta(days=days), strike=strike, mark_iv_fraction=iv)
+        for (days, strike), iv in marks.items()
+    ]
+    in_order = market_snapshot(a_coin(*calls), NOW, a_config())
+    random.Random(3).shuffle(calls)
+    assert in_order.skew_25d_fraction is not None
+    assert market_snapshot(a_coin(*calls), NOW, a_config()) == in_order
+
+
 def test_a_snapshot_takes_regime_and_rank_from_the_year() -> None:
     days = some_bars([80_000.0] * 364, hours=24.0, end=NOW - timedelta(hours=12))
     dvol = some_bars([0.4] * 200 + [0.8] * 164, hours=24.0, end=NOW - timedelta(hours=12))

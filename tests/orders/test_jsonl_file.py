@@ -15,7 +15,7 @@ import pytest
 from logging_utils import read_records
 from models import LogWriteError
 from orders.jsonl_file import JsonlLog, files_of_last_days, set_torn_line_aside
-from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.clocks import FollowingClock, SimulatedClock
 from tests.builders.disks import disk_full, failing, faulty_disk
 from tests.builders.paper import START
 
@@ -47,6 +47,15 @@ def test_lines_go_to_one_file_a_day_that_only_its_owner_can_read(tmp_path: Path)
     files = sorted(tmp_path.iterdir())
     assert [path.name for path in files] == ["decisions-2026-01-05.jsonl", "decisions-2026-01-06.jsonl"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_a_clock_that_steps_back_over_midnight_goes_on_with_the_file_of_that_day(tmp_path: Path) -> None:
+    local, log_clock = SimulatedClock(START), FollowingClock(SimulatedClock(START))
+    log, today = JsonlLog(tmp_path, "decisions", log_clock), JsonlLog(tmp_path, "decisions", local).path()
+    log_clock.follow(START + timedelta(days=1))
+    assert log.path() != today
+    log_clock.follow(START)
+    assert log.path() == today
 
 
 def test_lines_are_added_and_what_stands_is_never_changed(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from models import LogWriteError, OrderLog, RequestRefusedError, SendOutcome
 from orders.order_log import OrderMemory
 from paper_exchange.account.account import PaperAccount
 from paper_exchange.in_process.client import InProcessClient
-from paper_exchange.market.clocks import SimulatedClock
+from paper_exchange.market.clocks import DAY_MS, SimulatedClock, to_ms
 from paper_exchange.market.market import Market
 from paper_exchange.simulated.market import SimulatedMarket
-from tests.backtest.surface.histories import a_market
+from tests.backtest.surface.histories import START as HISTORY_START
+from tests.backtest.surface.histories import a_history, a_market
 from tests.builders.agent import an_order_request, decision_lines, run_main, scripted_desk, simulated_run
 from tests.builders.configs import a_config
 from tests.builders.paper import START, ScriptedMarket, market_with
@@ -61,6 +62,15 @@ def test_a_list_in_columns_says_what_its_instruments_say_one_by_one(make: Callab
         assert client.get_instruments("BTC") is shown
         market.clock.sleep(21_600.0)
     assert client.get_instruments("BTC") is not shown
+
+
+def test_dvol_is_the_newest_known_of_the_span_where_the_last_hour_shows_none() -> None:
+    history, known_until_ms = a_history(), to_ms(HISTORY_START) - 5 * DAY_MS
+    bars = {key: [bar for bar in bars if bar.opened_at_ms < known_until_ms] for key, bars in history.dvol.items()}
+    client = client_of(PaperAccount(a_market(replace(history, dvol=bars)), {"BTC": 10.0}))
+    now = client.clock.now()
+    assert client.get_dvol("BTC", now - timedelta(hours=1), now) is None
+    assert client.get_dvol("BTC", now - timedelta(days=10), now) is not None
 
 
 # --- orders -------------------------------------------------------------------------

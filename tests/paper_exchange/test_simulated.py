@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, SimulatedClock, from_ms, now_ms
-from paper_exchange.market.expiries import MarketSize
+from paper_exchange.market.clocks import DAY_MS, HOUR_MS, MINUTE_MS, SimulatedClock, from_ms, now_ms, to_ms
+from paper_exchange.market.expiries import MarketSize, StrikeGrid
 from paper_exchange.simulated.market import SimulatedMarket
 
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
@@ -138,6 +138,20 @@ def test_a_strike_stays_listed_until_its_expiry_and_moves_of_spot_add_strikes() 
     assert all(later[name] == first[name] for name in alive)
     assert len(added) > 0
     assert all(later[name].created_at_ms > now_ms(source.clock) - 20 * DAY_MS for name in added)
+
+
+def test_strikes_beside_the_last_spot_are_all_that_were_not_around_it() -> None:
+    moves, listed, wanted = (1.0, 1.02, 0.97, 0.9, 1.3, 1.0), set[float](), set[float]()
+    day_ms = DAY_MS * (to_ms(START) // DAY_MS)
+    kept = StrikeGrid(day_ms + 30 * DAY_MS, day_ms, 90_000.0, 9)
+    for move in moves:
+        new = kept.strikes_beside(90_000.0 * move)
+        around = StrikeGrid(day_ms + 30 * DAY_MS, day_ms, 90_000.0, 9).strikes_beside(90_000.0 * move)
+        listed.update(new)
+        wanted.update(around)
+        assert listed == wanted
+        assert new == sorted(new)
+    assert kept.strikes_beside(90_000.0 * moves[-1]) == []
 
 
 def test_short_expiries_come_every_few_hours_with_names_of_their_own() -> None:

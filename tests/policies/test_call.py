@@ -385,6 +385,15 @@ def policy_of_many_moods(state: AgentState, config: AgentConfig) -> ProposedActi
     return "nonsense" if mood == 1 else decide_action(state, config)  # type: ignore[return-value]
 
 
+def test_of_a_key_that_begins_like_another_one_nothing_is_left() -> None:
+    def tells(state: AgentState, config: AgentConfig) -> ProposedAction:
+        raise RuntimeError(f"the key is {SECRET}")
+
+    answer = ask_policy(tells, a_state(), a_config(deribit={"client_id": SECRET[:12], "client_secret": SECRET}))
+    assert "the key is (hidden)\n" in f"{answer.error}\n"
+    assert SECRET[12:] not in f"{answer.error}"
+
+
 @pytest.mark.parametrize("kill_note", ["", SECRET])
 def test_many_states_get_the_answers_that_each_gets_by_itself(kill_note: str) -> None:
     states = [a_state(orders_today=number, kill_note=kill_note) for number in range(6)]

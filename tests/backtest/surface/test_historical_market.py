@@ -48,6 +48,9 @@ def test_a_strike_once_listed_stays_until_it_expires_and_is_remembered_after() -
     assert nearest.name not in {listing.name for listing in market.listings("BTC")}
     assert market.listing(nearest.name) == nearest
     assert market.quote(nearest.name) is None
+    market.clock.sleep(12 * 86_400.0)
+    market.listings("BTC")
+    assert market.listing(nearest.name) is None  # it has been forgotten
 
 
 def test_bid_and_ask_lie_on_the_tick_grid_two_ticks_apart_at_least() -> None:

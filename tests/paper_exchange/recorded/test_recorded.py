@@ -132,6 +132,17 @@ def test_rows_that_are_not_plain_options_or_have_no_mark_are_skipped(tmp_path: P
     assert [listing.name for listing in market.listings("BTC")] == [NAME]
 
 
+def test_among_plain_options_one_without_a_mark_is_skipped_and_of_one_named_twice_the_last_row_counts(
+    tmp_path: Path,
+) -> None:
+    twice, unmarked = "BTC-9JAN26-96000-C", row("BTC-9JAN26-97000-C", mark_price=None)
+    for rows in ([row(), unmarked], [row(twice, bid_price=0.001), row(), row(twice, bid_price=0.002)]):
+        market = RecordedMarket(write(tmp_path / "chain.jsonl", [record(1, 90_000.0, rows=rows)]))
+        bids = {quote.name: quote.bid_coin for quote in market.quotes("BTC")}
+        assert len(market.listings("BTC")) == len(market.quotes("BTC")) == len(bids)
+        assert bids == ({NAME: 0.004} if unmarked in rows else {twice: 0.002, NAME: 0.004})
+
+
 def test_the_columns_of_listings_and_quotes_say_what_the_rows_say_after_an_expiry_too(tmp_path: Path) -> None:
     names = ["BTC-6JAN26-90000-C", "BTC-30JAN26-95000-P", "BTC-6JAN26-91000-P", "BTC-27MAR26-0d5-C"]
     records = [
