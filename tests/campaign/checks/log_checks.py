@@ -17,7 +17,8 @@ from tests.campaign.world.trace import WireCall
 FILE_GONE = "D05"  # a log file was deleted, truncated or rotated while the agent ran
 FILES_GONE = frozenset({FILE_GONE, "D11"})  # or all of them were between two runs
 DISK_REFUSES = frozenset({"D01", "D02", "D03", "D04"})
-SPOILT = "X27"  # a field is missing or of another type: the agent may believe nothing of such a reply
+# Replies of which the agent may believe nothing: a field is missing or of another type, or they came six hours late.
+NOT_BELIEVED = frozenset({"X27", "P08"})
 HEALTHY_ITERATIONS = 3
 NOT_YET_ON_DISK = timedelta(seconds=31)  # what was written since may be lost in a power cut
 
@@ -93,21 +94,21 @@ def outcomes_are_true(view: View) -> Iterator[str]:
 
 
 def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
-    """Whether the agent was told so in the end, and never told otherwise, or killed before it could write that down (in
-    the same iteration, or in a life whose disk took no lines)."""
+    """Whether the agent was told so in the end, and never told otherwise, or killed with nothing of that on disk (in the
+    same iteration, or in a life whose disk took no lines or lost a file)."""
     if ends != {"resolved_absent"}:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
     heard = [(call, result) for call in asked if isinstance(result := view.heard(call), list)]
-    understood = [(call, result) for call, result in heard if SPOILT not in call.rows]
+    understood = [(call, result) for call, result in heard if not NOT_BELIEVED & set(call.rows)]
     shown = [call for call, result in understood if result and not _is_killed_unwritten(view, call)]
     return _is_from_before_a_wipe(view, label) or (bool(heard) and not heard[-1][1] and not shown)
 
 
 def _is_killed_unwritten(view: View, call: WireCall) -> bool:
     is_in_iteration = view.by_life[call.life][-1].iteration == call.iteration
-    was_refused = bool(view.disk_rows(call.life) & DISK_REFUSES)
-    return view.lives[call.life].end == "crash" and (is_in_iteration or was_refused)
+    is_lost = bool(view.disk_rows(call.life) & (DISK_REFUSES | {FILE_GONE}))
+    return view.lives[call.life].end == "crash" and (is_in_iteration or is_lost)
 
 
 def _is_from_before_a_wipe(view: View, label: str) -> bool:
