@@ -94,8 +94,10 @@ def outcomes_are_true(view: View) -> Iterator[str]:
 
 
 def _was_forgotten(view: View, label: str, ends: set[str]) -> bool:
-    """Whether the agent was told so in the end, and never told otherwise, or killed with nothing of that on disk (in the
-    same iteration, or in a life whose disk took no lines or lost a file)."""
+    """Whether the agent was told so in the end, and never told otherwise, or killed with nothing of that on disk.
+
+    That is: in the same iteration, or in a life whose disk took no lines or lost a file.
+    """
     if ends != {"resolved_absent"}:
         return False
     asked = [c for c in view.trace.calls if c.params.get("label") == label and c.method.endswith("state_by_label")]
