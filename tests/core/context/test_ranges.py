@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from core.context.ranges import squared_ranges, volatility_of_ranges
+from core.context.ranges import SquaredRanges, squared_ranges, volatility_of_ranges
 from models import PriceBar
 from tests.builders.states import some_bars
 
@@ -38,3 +38,11 @@ def test_days_that_are_not_covered_are_unknown(count: int, is_known: bool) -> No
 
 def test_prices_six_hours_apart_show_no_range() -> None:
     assert range_volatility(some_bars([100.0, 101.0] * 60, hours=6.0), 7) is None
+
+
+def test_of_a_day_that_has_lost_its_first_hours_the_range_is_that_of_the_others() -> None:
+    known: SquaredRanges = {}
+    bars = some_bars(150.0 if n == 1 else 100.0 + n % 2 for n in range(49))
+    newest, oldest = squared_ranges(bars, 2, known)
+    assert oldest == pytest.approx(math.log(1.5) ** 2)
+    assert squared_ranges(bars[3:], 2, known) == [newest, pytest.approx(math.log(1.01) ** 2)]
