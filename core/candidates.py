@@ -47,7 +47,6 @@ MAX_CANDIDATES = 5
 HARD_RULES = ("not_listed_yet", "not_a_call", "not_tradable", "in_the_money", "no_usable_quote")
 SETTING_RULES = ("dte", "delta", "spread", "collar", "premium", "ivrv")
 RULES = (*HARD_RULES, *SETTING_RULES)  # a reason is a position in this row
-NOT_TRADABLE, IN_THE_MONEY, NO_USABLE_QUOTE = map(RULES.index, ("not_tradable", "in_the_money", "no_usable_quote"))
 PASSED = len(RULES)
 RULES_OF_THE_LIST = HARD_RULES[:3]  # hold as long as the same options are listed
 RULES_OF_THE_MOMENT = HARD_RULES[2:]  # a call that has expired is not tradable any more, either
