@@ -20,7 +20,7 @@ from config import AgentConfig
 from core.chain import Chain
 from core.context.ranges import SquaredRanges, squared_ranges, volatility_of_ranges
 from core.context.year import FINISHED_DAYS, LEAST_DVOL_DAYS, NO_YEAR, Year
-from core.pricing import days_between, live_call_delta
+from core.pricing import black76_delta, days_between
 from models import MarketSnapshot, OptionInstrument, PriceBar, PriceSource, Reason, Underlying
 
 ATM_TARGET_DAYS = 30.0  # the tenor of DVOL, so that the two can be compared
@@ -345,7 +345,7 @@ def skew_25_delta(smile: Smile) -> float | None:
 
     def delta_of(number: int) -> float:
         strike_usd, iv = smile.strikes_usd[number], smile.ivs_fraction[number]
-        return live_call_delta(smile.forward_usd, strike_usd, iv, smile.days / 365.0)
+        return black76_delta(smile.forward_usd, strike_usd, iv, smile.days / 365.0)
 
     call, put = (_iv_at_delta(smile, delta, delta_of) for delta in (0.25, 0.75))
     return None if call is None or put is None else call - put

@@ -72,7 +72,7 @@ def _d1(forward_usd: Number, strike_usd: Number, iv_fraction: Number, years: Num
 
 
 def _has_time_value(iv_fraction: float, years: float) -> bool:
-    return iv_fraction > 0.0 and years > 0.0
+    return years > 0.0 and iv_fraction * math.sqrt(years) > 0.0
 
 
 def black76_price_coin(

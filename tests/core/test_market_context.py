@@ -162,6 +162,12 @@ def test_skew_is_unknown_where_the_strikes_do_not_reach_both_deltas() -> None:
     assert skew_25_delta(Smile(30.0, 100_000.0, (), ())) is None
 
 
+def test_an_iv_too_small_for_any_time_value_is_no_error() -> None:
+    smallest = 5e-324  # times the root of the time left it is 0
+    smile = Smile(30.0, 100_000.0, (90_000.0, 95_000.0, 110_000.0), (smallest, smallest, smallest))
+    assert skew_25_delta(smile) == 0.0
+
+
 # --- returns and regime ---------------------------------------------------------------------------
 
 

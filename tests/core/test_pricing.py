@@ -71,7 +71,7 @@ def test_call_less_put_is_forward_less_strike(strike: float, iv: float) -> None:
     assert call - put == pytest.approx((FORWARD_USD - strike) / FORWARD_USD, abs=1e-12)
 
 
-@pytest.mark.parametrize(("iv", "years"), [(0.0, MONTH), (0.5, 0.0), (0.5, -0.01)])
+@pytest.mark.parametrize(("iv", "years"), [(0.0, MONTH), (5e-324, MONTH), (0.5, 0.0), (0.5, -0.01)])
 def test_without_time_or_volatility_an_option_is_worth_its_intrinsic_value(iv: float, years: float) -> None:
     assert black76_price_coin(100.0, 80.0, iv, years) == 0.2
     assert black76_price_coin(100.0, 120.0, iv, years) == 0.0
