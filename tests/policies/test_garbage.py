@@ -52,6 +52,7 @@ def test_searches_become_seldom_unless_they_are_already_or_there_are_none(before
 
 
 def test_what_was_read_is_left_to_the_full_search_and_stays_within_its_reach() -> None:
+    gc.unfreeze()  # what another test has left frozen, as a long command does
     with no_garbage():
         read: list[list[int]] = [[] for _ in range(1_000)]
     assert gc.get_freeze_count() == 0

@@ -42,7 +42,7 @@ READS: dict[str, tuple[str, Call]] = {
     "get_time": ("public/get_time", lambda c: c.get_time()),
     "get_locked_status": ("public/status", lambda c: c.get_locked_status()),
     "get_index_price": ("public/get_index_price", lambda c: c.get_index_price("BTC")),
-    "get_instruments": ("public/get_instruments", lambda c: c.get_instruments("BTC")),
+    "get_instruments": ("public/get_instruments", lambda c: dict(c.get_instruments("BTC").by_symbol)),
     "get_instrument": ("public/get_instrument", lambda c: c.get_instrument(CALL)),
     "get_book_summaries": ("public/get_book_summary_by_currency", lambda c: tuple(c.get_book_summaries("BTC").rows())),
     "get_ticker": ("public/ticker", lambda c: c.get_ticker(CALL)),
