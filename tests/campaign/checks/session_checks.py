@@ -19,7 +19,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCOPE = frozenset({"trade:read_write", "account:read", "wallet:none"})
 ASKED_AT_THE_END = ("private/get_open_orders", "private/get_order_state_by_label")
 MAX_REQUESTS, MAX_SENDS, MAX_ATTEMPTS = 60, 2, 3
-MAX_ITERATION_SECONDS = 420.0  # forty requests of ten seconds and a little more
+MAX_ITERATION_SECONDS = 430.0  # forty requests of ten seconds, ten before a fatal answer is asked for again, and a bit
 RATE_LIMIT_CODE = 10028
 MOST_TIMES_LIMITED = 4
 LOOKS_APART, QUIET = timedelta(seconds=7), timedelta(seconds=55)
@@ -84,7 +84,7 @@ def least_rights(view: View) -> Iterator[str]:
 
 
 def bounded_iterations(view: View) -> Iterator[str]:
-    """I25: at most 60 requests, 2 order sends and 420 s an iteration, whatever happens in it.
+    """I25: at most 60 requests, 2 order sends and 430 s an iteration, whatever happens in it.
 
     The end of a run may ask as much again. So may each look at orders that rest after the iteration, as it has a limit
     of its own, but it sends no order."""
