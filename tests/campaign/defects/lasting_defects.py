@@ -96,7 +96,7 @@ def torn_lines_are_glued() -> Iterator[None]:
 def half_lines_stay() -> Iterator[None]:
     """A short write counts as written."""
 
-    def careless(self: Any, handle: int, line: bytes) -> None:
+    def careless(self: Any, handle: int, line: bytes, is_forced: bool) -> None:
         written: int = getattr(jsonl_file, "os").write(handle, line)  # noqa: B009 - the campaign's disk
         assert written > 0
 
@@ -124,8 +124,8 @@ def logs_for_everybody() -> Iterator[None]:
     """Log files can be read by all users."""
     write = jsonl_file.JsonlLog.write_line
 
-    def open_to_all(self: Any, text: str) -> None:
-        write(self, text)
+    def open_to_all(self: Any, text: str, may_be_lost: bool = False) -> None:
+        write(self, text, may_be_lost)
         self.path().chmod(0o644)
 
     with replaced(jsonl_file.JsonlLog, write_line=open_to_all):
